@@ -1,0 +1,119 @@
+package gates
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// Request is one question to one gate. Everything in it was granted; paths lie in folders that the gate may read.
+type Request struct {
+	Gate      string // name within the set
+	Phase     Phase
+	Config    json.RawMessage // validated against the gate's own schema; "{}" when none was given
+	Run       Run
+	Stages    []Stage
+	Reports   []Report
+	SourceDir string            // the source snapshot; empty when not asked for
+	Secrets   map[string]string // by name, only those granted
+	progress  func(message string)
+}
+
+// Run says which run is being judged.
+type Run struct {
+	ID           string
+	App          string
+	Environment  string
+	Commit       string // full hash; empty outside a git repository
+	SourceDigest string // "sha256:…" of the snapshot
+	BundleDigest string // "sha256:…"; empty before there is a bundle
+	URL          string // of the version being judged, in the promote and bake phases
+	VersionID    string
+}
+
+// Stage is how one stage of the run went.
+type Stage struct {
+	Name     string
+	Outcome  string // passed, failed, skipped, cancelled, error
+	ExitCode int    // -1 when the stage did not end by itself
+	Command  string // what ran, for people
+	Log      string // path of its whole output, redacted; empty when there is none
+	Root     string // folder that relative and absolute paths in its log and reports refer to
+	Cached   bool
+}
+
+// Report is a file in a standard format that a stage left.
+type Report struct {
+	Kind  ReportKind
+	Stage string
+	Path  string
+	Root  string // as Stage.Root
+}
+
+// ReportKind names a report's format.
+type ReportKind string
+
+// The report kinds.
+const (
+	ReportJUnit           ReportKind = "junit"
+	ReportIstanbul        ReportKind = "istanbul"         // coverage-final.json
+	ReportIstanbulSummary ReportKind = "istanbul-summary" // coverage-summary.json
+	ReportLCOV            ReportKind = "lcov"
+	ReportCobertura       ReportKind = "cobertura"
+	ReportSARIF           ReportKind = "sarif"
+	ReportESLint          ReportKind = "eslint"    // ESLint's own JSON
+	ReportNPMAudit        ReportKind = "npm-audit" // npm audit --json
+	ReportOSV             ReportKind = "osv"
+	ReportCycloneDX       ReportKind = "cyclonedx"
+	ReportBenchmark       ReportKind = "benchmark"
+)
+
+// Progress tells the host, and so the person watching, what the gate is doing. It may be called from any goroutine until
+// Evaluate returns; messages are bounded and may be dropped.
+func (r *Request) Progress(format string, args ...any) {
+	if r.progress != nil {
+		r.progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// DecodeConfig fills into with the gate's config. Unknown keys are an error, so that a misspelt limit is never ignored.
+func (r *Request) DecodeConfig(into any) error {
+	if len(r.Config) == 0 {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.Config))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("read the config of gate %s: %w", r.Gate, err)
+	}
+	return nil
+}
+
+// Stage returns the stage of that name, or nil when the run had none.
+func (r *Request) Stage(name string) *Stage {
+	for i := range r.Stages {
+		if r.Stages[i].Name == name {
+			return &r.Stages[i]
+		}
+	}
+	return nil
+}
+
+// ReportsOf returns the reports of the given kinds, in the order in which they were asked for.
+func (r *Request) ReportsOf(kinds ...ReportKind) []Report {
+	var found []Report
+	for _, kind := range kinds {
+		for _, report := range r.Reports {
+			if report.Kind == kind {
+				found = append(found, report)
+			}
+		}
+	}
+	return found
+}
+
+// WithProgress returns a copy of r whose Progress calls report; for hosts and tests.
+func (r Request) WithProgress(report func(message string)) *Request {
+	r.progress = report
+	return &r
+}

@@ -1,0 +1,181 @@
+package pipelines
+
+import (
+	"time"
+
+	"github.com/penstock-ci/penstock/gates"
+)
+
+// Pipeline is the validated, read-only description of one app's delivery. Share it freely between goroutines; do not
+// change it after [Validate] accepted it.
+type Pipeline struct {
+	Name         string        `json:"name"`
+	Stages       []Stage       `json:"stages"`
+	Gates        []GateRef     `json:"gates"`
+	Environments []Environment `json:"environments"`
+}
+
+// Stage is one isolated unit of work. Its commands see the inputs, the outputs of the stages it needs, and nothing else.
+type Stage struct {
+	Name  string `json:"name"`
+	Title string `json:"title,omitempty"`
+	// Image is the container image for executors that use containers, pinned by digest or exact tag.
+	Image string `json:"image,omitempty"`
+	// Run holds shell commands, run in order as by `sh -euo pipefail`; the first that fails ends the stage.
+	Run   []string `json:"run"`
+	Needs []string `json:"needs,omitempty"`
+	// Inputs are globs (doublestar, relative to the app's folder) over the snapshot; empty means all of it. A leading
+	// "!" excludes.
+	Inputs []string `json:"inputs,omitempty"`
+	// Outputs are files or folders, relative to the app's folder, that later stages get.
+	Outputs []string `json:"outputs,omitempty"`
+	Reports []Report `json:"reports,omitempty"`
+	// Caches are tool cache folders by name ("npm"), shared by runs, never part of the key.
+	Caches []string          `json:"caches,omitempty"`
+	Env    map[string]string `json:"env,omitempty"`
+	// Secrets are names; their values reach only this stage's environment.
+	Secrets []string `json:"secrets,omitempty"`
+	Network Network  `json:"network,omitempty"`
+	// Timeout bounds one attempt. Zero after validation is not possible: Default fills it in.
+	Timeout time.Duration `json:"timeout"`
+	// Retries is how many more attempts follow a failed one.
+	Retries int `json:"retries,omitempty"`
+	// When says at which moment the stage runs.
+	When When `json:"when,omitempty"`
+	// Tools are the programs that the commands need, with the version that the app demands where it states one.
+	Tools []Tool `json:"tools,omitempty"`
+}
+
+// When is the moment at which a stage runs.
+type When string
+
+// The moments.
+const (
+	// WhenBuild stages form the DAG that makes and checks the bundle. The zero value means this.
+	WhenBuild When = "build"
+	// WhenSmoke stages run against the new version: before it takes traffic, and once more after the switch. They get
+	// its address in PENSTOCK_URL and BASE_URL. They are never cached.
+	WhenSmoke When = "smoke"
+)
+
+// Network is what a stage may reach.
+type Network string
+
+// The network grants.
+const (
+	NetworkDefault Network = "default"
+	NetworkNone    Network = "none"
+)
+
+// Report names a file in a standard format that the stage leaves.
+type Report struct {
+	Kind gates.ReportKind `json:"kind"`
+	// Path is relative to the app's folder, or begins with $PENSTOCK_REPORTS/, the stage's own report folder outside it.
+	Path string `json:"path"`
+	// Optional reports may be missing without a word; of the others a missing one is said (and the gate that wants it
+	// is inconclusive), but does not fail the stage.
+	Optional bool `json:"optional,omitempty"`
+}
+
+// Tool is a program on which a stage depends. Version is an npm-style range; empty accepts any.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+}
+
+// GateRef puts one gate into the pipeline.
+type GateRef struct {
+	Gate        string         `json:"gate"` // "<set>/<gate>"
+	Phase       gates.Phase    `json:"phase,omitempty"`
+	Enforcement Enforcement    `json:"enforcement"`
+	Config      map[string]any `json:"config,omitempty"`
+	// Environments limits a promote or bake gate to these; empty means all.
+	Environments []string      `json:"environments,omitempty"`
+	Timeout      time.Duration `json:"timeout"`
+}
+
+// Enforcement is how much a verdict weighs.
+type Enforcement string
+
+// The levels, from least to most restrictive.
+const (
+	Advisory    Enforcement = "advisory"    // recorded, never blocks
+	Overridable Enforcement = "overridable" // blocks, can be waived
+	Mandatory   Enforcement = "mandatory"   // blocks, cannot be waived
+)
+
+// Environment is a named place to deploy to.
+type Environment struct {
+	Name   string `json:"name"`
+	Target string `json:"target"` // "cloudflare" or "local": the same code, another address
+	// WranglerEnv is the environment in the wrangler config that is deployed; "" is its top level.
+	WranglerEnv string `json:"wranglerEnv"`
+	// Secrets that must exist in the environment before a promotion, by name.
+	Secrets []string `json:"secrets,omitempty"`
+	// Vars override the wrangler config's.
+	Vars map[string]string `json:"vars,omitempty"`
+	// Provision lets a promotion create databases, namespaces, buckets and queues that are missing.
+	Provision bool `json:"provision,omitempty"`
+	// Seed is a SQL file that fills an empty database after its first migrations; "" for none.
+	Seed  string `json:"seed,omitempty"`
+	Smoke Smoke  `json:"smoke"`
+	// Steps are the percentages of traffic that the new version takes one after the other; the last is 100.
+	Steps []float64 `json:"steps"`
+	// Bake is how long the new version is watched at 100 % before the promotion completes.
+	Bake      time.Duration `json:"bake,omitempty"`
+	Approvers []string      `json:"approvers,omitempty"`
+}
+
+// Smoke is the probing that Penstock does itself, before and after the switch.
+type Smoke struct {
+	Probes []Probe `json:"probes"`
+	// Version says whether an answer must prove which version gave it: by carrying that version's id anywhere in its
+	// headers or body.
+	Version VersionProof `json:"version"`
+}
+
+// VersionProof is how strictly the answering version must be known.
+type VersionProof string
+
+// The proofs.
+const (
+	ProofRequired VersionProof = "required" // no proof: the smoke fails
+	ProofIfShown  VersionProof = "if-shown" // no proof: said, and the smoke goes on
+)
+
+// Probe is one request and what its answer must be.
+type Probe struct {
+	Path   string `json:"path"`
+	Status int    `json:"status"`
+}
+
+// Stage returns the stage of that name, or nil.
+func (p *Pipeline) Stage(name string) *Stage {
+	for i := range p.Stages {
+		if p.Stages[i].Name == name {
+			return &p.Stages[i]
+		}
+	}
+	return nil
+}
+
+// StagesAt returns the stages that run at that moment, in order.
+func (p *Pipeline) StagesAt(when When) []Stage {
+	var found []Stage
+	for _, stage := range p.Stages {
+		if stage.When == when || (stage.When == "" && when == WhenBuild) {
+			found = append(found, stage)
+		}
+	}
+	return found
+}
+
+// Environment returns the environment of that name, or nil.
+func (p *Pipeline) Environment(name string) *Environment {
+	for i := range p.Environments {
+		if p.Environments[i].Name == name {
+			return &p.Environments[i]
+		}
+	}
+	return nil
+}
