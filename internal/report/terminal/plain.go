@@ -1,0 +1,75 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/penstock-ci/penstock/internal/event"
+)
+
+// Plain tells a run in lines, for logs and pipes. Lines of a stage begin with its name in brackets, so that parallel
+// output stays readable and greppable.
+type Plain struct {
+	lines   io.Writer
+	summary io.Writer
+	board   board
+	palette palette
+}
+
+// NewPlain writes progress to lines and the summary to summary.
+func NewPlain(lines, summary io.Writer, colour bool) *Plain {
+	return &Plain{lines: lines, summary: summary, palette: newPalette(summary, colour)}
+}
+
+// Observe implements [event.Observer].
+func (p *Plain) Observe(e event.Event) {
+	p.board.apply(e)
+	switch e.Type {
+	case event.RunStarted:
+		fmt.Fprintf(p.lines, "penstock %s\n", newPalette(p.lines, false).heading(&p.board))
+	case event.StageStarted:
+		row := p.board.stage(e.Stage)
+		if e.Stage.Attempt > 1 {
+			p.say(row.label(), "attempt %d", e.Stage.Attempt)
+		} else {
+			p.say(row.label(), "started")
+		}
+	case event.StageOutput:
+		p.say(p.board.stage(e.Stage).label(), "| %s", oneLine(e.Text, 0))
+	case event.StageFinished:
+		p.finished(p.board.stage(e.Stage))
+	case event.GateProgress:
+		p.say("gate "+e.Gate.Name, "%s", oneLine(e.Text, 0))
+	case event.GateFinished:
+		row := p.board.gate(e.Gate)
+		text, spent := row.tell(e.Time)
+		p.say("gate "+row.Name, "%s in %s: %s", e.Gate.Verdict.Outcome, spent, oneLine(text, 0))
+	case event.StepProgress:
+		p.say(e.Step.Name, "%s", oneLine(e.Text, 0))
+	case event.StepFinished:
+		row := p.board.step(e.Step)
+		text, spent := row.tell(e.Time)
+		word := "done"
+		if row.Error != "" {
+			word = "failed"
+		} else if row.Skipped {
+			word = "nothing to do"
+		}
+		p.say(row.Name, "%s in %s: %s", word, spent, oneLine(text, 0))
+	case event.RunFinished:
+		p.palette.summary(p.summary, &p.board, 0)
+	}
+}
+
+func (p *Plain) finished(row *stageRow) {
+	text, spent := row.tell(row.started)
+	if spent != "" {
+		spent = " in " + spent
+	}
+	p.say(row.label(), "%s", strings.TrimSuffix(string(row.Outcome)+spent+": "+oneLine(text, 0), ": "))
+}
+
+func (p *Plain) say(who, format string, args ...any) {
+	fmt.Fprintf(p.lines, "[%s] %s\n", who, fmt.Sprintf(format, args...))
+}
