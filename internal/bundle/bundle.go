@@ -1,8 +1,18 @@
 // Package bundle is the thing that is promoted: a Worker's modules and upload metadata as its own wrangler made them,
 // named by one digest.
+//
+// [Parse] reads the multipart body that `wrangler deploy --dry-run --outfile FILE` writes; [Bundle.Encode] writes the
+// body that Cloudflare's upload calls want. Between the two nothing of a build's circumstances survives: not the
+// multipart boundary, not the order of the parts, not the folder.
 package bundle
 
-import "encoding/json"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"hash"
+)
 
 // Bundle is what the build made. It is immutable. Two bundles with the same digest are the same upload: the digest covers
 // the canonical metadata and every module's name, type and content, and nothing of where or when it was built.
@@ -29,4 +39,35 @@ func (b *Bundle) Size() int64 {
 		size += int64(len(module.Body))
 	}
 	return size
+}
+
+// Module returns the module of that name, or nil.
+func (b *Bundle) Module(name string) *Module {
+	for i := range b.Modules {
+		if b.Modules[i].Name == name {
+			return &b.Modules[i]
+		}
+	}
+	return nil
+}
+
+// digest is SHA-256 over length-prefixed fields, so that no two different bundles have the same input. The first field
+// names the format: another way to compute it would be another name.
+func digest(metadata []byte, modules []Module) string {
+	sum := sha256.New()
+	field(sum, []byte("penstock bundle 1"))
+	field(sum, metadata)
+	for _, module := range modules {
+		field(sum, []byte(module.Name))
+		field(sum, []byte(module.ContentType))
+		field(sum, module.Body)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+func field(sum hash.Hash, value []byte) {
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(value)))
+	_, _ = sum.Write(length[:]) // a hash never returns an error
+	_, _ = sum.Write(value)
 }
