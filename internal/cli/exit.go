@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// ExitCode is what the process answers its caller. Help prints this table; nothing else in Penstock knows the numbers.
+type ExitCode int
+
+// The exit codes of DESIGN section 7, and the shell's own for an interrupt.
+const (
+	ExitDone        ExitCode = 0
+	ExitInternal    ExitCode = 1
+	ExitUsage       ExitCode = 2
+	ExitStageFailed ExitCode = 3
+	ExitBlocked     ExitCode = 4
+	ExitWaiting     ExitCode = 5
+	ExitRolledBack  ExitCode = 6
+	ExitBusy        ExitCode = 7
+	ExitUnreachable ExitCode = 8
+	ExitInterrupted ExitCode = 130
+)
+
+var exitMeanings = []struct {
+	code    ExitCode
+	outcome string
+	meaning string
+}{
+	{ExitDone, "done", "done"},
+	{ExitInternal, "error", "internal error"},
+	{ExitUsage, "unusable", "wrong usage or invalid config"},
+	{ExitStageFailed, "failed", "a stage failed"},
+	{ExitBlocked, "blocked", "blocked by a gate"},
+	{ExitWaiting, "waiting", "waiting for people"},
+	{ExitRolledBack, "rolled back", "the promotion was rolled back"},
+	{ExitBusy, "busy", "another promotion holds the environment"},
+	{ExitUnreachable, "unreachable", "the target or the network cannot be reached"},
+	{ExitInterrupted, "interrupted", "stopped by Ctrl-C; nothing was left behind"},
+}
+
+// Outcome is the one word for people and for the ledger.
+func (c ExitCode) Outcome() string {
+	for _, row := range exitMeanings {
+		if row.code == c {
+			return row.outcome
+		}
+	}
+	return "error"
+}
+
+func exitTable() string {
+	var out strings.Builder
+	for _, row := range exitMeanings {
+		fmt.Fprintf(&out, "  %3d  %s\n", row.code, row.meaning)
+	}
+	return strings.TrimRight(out.String(), "\n")
+}
+
+// failure is an error with its exit code and what a person can do next.
+type failure struct {
+	code     ExitCode
+	err      error
+	nextStep string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code ExitCode, nextStep string, err error) error {
+	return &failure{code: code, err: err, nextStep: nextStep}
+}
+
+// classify finds the exit code of an error, and the next step where one is known.
+func classify(err error) (ExitCode, string) {
+	var (
+		known    *failure
+		tools    *engine.MissingToolsError
+		problems pipelines.Problems
+	)
+	switch {
+	case err == nil:
+		return ExitDone, ""
+	case errors.As(err, &known):
+		return known.code, known.nextStep
+	case errors.As(err, &tools):
+		return ExitUsage, "install what is named above, then run the same command again"
+	case errors.As(err, &problems):
+		return ExitUsage, ""
+	case errors.Is(err, promotion.ErrBusy):
+		return ExitBusy, "`penstock status` shows who is at work"
+	case errors.Is(err, promotion.ErrUnreachable):
+		return ExitUnreachable, "check the network and the target, then run the same command again: what was done is recognised"
+	case errors.Is(err, context.Canceled):
+		return ExitInterrupted, "run the same command again: finished stages come from the cache"
+	default:
+		return ExitInternal, "this is a fault of Penstock: please report it with the output of `penstock version`"
+	}
+}
