@@ -32,6 +32,6 @@ async function pollHealth() {
     const took = Math.round(performance.now() - startedAt);
     return { healthy: response.ok, line: `${response.status} ${took} ms version=${version} ${latencies.join(' ')}` };
   } catch (error) {
-    return { healthy: false, line: error.message };
+    return { healthy: false, line: error.message || error.code };
   }
 }

@@ -24,6 +24,7 @@ const passed = await runChecks({
   'health: every dependency is ok': async () => {
     const response = await request('/health');
     const body = await response.json();
+    assert.ok(body.checks, `no checks in the answer ${response.status}: ${body.error}`);
     const broken = Object.entries(body.checks).filter(([, { status }]) => status !== 'ok');
     assert.deepEqual(broken.map(([name]) => name), [], `not ok: ${broken.map(([name]) => name)}`);
     assertStatus(response, 200);
@@ -92,7 +93,8 @@ const passed = await runChecks({
 
   'CORS: our own front end is let in': async () => {
     const response = await request('/api/guides', { headers: { Origin: target.origin } });
-    assert.equal(response.headers.get('access-control-allow-origin'), target.origin);
+    const allowed = response.headers.get('access-control-allow-origin');
+    assert.equal(allowed, target.origin, `allowed origin is ${allowed}, expected ${target.origin}`);
   },
 
   'CORS: another site is not': async () => {

@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import https from 'node:https';
+import { buffer } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 
 const TIMEOUT_MS = 15_000;
@@ -30,12 +34,23 @@ export function readTarget(options = {}) {
   };
 }
 
+/** Like `fetch`, but lets the `Host` header be set: a local edge has many hosts behind one address. */
 export function createClient({ baseUrl, headers }) {
-  return (path, init = {}) =>
-    fetch(new URL(path, baseUrl), {
-      redirect: 'manual',
-      ...init,
+  return async (path, init = {}) => {
+    const url = new URL(path, baseUrl);
+    const options = {
+      method: init.method ?? 'GET',
       headers: { ...headers, ...init.headers },
       signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
+    };
+    const request = (url.protocol === 'https:' ? https : http).request(url, options).end(init.body);
+    const [incoming] = await once(request, 'response');
+    return toResponse(incoming);
+  };
+}
+
+async function toResponse(incoming) {
+  const body = await buffer(incoming);
+  const headers = Object.entries(incoming.headersDistinct).flatMap(([name, values]) => values.map((value) => [name, value]));
+  return new Response(body.length > 0 ? body : null, { status: incoming.statusCode, headers });
 }

@@ -11,4 +11,16 @@ declare global {
       mainModule: typeof mainModule;
     }
   }
+
+  // Named by `cloudflare:test`, but declared only in the experimental set of the Workers types.
+  interface FetcherQueueResult {
+    readonly ackAll: boolean;
+    readonly retryBatch: { readonly retry: boolean };
+  }
+  interface ServiceBindingQueueMessage<Body = unknown> {
+    readonly id: string;
+    readonly timestamp: Date;
+    readonly attempts: number;
+    readonly body: Body;
+  }
 }
