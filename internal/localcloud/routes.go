@@ -1,0 +1,41 @@
+package localcloud
+
+import (
+	"net/http"
+	"strings"
+)
+
+const apiPrefix = "/client/v4"
+
+// route is one call that the API knows.
+type route struct {
+	pattern string // "METHOD /path below the prefix", in net/http's pattern language
+	call    call
+}
+
+// api serves all calls. Whatever is not listed is refused as Cloudflare refuses it: nothing is answered by accident.
+func (c *Cloud) api() http.Handler {
+	mux := http.NewServeMux()
+	for _, group := range [][]route{c.identityRoutes()} {
+		for _, route := range group {
+			mux.Handle(strings.Replace(route.pattern, " /", " "+apiPrefix+"/", 1), c.reply(route.call))
+		}
+	}
+	mux.Handle("/", c.reply(func(_ http.ResponseWriter, r *http.Request) (*answer, error) {
+		return nil, refuse(http.StatusNotFound, codeUnknownRoute,
+			"Could not route to %s %s, perhaps your object identifier is invalid?", r.Method, r.URL.Path)
+	}))
+	outer := http.NewServeMux()
+	outer.Handle(apiPrefix+"/", c.authenticated(mux))
+	outer.Handle(transferPrefix, c.reply(c.transfer))
+	return outer
+}
+
+func (c *Cloud) identityRoutes() []route {
+	return []route{
+		{"GET /user", c.user},
+		{"GET /user/tokens/verify", c.verifyToken},
+		{"GET /accounts", c.accounts},
+		{"GET /accounts/{account}", c.getAccount},
+	}
+}
