@@ -35,8 +35,9 @@ type Session interface {
 // Job is one stage to run.
 type Job struct {
 	Stage *pipelines.Stage
-	// Needs are the results of the stages that it needs, directly or through others.
-	Needs []Result
+	// Needs are the results of the stages that it needs, directly or through others, in the order in which they were
+	// reached. They are shared by all jobs and must not be changed.
+	Needs []*Result
 	// Env is added to the stage's own, for this run only: it is not part of the cache key, so a job with Env is never
 	// cached.
 	Env map[string]string

@@ -1,0 +1,42 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/promotion"
+)
+
+// PromotionJudge asks the gates of a promotion. It implements [promotion.Judge].
+type PromotionJudge struct {
+	// Options are those of the run; Phase and the request's address are filled in.
+	Options JudgeOptions
+}
+
+var _ promotion.Judge = PromotionJudge{}
+
+// Judge asks the gates of the phase about the version at the address. A gate that blocks is in the ruling; err is only for
+// gates that could not be asked at all.
+func (j PromotionJudge) Judge(ctx context.Context, phase gates.Phase, address promotion.Address, version string) (promotion.Ruling, error) {
+	options := j.Options
+	options.Phase = phase
+	options.Request.Run.URL = address.URL
+	options.Request.Run.VersionID = version
+	judgement, err := Judge(ctx, options)
+	if err != nil {
+		return promotion.Ruling{}, err
+	}
+	ruling := promotion.Ruling{Allowed: !judgement.Blocked()}
+	var said []string
+	for _, judged := range judgement.Blocking() {
+		ruling.Blocking = append(ruling.Blocking, judged.Ref.Gate)
+		said = append(said, judged.Ref.Gate+": "+judged.Verdict.Summary)
+	}
+	ruling.Summary = strings.Join(said, "; ")
+	if ruling.Allowed {
+		ruling.Summary = fmt.Sprintf("%d gates let it through", len(judgement.Gates))
+	}
+	return ruling, nil
+}
