@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+
+	"github.com/cloudflare/cloudflare-go/v7/workers"
+)
+
+// Deployment says which versions take a Worker's traffic.
+type Deployment struct {
+	ID          string      `json:"id,omitempty"`
+	Strategy    string      `json:"strategy"`
+	Versions    []Share     `json:"versions"`
+	Annotations Annotations `json:"annotations"`
+}
+
+// Share is a version's part of the traffic in percent; 0 is allowed.
+type Share struct {
+	VersionID  string  `json:"version_id"`
+	Percentage float64 `json:"percentage"`
+}
+
+// Deployments lists a Worker's deployments, the current one first. [ErrNotFound] says that there is no such Worker.
+func (c *Client) Deployments(ctx context.Context, name string) ([]Deployment, error) {
+	var got answer[struct {
+		Deployments []Deployment `json:"deployments"`
+	}]
+	params := workers.ScriptDeploymentListParams{}
+	params.AccountID.Value = c.account
+	_, err := workers.NewScriptDeploymentService(c.base...).List(ctx, name, params, c.reading(&got)...)
+	return got.Result.Deployments, err
+}
+
+// Deploy makes the shares the current deployment. It never forces: Cloudflare's refusals (changed secrets, code 10220;
+// Durable Object migrations in between) are answers for people.
+func (c *Client) Deploy(ctx context.Context, name string, shares []Share, message string) error {
+	var got answer[Deployment]
+	params := workers.ScriptDeploymentNewParams{}
+	params.AccountID.Value = c.account
+	body := Deployment{Strategy: "percentage", Versions: shares, Annotations: Annotations{Message: message}}
+	_, err := workers.NewScriptDeploymentService(c.base...).New(ctx, name, params, c.changing(&got, jsonBody(body))...)
+	return err
+}

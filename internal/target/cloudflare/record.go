@@ -1,0 +1,47 @@
+package cloudflare
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"maps"
+)
+
+// A version's message says what it was made from, so that the next plan can tell whether anything changed. Cloudflare
+// keeps up to 1000 bytes of it.
+var recorded = regexp.MustCompile(`penstock bundle (sha256:[0-9a-f]{64})(?: secrets ([0-9a-f]{32}))?`)
+
+// message is what Upload writes on a version.
+func (t *Target) message(bundle string) string {
+	text := "penstock bundle " + bundle
+	if mark := t.secretsMark(); mark != "" {
+		text += " secrets " + mark
+	}
+	return text
+}
+
+// readMessage returns what message wrote; empty strings when somebody else made the version.
+func readMessage(text string) (bundle, secrets string) {
+	if match := recorded.FindStringSubmatch(text); match != nil {
+		return match[1], match[2]
+	}
+	return "", ""
+}
+
+// secretsMark changes when a secret's value changes, and tells nothing about it: it is keyed with the API token, so that
+// whoever may read the message cannot try out values. "" when no values were given.
+func (t *Target) secretsMark() string {
+	if len(t.Secrets) == 0 {
+		return ""
+	}
+	mac := hmac.New(sha256.New, []byte(t.Token))
+	for _, name := range slices.Sorted(maps.Keys(t.Secrets)) {
+		// %q makes the fields unambiguous; a hash never returns an error.
+		_, _ = fmt.Fprintf(mac, "%q=%q\n", name, t.Secrets[name])
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}

@@ -1,0 +1,107 @@
+package cloudflare
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
+)
+
+// Route makes the shares the current deployment, unless they are already, and waits until the account shows it. It never
+// forces.
+//
+// When the shares give everything to the version of this very promotion, what calls the Worker besides HTTP follows:
+// queue consumers, crons, routes and the settings that no version carries. Going back to an older version leaves those
+// alone.
+func (t *Target) Route(ctx context.Context, id string, wanted []promotion.Share, message string) error {
+	if err := checkShares(wanted); err != nil {
+		return fmt.Errorf("route Worker %s: %w", t.Worker.Name, err)
+	}
+	shown := func() (bool, error) { return t.routed(ctx, wanted) }
+	done, err := shown()
+	if err == nil && !done {
+		body := make([]api.Share, 0, len(wanted))
+		for _, share := range wanted {
+			body = append(body, api.Share{VersionID: share.Version, Percentage: share.Percentage})
+		}
+		err = t.lookBeforeRepeating(ctx, func() error { return t.api.Deploy(ctx, t.Worker.Name, body, message) }, shown)
+	}
+	if err != nil {
+		return fmt.Errorf("route Worker %s: %w", t.Worker.Name, err)
+	}
+	if err := t.untilShown(ctx, shown); err != nil {
+		return fmt.Errorf("route Worker %s: %w", t.Worker.Name, err)
+	}
+	if len(wanted) != 1 {
+		return nil
+	}
+	own, err := t.taggedVersion(ctx, id)
+	if err != nil {
+		return err
+	}
+	if own != wanted[0].Version {
+		return nil
+	}
+	return t.applyTriggers(ctx)
+}
+
+// checkShares holds to Cloudflare's rules, so that a mistake is found without a call.
+func checkShares(wanted []promotion.Share) error {
+	if len(wanted) < 1 || len(wanted) > 2 {
+		return fmt.Errorf("a deployment has one or two versions, not %d", len(wanted))
+	}
+	sum := 0.0
+	for _, share := range wanted {
+		if share.Version == "" || share.Percentage < 0 {
+			return fmt.Errorf("%v %% for version %q is no share", share.Percentage, share.Version)
+		}
+		sum += share.Percentage
+	}
+	if math.Abs(sum-100) > 1e-6 {
+		return fmt.Errorf("the shares sum to %v %%, not 100", sum)
+	}
+	if len(wanted) == 2 && wanted[0].Version == wanted[1].Version {
+		return fmt.Errorf("version %s has two shares", wanted[0].Version)
+	}
+	return nil
+}
+
+// routed reports whether the current deployment has exactly these shares.
+func (t *Target) routed(ctx context.Context, wanted []promotion.Share) (bool, error) {
+	deployments, err := t.api.Deployments(ctx, t.Worker.Name)
+	if err != nil || len(deployments) == 0 {
+		return false, err
+	}
+	current := map[string]float64{}
+	for _, share := range deployments[0].Versions {
+		current[share.VersionID] = share.Percentage
+	}
+	if len(current) != len(wanted) {
+		return false, nil
+	}
+	for _, share := range wanted {
+		if percentage, ok := current[share.Version]; !ok || math.Abs(percentage-share.Percentage) > 1e-6 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (t *Target) untilShown(ctx context.Context, shown func() (bool, error)) error {
+	deadline := time.Now().Add(t.pace.shown)
+	for {
+		done, err := shown()
+		if err != nil || done {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: the deployment was accepted and is not shown after %s", promotion.ErrUnreachable, t.pace.shown)
+		}
+		if err := sleep(ctx, t.pace.poll); err != nil {
+			return err
+		}
+	}
+}

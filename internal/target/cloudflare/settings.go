@@ -1,0 +1,47 @@
+package cloudflare
+
+import (
+	"encoding/json"
+
+	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
+)
+
+// settings are those of the Worker that no version carries; any is false when the config says nothing about them, and
+// then they are left as they are.
+func (t *Target) settings() (settings api.ScriptSettings, any bool) {
+	if t.Worker.Logpush != nil {
+		settings.Logpush, any = *t.Worker.Logpush, true
+	}
+	if t.Worker.Observability != nil {
+		settings.Observability, any = asWritten(t.Worker.Observability), true
+	}
+	if len(t.Worker.TailConsumers) > 0 {
+		settings.TailConsumers, any = asWritten(t.Worker.TailConsumers), true
+	}
+	return settings, any
+}
+
+// asWritten encodes a part of the config without the fields that it does not set.
+func asWritten(part any) json.RawMessage {
+	var value any
+	if err := json.Unmarshal(encode(part), &value); err != nil {
+		panic(err) // what encode wrote, it can read
+	}
+	return encode(withoutUnset(value))
+}
+
+func withoutUnset(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, member := range value {
+			if member = withoutUnset(member); member == nil || member == "" {
+				delete(value, key)
+			}
+		}
+	case []any:
+		for i := range value {
+			value[i] = withoutUnset(value[i])
+		}
+	}
+	return value
+}
