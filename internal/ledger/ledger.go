@@ -82,6 +82,9 @@ func connect(path string) (*sql.DB, error) {
 
 // asFileError tells damage to the file from other trouble.
 func asFileError(path string, err error) error {
+	if errors.Is(err, sql.ErrNoRows) { // every question asked here has an answer in a whole ledger
+		return &FileError{Path: path, Why: "is damaged (its head is missing)", NextStep: moveAway}
+	}
 	if failure, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch failure.Code() & 0xff { // the low byte is the primary code: sqlite.org/rescode.html
 		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:

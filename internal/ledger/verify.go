@@ -74,10 +74,10 @@ func (l *Ledger) Verify(ctx context.Context, noted ...Head) (VerifyReport, error
 	}
 	switch {
 	case errors.Is(besideErr, fs.ErrNotExist):
-		v.problem(0, "the head beside the ledger is missing ("+headPath(l.path)+"): events at the end may have been cut off; "+
-			"if the ledger was moved, move that file too")
+		v.problem(0, "the head beside the ledger is missing (%s): events at the end may have been cut off; "+
+			"if the ledger was moved, move that file too", headPath(l.path))
 	case besideErr != nil:
-		v.problem(0, besideErr.Error())
+		v.problem(0, "%v", besideErr)
 	}
 	v.report.OK = len(v.report.Problems) == 0
 	v.report.Proven = fmt.Sprintf("%d events, chained up to %.12s; whoever can write the ledger and the file beside it could have rewritten both: "+
@@ -214,12 +214,7 @@ func (v *verification) compareNoted() {
 func (v *verification) head(last int64, hash [sha256.Size]byte) error {
 	var seq int64
 	var stored []byte
-	err := v.tx.QueryRowContext(v.ctx, "SELECT seq, hash FROM head").Scan(&seq, &stored)
-	if errors.Is(err, sql.ErrNoRows) {
-		v.problem(0, "the head in the ledger is missing")
-		return nil
-	}
-	if err != nil {
+	if err := v.tx.QueryRowContext(v.ctx, "SELECT seq, hash FROM head").Scan(&seq, &stored); err != nil {
 		return err
 	}
 	switch {
