@@ -3,7 +3,10 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 )
@@ -214,7 +216,7 @@ func (d *D1) post(ctx context.Context, databaseID, path string, body []byte) ([]
 		return nil, err
 	}
 	req.Header.Set(headerKey, worker.launch.key)
-	req.Header.Set("x-database", databaseID)
+	req.Header.Set("x-object", objectID(d1UniqueKey, databaseID))
 	res, err := workerTransport{worker: worker, version: entrySocket}.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -267,14 +269,10 @@ func (d *D1) plan() *plan {
 }
 
 // Size is the database file's length in bytes, with what SQLite has not folded into it yet; 0 for one that was never used.
-func (d *D1) Size(ctx context.Context, databaseID string) (int64, error) {
-	file, err := d.file(ctx, databaseID)
-	if err != nil {
-		return 0, err
-	}
+func (d *D1) Size(databaseID string) (int64, error) {
 	var size int64
 	for _, suffix := range []string{"", "-wal"} {
-		info, err := os.Stat(file + suffix)
+		info, err := os.Stat(d.file(databaseID) + suffix)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return 0, fmt.Errorf("measure database %s: %w", databaseID, err)
 		}
@@ -286,12 +284,21 @@ func (d *D1) Size(ctx context.Context, databaseID string) (int64, error) {
 }
 
 // file is where a database is kept. It need not exist.
-func (d *D1) file(ctx context.Context, databaseID string) (string, error) {
-	id, err := d.post(ctx, databaseID, "/id", nil)
-	if err != nil {
-		return "", fmt.Errorf("find database %s: %w", databaseID, err)
+func (d *D1) file(databaseID string) string {
+	return filepath.Join(d.folder, objectID(d1UniqueKey, databaseID)+".sqlite")
+}
+
+// objectID is the ID that workerd gives to a named Durable Object: 16 bytes of HMAC-SHA256 over the name, and 16 over
+// those (src/workerd/server/actor-id-impl.c++). workerd checks the second half, so a change there would not go unnoticed.
+func objectID(uniqueKey, name string) string {
+	key := sha256.Sum256([]byte(uniqueKey))
+	mac := func(text []byte) []byte {
+		h := hmac.New(sha256.New, key[:])
+		h.Write(text)
+		return h.Sum(nil)[:16]
 	}
-	return filepath.Join(d.folder, strings.TrimSpace(string(id))+".sqlite"), nil
+	base := mac([]byte(name))
+	return hex.EncodeToString(append(base, mac(base)...))
 }
 
 // close stops the data workerd for good, after the queries that run.

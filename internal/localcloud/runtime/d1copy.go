@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // closeLimit bounds how long an ended database object may take to let go of its file.
@@ -40,41 +42,65 @@ func (d *D1) restore(ctx context.Context, databaseID, fromFile string) error {
 	if err := checkSQLiteHeader(fromFile); err != nil {
 		return err
 	}
-	return d.exclusively(ctx, databaseID, func(file string) error {
-		incoming, old := file+".incoming", file+".old"
-		defer os.Remove(incoming) // gone once it has replaced the database
-		defer os.Remove(old)
-		// Leftovers of a crash.
-		for _, name := range []string{incoming, old} {
-			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
+	// The copy is first looked at as a database of its own: a damaged one could not be closed in order any more.
+	candidate := "restore of " + databaseID + " " + uuid.NewString()
+	file := d.file(candidate)
+	defer d.discard(context.WithoutCancel(ctx), candidate, file)
+	if err := d.prepareFolder(ctx); err != nil {
+		return err
+	}
+	if err := copyNew(fromFile, file); err != nil {
+		return err
+	}
+	if err := d.check(ctx, candidate); err != nil {
+		return fmt.Errorf("%s is damaged; take another snapshot: %w", fromFile, err)
+	}
+	if err := d.release(ctx, candidate, file); err != nil {
+		return err
+	}
+	return d.exclusively(ctx, databaseID, func(live string) error {
+		return replaceFile(file, live)
+	})
+}
+
+// prepareFolder starts the data workerd, which makes the folder for its databases.
+func (d *D1) prepareFolder(ctx context.Context) error {
+	worker, err := d.enter(ctx)
+	if err != nil {
+		return err
+	}
+	worker.leave()
+	return nil
+}
+
+// check lets SQLite look for damage.
+func (d *D1) check(ctx context.Context, databaseID string) error {
+	results, err := d.Query(ctx, databaseID, []Statement{{SQL: "PRAGMA quick_check"}})
+	if err != nil {
+		return err
+	}
+	for _, r := range results {
+		for _, row := range r.Rows {
+			if len(row) != 1 || string(row[0]) != `"ok"` {
+				return fmt.Errorf("SQLite reports %s", row)
 			}
 		}
-		if err := copyNew(fromFile, incoming); err != nil {
-			return err
+	}
+	return nil
+}
+
+// discard removes what is left of a candidate. The file has a name of its own, so an open connection does no harm.
+func (d *D1) discard(ctx context.Context, candidate, file string) {
+	if _, err := os.Stat(file); err != nil {
+		return // it became the database
+	}
+	// The object may be too damaged to start, and then it is closed already.
+	_, _ = d.post(ctx, candidate, "/close", nil)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(file + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			d.runtime.log.Warn("a refused database copy stays behind", "error", err)
 		}
-		if err := os.Link(file, old); err != nil {
-			return fmt.Errorf("keep the old database at hand: %w", err)
-		}
-		if err := replaceFile(incoming, file); err != nil {
-			return err
-		}
-		var answer struct {
-			Error   string
-			Results []struct{ Rows [][]string }
-		}
-		check := []byte(`[{"sql":"PRAGMA quick_check","params":[]}]`)
-		err := d.ask(ctx, databaseID, "/query", check, &answer)
-		if err == nil && answer.Error == "" && len(answer.Results) == 1 && len(answer.Results[0].Rows) == 1 &&
-			answer.Results[0].Rows[0][0] == "ok" {
-			return nil
-		}
-		err = errors.Join(fmt.Errorf("%s is damaged; take another snapshot (%s)", fromFile, answer.Error), err)
-		if closeErr := d.release(context.WithoutCancel(ctx), databaseID, file); closeErr != nil {
-			return errors.Join(err, closeErr)
-		}
-		return errors.Join(err, replaceFile(old, file))
-	})
+	}
 }
 
 // Delete removes a database and its file. To delete an absent one is no error.
@@ -93,10 +119,7 @@ func (d *D1) exclusively(ctx context.Context, databaseID string, do func(file st
 	lock.Lock()
 	defer done()
 	defer lock.Unlock()
-	file, err := d.file(ctx, databaseID)
-	if err != nil {
-		return err
-	}
+	file := d.file(databaseID)
 	if err := d.release(ctx, databaseID, file); err != nil {
 		return err
 	}

@@ -59,10 +59,7 @@ export default {
     if (pathname === "/ready") {
       return new Response(null, { status: 204 });
     }
-    const id = env.DATABASES.idFromName(request.headers.get("x-database"));
-    if (pathname === "/id") {
-      return new Response(id.toString());
-    }
+    const id = env.DATABASES.idFromString(request.headers.get("x-object"));
     return env.DATABASES.get(id).fetch(request);
   },
 };

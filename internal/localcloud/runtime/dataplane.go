@@ -70,22 +70,12 @@ func (d *dataPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "d1":
 		d.serveD1(w, r, name)
 	case "service":
-		d.serveService(w, r, name)
+		edge{runtime: d.runtime, name: name, internal: true}.ServeHTTP(w, r)
 	case "cache":
 		serveCache(w, r)
 	default:
 		http.Error(w, "unknown binding", http.StatusNotFound)
 	}
-}
-
-// serveService forwards a service binding's request to the other script's edge.
-func (d *dataPlane) serveService(w http.ResponseWriter, r *http.Request, script string) {
-	// The request line holds the full URL that the worker asked for; the edge takes its scheme from this header.
-	if r.URL.IsAbs() {
-		r.Header.Set("X-Forwarded-Proto", r.URL.Scheme)
-		r.Host = r.URL.Host
-	}
-	edge{runtime: d.runtime, name: script, internal: true}.ServeHTTP(w, r)
 }
 
 // serveCache is a cache that keeps nothing, which is what the Cache API does on workers.dev: a lookup misses, a put is

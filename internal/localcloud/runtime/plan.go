@@ -333,13 +333,13 @@ func (p *planner) refer(resource string) string {
 
 // external defines a service that is the data plane, told which resource is meant by a header that the worker cannot set.
 func (p *planner) external(resource string) string {
-	style := ""
-	if strings.HasPrefix(resource, "service:") || resource == "cache:" {
-		style = "style = proxy, " // keeps the scheme of the URL that the worker asked for
+	options := ""
+	if strings.HasPrefix(resource, "service:") {
+		options = "forwardedProtoHeader = \"x-forwarded-proto\", " // tells the scheme of the URL that the worker asked for
 	}
 	return fmt.Sprintf("(name = %s, external = (address = %s, http = (%sinjectRequestHeaders = ["+
 		"(name = %s, value = %s), (name = %s, value = %s)])))",
-		capnpText(resource), capnpText(p.wiring.dataPlane), style,
+		capnpText(resource), capnpText(p.wiring.dataPlane), options,
 		capnpText(headerSecret), capnpText(p.wiring.secret), capnpText(headerBinding), capnpText(resource))
 }
 
