@@ -1,0 +1,102 @@
+package host
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// image is a private copy of a set's binary that was verified while it was copied, so that what was checked is what is
+// executed: on Linux memory that can no longer be written, elsewhere a file in a folder of our own.
+type image struct {
+	name   string // of the original, to be called by
+	path   string // to execute
+	digest string // "sha256:…"
+	script bool   // it starts with "#!": the interpreter opens path once more
+	linked bool   // it needs the system's loader and libraries, or an interpreter
+	file   *os.File
+	folder string // to remove
+}
+
+// verify copies the binary that ref names and compares its checksum with the pin.
+func verify(ref PluginRef, scratch string, limit int64) (*image, error) {
+	if ref.Pin.SHA256 == "" {
+		return nil, fmt.Errorf("%w: nothing pins the gate set %s on %s/%s: add its checksum to penstock.lock once you trust it",
+			ErrUntrusted, ref.Set, runtime.GOOS, runtime.GOARCH)
+	}
+	if ref.Pin.Set != ref.Set || !validDigest(ref.Pin.SHA256) {
+		return nil, fmt.Errorf("%w: the pin of the gate set %s is not well formed", ErrUntrusted, ref.Set)
+	}
+	source, err := os.Open(ref.Path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the gate set %s cannot be opened: %w: build it (`make build`) or install it where penstock.lock says",
+			ErrUntrusted, ref.Set, err)
+	}
+	defer source.Close()
+	if info, err := source.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: the gate set %s at %s is not a file", ErrUntrusted, ref.Set, ref.Path)
+	}
+
+	copied, err := newImage(filepath.Base(ref.Path), scratch)
+	if err != nil {
+		return nil, fmt.Errorf("copy the gate set %s: %w", ref.Set, err)
+	}
+	digest := sha256.New()
+	written, err := io.Copy(io.MultiWriter(copied.file, digest), io.LimitReader(source, limit+1))
+	if err == nil && written > limit {
+		err = fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("copy the gate set %s: %w", ref.Set, err), copied.close())
+	}
+	found := hex.EncodeToString(digest.Sum(nil))
+	if found != ref.Pin.SHA256 {
+		return nil, errors.Join(copied.close(), fmt.Errorf(
+			"%w: the gate set %s at %s has the checksum %s, and %s was pinned: build penstock and its sets together (`make build`), "+
+				"or find out who changed the file before you pin it anew", ErrUntrusted, ref.Set, ref.Path, found, ref.Pin.SHA256))
+	}
+	copied.digest = "sha256:" + found
+	copied.script, copied.linked = inspect(copied.file)
+	if err := copied.seal(); err != nil {
+		return nil, errors.Join(fmt.Errorf("seal the copy of the gate set %s: %w", ref.Set, err), copied.close())
+	}
+	return copied, nil
+}
+
+func newFileImage(name, scratch string) (*image, error) {
+	folder, err := os.MkdirTemp(scratch, "bin-")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(folder, name)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o500)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return &image{name: name, path: path, file: file, folder: folder}, nil
+}
+
+// sealFile closes the copy, because a file that is open for writing cannot be executed, and takes the right to write
+// from its folder.
+func (i *image) sealFile() error {
+	err := i.file.Close()
+	i.file = nil
+	return errors.Join(err, os.Chmod(i.folder, 0o500))
+}
+
+func (i *image) close() error {
+	var problems []error
+	if i.file != nil {
+		problems = append(problems, i.file.Close())
+		i.file = nil
+	}
+	if i.folder != "" {
+		problems = append(problems, os.Chmod(i.folder, 0o700), os.RemoveAll(i.folder))
+	}
+	return errors.Join(problems...)
+}

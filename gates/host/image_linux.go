@@ -1,0 +1,52 @@
+package host
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// newImage makes room for a binary in memory that nobody else can reach. Where the kernel does not allow that (before
+// 3.17, or vm.memfd_noexec=2) a file in a private folder serves.
+func newImage(name, scratch string) (*image, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // MFD_EXEC is known since 6.3
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	if err != nil {
+		return newFileImage(name, scratch)
+	}
+	return &image{name: name, path: fmt.Sprintf("/proc/self/fd/%d", fd), file: os.NewFile(uintptr(fd), name)}, nil
+}
+
+// seal makes the copy immutable, also for this process and for root.
+func (i *image) seal() error {
+	if i.folder != "" {
+		return i.sealFile()
+	}
+	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
+	_, err := unix.FcntlInt(i.file.Fd(), unix.F_ADD_SEALS, seals)
+	return err
+}
+
+// inspect reports whether the binary is a script, and whether it needs files of the system to run at all.
+func inspect(file *os.File) (script, linked bool) {
+	var start [2]byte
+	if _, err := file.ReadAt(start[:], 0); err == nil && string(start[:]) == "#!" {
+		return true, true
+	}
+	binary, err := elf.NewFile(file)
+	if err != nil {
+		return false, false
+	}
+	for _, program := range binary.Progs {
+		if program.Type == elf.PT_INTERP {
+			return false, true
+		}
+	}
+	return false, false
+}

@@ -1,0 +1,41 @@
+package host
+
+import "time"
+
+// Limits bound what a set may take. A zero value means the default.
+type Limits struct {
+	Start    time.Duration // from exec to the answered Describe; default 10 s, far above the 20 ms that it takes
+	Evaluate time.Duration // one question, when the caller's context has no earlier deadline; default 10 min
+	Stop     time.Duration // until a killed process must be gone; default 5 s
+
+	Memory     int64 // bytes of memory that a process may write to; default 1 GiB; Linux only
+	Binary     int64 // bytes of a set's binary; default 512 MiB
+	OutputTail int   // bytes kept of what a process prints; default 16 KiB
+	Starts     int   // how often one set may be started in one run; default 8
+}
+
+func (l Limits) orDefaults() Limits {
+	defaults := Limits{
+		Start:      10 * time.Second,
+		Evaluate:   10 * time.Minute,
+		Stop:       5 * time.Second,
+		Memory:     1 << 30,
+		Binary:     512 << 20,
+		OutputTail: 16 << 10,
+		Starts:     8,
+	}
+	override(&defaults.Start, l.Start)
+	override(&defaults.Evaluate, l.Evaluate)
+	override(&defaults.Stop, l.Stop)
+	override(&defaults.Memory, l.Memory)
+	override(&defaults.Binary, l.Binary)
+	override(&defaults.OutputTail, l.OutputTail)
+	override(&defaults.Starts, l.Starts)
+	return defaults
+}
+
+func override[T int | int64 | time.Duration](field *T, value T) {
+	if value != 0 {
+		*field = value
+	}
+}

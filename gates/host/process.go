@@ -1,0 +1,197 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	goplugin "github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/internal/wire"
+)
+
+// process is one running set.
+type process struct {
+	set     string
+	gates   wire.GateSetClient
+	client  *plugin.Client
+	runner  *runner
+	output  *tail
+	folder  folder
+	inputs  *inputs
+	waiting int // gates that wait for an answer; guarded by the set's turn
+}
+
+// launch starts the verified binary, confined to granted, and shakes hands with it. When it returns an error nothing is
+// left running.
+func launch(ctx context.Context, name string, binary *image, scratch string, granted grant, limits Limits) (*process, error) {
+	folder, err := makeFolder(scratch, name)
+	if err != nil {
+		return nil, err
+	}
+	running := &process{set: name, output: newTail(limits.OutputTail), folder: folder, inputs: newInputs(folder.in)}
+	running.runner = newRunner(binary, folder, granted, limits, running.output)
+	running.client = plugin.NewClient(running.clientConfig(limits))
+	// go-plugin's Start, Client and Kill take no context and have waits without an end, so they run beside us, and the
+	// process is killed when time is up: that ends every one of those waits.
+	connected := make(chan error, 1)
+	go func() { connected <- running.connect() }()
+	select {
+	case err = <-connected:
+	case <-ctx.Done():
+		running.kill()
+		<-connected
+		err = fmt.Errorf("it did not start in time: %w", ctx.Err())
+	}
+	if err == nil {
+		return running, nil
+	}
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Stop)
+	defer cancel()
+	return nil, errors.Join(running.blame(fmt.Errorf("start the gate set %s: %w", name, err)), running.stop(stopCtx))
+}
+
+func (p *process) clientConfig(limits Limits) *plugin.ClientConfig {
+	return &plugin.ClientConfig{
+		HandshakeConfig:  wire.Handshake,
+		VersionedPlugins: map[int]plugin.PluginSet{wire.ProtocolVersion: {wire.PluginName: &wire.Plugin{}}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     limits.Start,
+		Stderr:           p.output,
+		SyncStdout:       p.output,
+		SyncStderr:       p.output,
+		Logger:           hclog.NewNullLogger(),
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: p.folder.sockets},
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
+			grpc.WithMaxHeaderListSize(64 << 10),
+		},
+		RunnerFunc: func(_ hclog.Logger, command *exec.Cmd, _ string) (goplugin.Runner, error) {
+			p.runner.environment = command.Env
+			return p.runner, nil
+		},
+	}
+}
+
+func (p *process) connect() error {
+	if _, err := p.client.Start(); err != nil {
+		return p.runner.explain(err)
+	}
+	protocol, err := p.client.Client()
+	if err != nil {
+		return fmt.Errorf("connect to it: %w", err)
+	}
+	dispensed, err := protocol.Dispense(wire.PluginName)
+	if err != nil {
+		return fmt.Errorf("connect to it: %w", err)
+	}
+	p.gates = dispensed.(wire.GateSetClient)
+	return nil
+}
+
+// describe asks the set what it is and refuses what does not hold together.
+func (p *process) describe(ctx context.Context, ref PluginRef, digest string) (*SetInfo, error) {
+	answer, err := p.gates.Describe(ctx, &wire.DescribeRequest{HostVersion: gates.SDKVersion})
+	switch {
+	case status.Code(err) == codes.FailedPrecondition:
+		return nil, fmt.Errorf("%w: %s", ErrIncompatible, line(status.Convert(err).Message(), maxSummary))
+	case err != nil:
+		return nil, p.blame(fmt.Errorf("ask the gate set %s what it is: %w", p.set, err))
+	}
+	info, err := infoFromWire(answer, ref)
+	if err != nil {
+		return nil, err
+	}
+	info.Digest = digest
+	info.Sandbox = p.runner.sandbox
+	return info, nil
+}
+
+// blame adds what a process printed last to an error that it caused.
+func (p *process) blame(err error) error { return &blamed{cause: err, output: p.output.String()} }
+
+// blamed is an error that a set's process caused.
+type blamed struct {
+	cause  error
+	output string // what it printed last
+}
+
+func (b *blamed) Error() string   { return b.cause.Error() }
+func (b *blamed) Unwrap() []error { return []error{b.cause, ErrMisbehaved} }
+
+func (p *process) hasExited() bool { return p.runner.hasExited() }
+
+// kill ends the process and everything that it started, at once: a set keeps nothing between questions, so there is
+// nothing that it could still have to write.
+func (p *process) kill() { p.runner.killTree() }
+
+// stop kills the process, waits until it is gone and removes its folders. It is safe to call twice.
+func (p *process) stop(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.kill()
+		p.client.Kill()
+	}()
+	select {
+	case <-done:
+		return p.folder.remove()
+	case <-ctx.Done():
+		return fmt.Errorf("stop the gate set %s: it is still there: %w", p.set, ctx.Err())
+	}
+}
+
+// folder is where one process lives: nothing in it is kept.
+type folder struct {
+	root    string
+	in      string // copies of what it may read
+	work    string // its working directory, empty at the start
+	scratch string // its TMPDIR
+	sockets string // where it listens
+}
+
+// maxSocketFolder leaves room for the two names that go-plugin adds within the 104 bytes that macOS has for the path of a
+// socket; Linux has 108.
+const maxSocketFolder = 60
+
+func makeFolder(scratch, set string) (folder, error) {
+	root, err := os.MkdirTemp(scratch, set+"-")
+	if err != nil {
+		return folder{}, fmt.Errorf("make a folder for the gate set %s: %w", set, err)
+	}
+	made := folder{
+		root: root, in: filepath.Join(root, "in"), work: filepath.Join(root, "work"),
+		scratch: filepath.Join(root, "tmp"), sockets: filepath.Join(root, "s"),
+	}
+	for _, dir := range []string{made.in, made.work, made.scratch, made.sockets} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return folder{}, errors.Join(fmt.Errorf("make a folder for the gate set %s: %w", set, err), os.RemoveAll(root))
+		}
+	}
+	if len(made.sockets) > maxSocketFolder {
+		if made.sockets, err = os.MkdirTemp("", "pgs"); err != nil {
+			return folder{}, errors.Join(fmt.Errorf("make a folder for the gate set %s: %w", set, err), os.RemoveAll(root))
+		}
+	}
+	return made, nil
+}
+
+func (f folder) remove() error {
+	err := os.RemoveAll(f.root)
+	if !strings.HasPrefix(f.sockets, f.root) {
+		err = errors.Join(err, os.RemoveAll(f.sockets))
+	}
+	return err
+}

@@ -1,0 +1,29 @@
+package host
+
+import (
+	"os"
+	"syscall"
+)
+
+func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
+	report.miss("processes: only the process group of a set is killed with it; macOS has no process namespaces")
+	return os.StartProcess(binary.path, []string{binary.name}, &os.ProcAttr{
+		Dir: dir, Env: environment, Files: streams[:], Sys: &syscall.SysProcAttr{Setpgid: true},
+	})
+}
+
+func limit(_ int, _ int64, report *SandboxReport) error {
+	report.miss("memory: macOS lets nobody limit another process")
+	return nil
+}
+
+func reap(process *os.Process, killRest func()) (*os.ProcessState, error) {
+	state, err := process.Wait()
+	killRest()
+	return state, err
+}
+
+func killTree(process *os.Process) {
+	_ = syscall.Kill(-process.Pid, syscall.SIGKILL)
+	_ = process.Kill()
+}

@@ -1,0 +1,82 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// startProcess starts the binary in a process group and, where the system lets an ordinary user make one, in a process
+// namespace: then whatever it starts dies with it, even what left the group. The user namespace that this takes has
+// another good: a set that is started by root has none of root's powers.
+func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
+	files := streams[:]
+	path := binary.path
+	if binary.script && binary.file != nil {
+		// The interpreter opens the script once more, so the descriptor must survive the exec.
+		files = append(files, binary.file)
+		path = fmt.Sprintf("/proc/self/fd/%d", len(files)-1)
+	}
+	start := func(namespaces uintptr) (*os.Process, error) {
+		return os.StartProcess(path, []string{binary.name}, &os.ProcAttr{
+			Dir: dir, Env: environment, Files: files,
+			Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces},
+		})
+	}
+
+	process, err := start(unix.CLONE_NEWUSER | unix.CLONE_NEWPID)
+	for _, refused := range []error{unix.EPERM, unix.ENOSPC, unix.EINVAL, unix.ENOSYS} {
+		if errors.Is(err, refused) {
+			report.miss(fmt.Sprintf("processes: this system allows no process namespaces (%v), so only its process group is killed with a set", refused))
+			return start(0)
+		}
+	}
+	report.enforce("processes: a process namespace, killed as a whole")
+	return process, err
+}
+
+// limit bounds what the process may take. It has been running for some microseconds by then, which is too short for a Go
+// program to have reached its main function.
+func limit(pid int, memory int64, report *SandboxReport) error {
+	for _, bound := range []struct {
+		resource int
+		value    uint64
+	}{
+		// Not RLIMIT_AS: a Go program reserves far more address space than it uses.
+		{unix.RLIMIT_DATA, uint64(memory)},
+		{unix.RLIMIT_CORE, 0},
+		{unix.RLIMIT_FSIZE, uint64(memory)},
+		{unix.RLIMIT_NOFILE, 1024},
+	} {
+		err := unix.Prlimit(pid, bound.resource, &unix.Rlimit{Cur: bound.value, Max: bound.value}, nil)
+		if errors.Is(err, unix.ESRCH) {
+			return nil // it is gone already, which the handshake will tell
+		}
+		if err != nil {
+			return err
+		}
+	}
+	report.enforce(fmt.Sprintf("memory: at most %d MiB, and files no larger", memory>>20))
+	return nil
+}
+
+// reap waits until the process has ended, calls killRest while its id cannot yet belong to another, and lets it go.
+func reap(process *os.Process, killRest func()) (*os.ProcessState, error) {
+	for {
+		err := unix.Waitid(unix.P_PID, process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	killRest()
+	return process.Wait()
+}
+
+// killTree kills the process and its group. It says nothing when there is nobody left to kill.
+func killTree(process *os.Process) {
+	_ = unix.Kill(-process.Pid, unix.SIGKILL)
+	_ = process.Kill()
+}

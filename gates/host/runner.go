@@ -1,0 +1,259 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/internal/wire"
+)
+
+// runner starts one process for go-plugin, which knows how to shake hands but not how to confine. It implements
+// go-plugin's runner.Runner.
+type runner struct {
+	binary      *image
+	folder      folder
+	granted     grant
+	limits      Limits
+	environment []string // set by go-plugin before Start
+
+	sandbox        SandboxReport
+	stdout, stderr *os.File
+	greeting       greeting
+	output         *tail
+	pid            int
+	exited         chan struct{} // closed when the process is gone
+
+	mu      sync.Mutex
+	process *os.Process // nil before the start and once it is gone
+	killed  bool        // also before the start: then there is none
+}
+
+func newRunner(binary *image, folder folder, granted grant, limits Limits, output *tail) *runner {
+	return &runner{binary: binary, folder: folder, granted: granted, limits: limits, output: output, exited: make(chan struct{})}
+}
+
+// Start starts the process.
+func (r *runner) Start(context.Context) error {
+	started := make(chan error)
+	go r.live(started)
+	return <-started
+}
+
+// live is the whole life of the process, on a thread of its own. That thread is confined before it starts the process,
+// which inherits that, and it is never given back: the goroutine ends while it is locked, so the runtime ends the thread.
+// It must also outlive the process, because Linux sends the signal that announces a parent's death when the thread that
+// started the child ends.
+func (r *runner) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer close(r.exited)
+
+	var ours, theirs [3]*os.File
+	closeAll := func(files [3]*os.File) {
+		for _, file := range files {
+			if file != nil {
+				_ = file.Close() // read or never written: nothing can be lost
+			}
+		}
+	}
+	var err error
+	if theirs[0], err = os.Open(os.DevNull); err == nil {
+		if ours[1], theirs[1], err = os.Pipe(); err == nil {
+			ours[2], theirs[2], err = os.Pipe()
+		}
+	}
+	if err != nil {
+		closeAll(ours)
+		closeAll(theirs)
+		started <- fmt.Errorf("open its streams: %w", err)
+		return
+	}
+	r.stdout, r.stderr = ours[1], ours[2]
+
+	confined, err := confine(r.binary, r.folder, r.granted)
+	if err == nil {
+		r.sandbox = confined
+		err = r.spawn(theirs)
+	}
+	closeAll(theirs)
+	if err != nil {
+		closeAll(ours)
+		started <- err
+		return
+	}
+	process := r.process
+	started <- nil
+
+	state, err := reap(process, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		killTree(process) // what it left behind in its group
+		r.process = nil
+	})
+	if err == nil {
+		fmt.Fprintf(r.output, "(the process ended: %s)\n", state)
+	}
+	// A descendant that got away may hold the other ends of the pipes for ever; go-plugin must not wait for it.
+	deadline := time.Now().Add(200 * time.Millisecond)
+	_ = r.stdout.SetReadDeadline(deadline)
+	_ = r.stderr.SetReadDeadline(deadline)
+}
+
+func (r *runner) spawn(streams [3]*os.File) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.killed {
+		return errors.New("it was stopped before it started")
+	}
+	environment := append([]string{
+		"TMPDIR=" + r.folder.scratch, "TMP=" + r.folder.scratch, "TEMP=" + r.folder.scratch, "HOME=" + r.folder.work,
+		// A Go program then collects its garbage harder before it meets the limit that would end it.
+		fmt.Sprintf("GOMEMLIMIT=%d", r.limits.Memory*3/4),
+	}, r.environment...)
+	process, err := startProcess(r.binary, environment, r.folder.work, streams, &r.sandbox)
+	if err != nil {
+		return err
+	}
+	r.process, r.pid = process, process.Pid
+	if err := limit(process.Pid, r.limits.Memory, &r.sandbox); err != nil {
+		killTree(process)
+		_, waitErr := process.Wait()
+		r.process = nil
+		return errors.Join(fmt.Errorf("limit its memory: %w", err), waitErr)
+	}
+	return nil
+}
+
+// killTree kills the process and whatever it started. It may be called at any time, also before Start.
+func (r *runner) killTree() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.killed = true
+	if r.process != nil {
+		killTree(r.process)
+	}
+}
+
+func (r *runner) hasExited() bool {
+	select {
+	case <-r.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait returns once the process is gone. go-plugin calls it after both streams have ended.
+func (r *runner) Wait(context.Context) error {
+	<-r.exited
+	return errors.Join(r.stdout.Close(), r.stderr.Close())
+}
+
+// Kill is killTree in go-plugin's words.
+func (r *runner) Kill(context.Context) error {
+	r.killTree()
+	return nil
+}
+
+// Stdout is where the handshake is read; the first bytes are kept to explain one that fails.
+func (r *runner) Stdout() io.ReadCloser {
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.TeeReader(r.stdout, &r.greeting), r.stdout}
+}
+
+// Stderr is read by go-plugin into the output that is kept.
+func (r *runner) Stderr() io.ReadCloser { return r.stderr }
+
+// Name names the process in go-plugin's log, which is off.
+func (r *runner) Name() string { return filepath.Base(r.binary.path) }
+
+// ID is the process id; go-plugin kills nothing while it is empty.
+func (r *runner) ID() string {
+	if r.pid == 0 {
+		return ""
+	}
+	return strconv.Itoa(r.pid)
+}
+
+// Diagnose adds nothing: explain says it better.
+func (r *runner) Diagnose(context.Context) string { return "" }
+
+// PluginToHost decides where go-plugin may connect. The address comes from the process, and the host is not to be sent
+// anywhere by it: only a socket in the process's own folder will do, or a loopback port where there are no such sockets.
+func (r *runner) PluginToHost(network, address string) (string, string, error) {
+	switch {
+	case network == "unix" && runtime.GOOS != "windows":
+		if relative, err := filepath.Rel(r.folder.sockets, address); err == nil && filepath.IsLocal(relative) && relative != "." {
+			return network, address, nil
+		}
+	case network == "tcp" && runtime.GOOS == "windows":
+		if host, _, err := net.SplitHostPort(address); err == nil && host == "127.0.0.1" {
+			return network, address, nil
+		}
+	}
+	return "", "", fmt.Errorf("it listens where it may not: %s %s", line(network, 20), line(address, 200))
+}
+
+// HostToPlugin changes nothing: both live on one machine.
+func (r *runner) HostToPlugin(network, address string) (string, string, error) {
+	return network, address, nil
+}
+
+// explain says in our words why go-plugin could not shake hands.
+func (r *runner) explain(err error) error {
+	said := r.greeting.String()
+	fields := strings.Split(said, "|")
+	switch {
+	case said == "":
+		return fmt.Errorf("it ended or fell silent before it said anything: %w", err)
+	case len(fields) < 4:
+		return fmt.Errorf("it printed something other than a handshake on standard output (%q): a gate set must not print before it calls Serve",
+			line(said, 120))
+	case fields[1] != strconv.Itoa(wire.ProtocolVersion):
+		return fmt.Errorf("%w: it speaks version %s of the gate protocol, and this penstock (gate SDK %s) speaks version %d: "+
+			"update the older of the two", ErrIncompatible, line(fields[1], 20), gates.SDKVersion, wire.ProtocolVersion)
+	default:
+		return fmt.Errorf("shake hands with it: %s", line(err.Error(), maxSummary))
+	}
+}
+
+// greeting keeps the first line of a stream, up to a bound.
+type greeting struct {
+	mu   sync.Mutex
+	text []byte
+	full bool
+}
+
+func (g *greeting) Write(text []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, b := range text {
+		if g.full {
+			break
+		}
+		if b == '\n' || len(g.text) == 4<<10 {
+			g.full = true
+			break
+		}
+		g.text = append(g.text, b)
+	}
+	return len(text), nil
+}
+
+func (g *greeting) String() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.TrimSpace(string(g.text))
+}

@@ -1,0 +1,118 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+
+	"golang.org/x/mod/semver"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/internal/wire"
+)
+
+// minSDK is the oldest gate SDK whose sets this host understands. docs/gates.md lists the pairs that work.
+const minSDK = "0.1.0"
+
+// infoFromWire reads what a set says of itself, and refuses what is not what was pinned or does not hold together.
+func infoFromWire(message *wire.DescribeResponse, ref PluginRef) (*SetInfo, error) {
+	misbehaved := func(format string, args ...any) (*SetInfo, error) {
+		return nil, fmt.Errorf("%w: "+format, append([]any{ErrMisbehaved}, args...)...)
+	}
+	sdk, version := line(message.GetSdkVersion(), maxName), line(message.GetVersion(), maxName)
+	switch {
+	case semver.Compare("v"+sdk, "v"+minSDK) < 0:
+		return nil, fmt.Errorf("%w: the gate set %s was built with gate SDK %q, and this penstock (gate SDK %s) needs at least %s: "+
+			"get a newer release of the set, or rebuild it", ErrIncompatible, ref.Set, sdk, gates.SDKVersion, minSDK)
+	case message.GetName() != ref.Set:
+		return misbehaved("the gate set %s calls itself %q", ref.Set, line(message.GetName(), maxName))
+	case ref.Pin.Version != "" && version != ref.Pin.Version:
+		return nil, fmt.Errorf("%w: the gate set %s says that it has version %s, and version %s was pinned: lock it again",
+			ErrUntrusted, ref.Set, version, ref.Pin.Version)
+	case len(message.GetGates()) == 0:
+		return misbehaved("the gate set %s has no gates", ref.Set)
+	}
+
+	info := &SetInfo{Name: ref.Set, Version: version, SDKVersion: sdk}
+	for _, gate := range message.GetGates() {
+		description := descriptionFromWire(gate)
+		if err := description.Check(); err != nil {
+			return misbehaved("the gate set %s: %s", ref.Set, line(err.Error(), maxSummary))
+		}
+		if slices.ContainsFunc(info.Gates, func(other gates.Description) bool { return other.Name == description.Name }) {
+			return misbehaved("the gate set %s has two gates called %s", ref.Set, description.Name)
+		}
+		info.Gates = append(info.Gates, description)
+	}
+	return info, nil
+}
+
+func descriptionFromWire(message *wire.Description) gates.Description {
+	description := gates.Description{
+		Name:   message.GetName(),
+		Title:  line(message.GetTitle(), maxName),
+		Config: message.GetConfigSchema(),
+		Needs:  gates.Needs{Source: message.GetNeedsSource(), Hosts: message.GetNeedsHosts(), Secrets: message.GetNeedsSecrets()},
+	}
+	for _, phase := range message.GetPhases() {
+		description.Phases = append(description.Phases, gates.Phase(phase))
+	}
+	for _, kind := range message.GetReportKinds() {
+		description.Reports = append(description.Reports, gates.Report{Kind: gates.ReportKind(kind)})
+	}
+	return description
+}
+
+func requestToWire(request gates.Request, nonce string) *wire.EvaluateRequest {
+	run := request.Run
+	message := &wire.EvaluateRequest{
+		Gate:       request.Gate,
+		Phase:      string(request.Phase),
+		ConfigJson: request.Config,
+		Run: &wire.Run{
+			Id: run.ID, App: run.App, Environment: run.Environment, Commit: run.Commit,
+			SourceDigest: run.SourceDigest, BundleDigest: run.BundleDigest, Url: run.URL, VersionId: run.VersionID,
+		},
+		SourceDir: request.SourceDir,
+		Secrets:   request.Secrets,
+		Nonce:     nonce,
+	}
+	for _, stage := range request.Stages {
+		message.Stages = append(message.Stages, &wire.Stage{
+			Name: stage.Name, Outcome: stage.Outcome, ExitCode: int32(stage.ExitCode), Command: stage.Command,
+			Log: stage.Log, Root: stage.Root, Cached: stage.Cached,
+		})
+	}
+	for _, report := range request.Reports {
+		message.Reports = append(message.Reports, &wire.Report{
+			Kind: string(report.Kind), Stage: report.Stage, Path: report.Path, Root: report.Root,
+		})
+	}
+	return message
+}
+
+func verdictFromWire(message *wire.Verdict) gates.Verdict {
+	verdict := gates.Verdict{
+		Outcome:  gates.Outcome(message.GetOutcome()),
+		Summary:  message.GetSummary(),
+		NextStep: message.GetNextStep(),
+	}
+	for _, finding := range message.GetFindings() {
+		verdict.Findings = append(verdict.Findings, gates.Finding{
+			Level: gates.Level(finding.GetLevel()), Rule: finding.GetRule(), Message: finding.GetMessage(), File: finding.GetFile(),
+			Line: int(finding.GetLine()), Column: int(finding.GetColumn()), Detail: finding.GetDetail(),
+		})
+	}
+	for _, measurement := range message.GetMeasurements() {
+		verdict.Measurements = append(verdict.Measurements, gates.Measurement{
+			Name: measurement.GetName(), Value: measurement.GetValue(), Unit: measurement.GetUnit(),
+			Limit: measurement.Limit, Baseline: measurement.Baseline, Better: measurement.GetBetter(),
+		})
+	}
+	for _, evidence := range message.GetEvidence() {
+		verdict.Evidence = append(verdict.Evidence, gates.Evidence{Name: evidence.GetName(), Digest: evidence.GetDigest()})
+	}
+	if pending := message.GetPending(); pending != nil {
+		verdict.Pending = &gates.Clearance{By: pending.GetBy(), AskAgain: pending.GetAskAgain().AsDuration()}
+	}
+	return verdict
+}
