@@ -16,7 +16,12 @@ type route struct {
 // api serves all calls. Whatever is not listed is refused as Cloudflare refuses it: nothing is answered by accident.
 func (c *Cloud) api() http.Handler {
 	mux := http.NewServeMux()
-	for _, group := range [][]route{c.identityRoutes()} {
+	for _, group := range [][]route{
+		c.identityRoutes(),
+		c.scriptRoutes(), c.versionRoutes(), c.deploymentRoutes(), c.secretRoutes(), c.settingRoutes(),
+		c.scheduleRoutes(), c.workerRouteRoutes(), c.domainRoutes(), c.zoneRoutes(),
+		c.databaseRoutes(), c.kvRoutes(), c.bucketRoutes(), c.queueRoutes(), c.analyticsRoutes(),
+	} {
 		for _, route := range group {
 			mux.Handle(strings.Replace(route.pattern, " /", " "+apiPrefix+"/", 1), c.reply(route.call))
 		}
