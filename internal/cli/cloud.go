@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
+	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
+	"github.com/penstock-ci/penstock/internal/wrangler"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// localTarget is the target of environments that live on this machine.
+const localTarget = "local"
+
+// localCloud is a run's hold on the local Cloudflare.
+type localCloud struct {
+	*daemon.Handle
+}
+
+// startLocalCloud finds the local Cloudflare or starts it, with the workerd of the given package folders, or the one that
+// an earlier start kept.
+func (s *Streams) startLocalCloud(ctx context.Context, packages ...string) (*daemon.Handle, error) {
+	dir, err := s.localDir()
+	if err != nil {
+		return nil, err
+	}
+	options := daemon.Options{Dir: dir, Exe: s.Executable}
+	if _, err := daemon.Status(ctx, dir); errors.Is(err, daemon.ErrNotRunning) {
+		workerd, err := s.workerd(packages)
+		if err != nil {
+			return nil, err
+		}
+		options.Args = []string{"local", "serve", "--dir", dir, "--workerd", workerd}
+	}
+	handle, err := daemon.Up(ctx, options)
+	if err != nil {
+		return nil, fail(ExitUnreachable, "the whole log is in "+filepath.Join(dir, "local.log"), err)
+	}
+	return handle, nil
+}
+
+// workerd finds the Workers runtime: of the app's own packages first, since that is what its tests ran on.
+func (s *Streams) workerd(packages []string) (string, error) {
+	state, err := s.stateDir()
+	if err != nil {
+		return "", err
+	}
+	kept := filepath.Join(state, "workerd")
+	found, err := runtime.FindWorkerd(packages...)
+	if err != nil {
+		if earlier := newestFile(kept); earlier != "" {
+			return earlier, nil
+		}
+		return "", fail(ExitUsage, "add wrangler to the app's devDependencies (it brings workerd), or set PENSTOCK_WORKERD to the binary", err)
+	}
+	if os.Getenv("PENSTOCK_WORKERD") == found {
+		return found, nil
+	}
+	copied, err := keepWorkerd(found, kept)
+	if err != nil {
+		return "", fmt.Errorf("keep a copy of workerd: %w", err)
+	}
+	return copied, nil
+}
+
+// newestFile is the path of the file in dir that was written last, "" when there is none.
+func newestFile(dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	newest, path := int64(0), ""
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.ModTime().UnixNano() > newest {
+			newest, path = info.ModTime().UnixNano(), filepath.Join(dir, entry.Name())
+		}
+	}
+	return path
+}
+
+// openTarget makes the target of the run's environment; for a local one it brings the local Cloudflare up.
+func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
+	config, err := wrangler.Load(r.folder)
+	if err != nil {
+		return nil, err
+	}
+	worker, err := config.For(r.environment.WranglerEnv)
+	if err != nil {
+		return nil, err
+	}
+	options := cloudflare.Options{
+		Worker: worker, ConfigFile: config.File, Environment: *r.environment, AppDir: r.folder, Secrets: r.secrets,
+		Note: func(text string) { r.note("info", text) },
+	}
+	if r.environment.Target == localTarget {
+		if err := r.startLocal(ctx, &options); err != nil {
+			return nil, err
+		}
+	} else {
+		options.BaseURL = r.shared.streams.Env("CLOUDFLARE_API_BASE_URL")
+		options.Token = r.shared.streams.Env("CLOUDFLARE_API_TOKEN")
+		options.AccountID = r.shared.streams.Env("CLOUDFLARE_ACCOUNT_ID")
+		if options.AccountID == "" {
+			options.AccountID = worker.AccountID
+		}
+		if options.Token == "" || options.AccountID == "" {
+			return nil, fail(ExitUsage, "set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID; `--env local` needs neither",
+				fmt.Errorf("environment %s is on Cloudflare, and there is no token or no account id to deploy with", r.environment.Name))
+		}
+	}
+	return cloudflare.New(options)
+}
+
+func (r *run) startLocal(ctx context.Context, options *cloudflare.Options) error {
+	handle, err := r.shared.streams.startLocalCloud(ctx, r.packageFolders(ctx)...)
+	if err != nil {
+		return err
+	}
+	r.cloud = &localCloud{Handle: handle}
+	r.ending(func(ctx context.Context) error { return handle.Close(ctx) })
+	options.BaseURL, options.Token, options.AccountID = handle.Info.APIURL, handle.Info.Token, handle.Info.AccountID
+	options.Resources = cloudflare.ByName
+	dir, err := r.shared.streams.localDir()
+	if err != nil {
+		return err
+	}
+	options.PublicURL = func(worker string) string {
+		info, err := daemon.Status(ctx, dir)
+		if err != nil {
+			return ""
+		}
+		for _, script := range info.Scripts {
+			if script.Name == worker {
+				return script.URL
+			}
+		}
+		return ""
+	}
+	return nil
+}
+
+// packageFolders are where the app's packages may lie: as the install stage left them, then in the app's own folder.
+func (r *run) packageFolders(ctx context.Context) []string {
+	own := filepath.Join(r.folder, "node_modules")
+	result := r.stages.Result(pipelines.StageInstall)
+	reader, ok := r.session.(engine.OutputReader)
+	if result == nil || !ok {
+		return []string{own}
+	}
+	installed, err := reader.OutputPath(ctx, *result, "node_modules")
+	if err != nil {
+		return []string{own}
+	}
+	return []string{installed, own}
+}

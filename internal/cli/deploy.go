@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+func newDeploy(shared *common) *cobra.Command {
+	var flags runFlags
+	command := &cobra.Command{
+		Use:   "deploy",
+		Short: "Take the app through stages and gates to an environment",
+		Long: "Runs the pipeline, judges the gates, plans, and promotes: migrations, upload without traffic, smoke, switch, smoke\n" +
+			"again. When a step fails after traffic was touched, the old version gets it back.",
+		Example: "  penstock deploy --env local\n  penstock deploy --env production --json",
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx := command.Context()
+			r, err := begin(ctx, shared, flags, true)
+			if err != nil {
+				return err
+			}
+			result, err := r.deploy(ctx)
+			return r.finish(ctx, result, err)
+		},
+	}
+	flags.addTo(command, "to deploy to")
+	return command
+}
+
+// deploy builds, plans and promotes. The error carries what stopped it; the result says what is live, as far as is known.
+func (r *run) deploy(ctx context.Context) (event.Result, error) {
+	made, err := r.build(ctx)
+	if err != nil {
+		return event.Result{}, err
+	}
+	target, plan, err := r.plan(ctx, made)
+	if err != nil {
+		return event.Result{}, err
+	}
+	if len(r.environment.Approvers) > 0 {
+		return event.Result{}, fail(ExitWaiting, "approvals are not built yet: take the approvers out of the environment, or deploy it by hand",
+			fmt.Errorf("environment %s wants approval by %s", r.environment.Name, list(r.environment.Approvers)))
+	}
+	judging := r.judgeOptions(made, gates.PhasePromote)
+	options := promotion.Options{
+		Target: target, Journal: r.ledger, Prober: promotion.HTTPProber{}, Observer: r.bus, Run: r.id,
+		Promotion: strings.ToLower(ulid.Make().String()), Judge: engine.PromotionJudge{Options: judging},
+	}
+	if len(r.pipeline.StagesAt(pipelines.WhenSmoke)) > 0 {
+		options.SmokeStages = engine.Smoke{Environment: r.environment.Name, Options: engine.Options{
+			Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Secrets: r.secrets, Earlier: r.stages.Results, KeepGoing: true,
+		}}
+	}
+	promoted, err := promotion.Promote(ctx, options, plan)
+	result := event.Result{
+		Version: promoted.Version, Previous: promoted.Previous, URL: promoted.URL, NextStep: promoted.NextStep,
+	}
+	for _, undone := range promoted.Undone {
+		r.note("info", "put back: "+undone)
+	}
+	for _, left := range promoted.NotUndone {
+		r.note("warning", "not put back: "+left)
+	}
+	if err == nil && promoted.Phase == promotion.Completed {
+		return r.served(ctx, result, promoted)
+	}
+	return result, promotionFailure(promoted, err)
+}
+
+// served is the end of a run that went well.
+func (r *run) served(ctx context.Context, result event.Result, promoted promotion.Result) (event.Result, error) {
+	if promoted.UpToDate {
+		result.Reason = "nothing to deploy: what is live was made from this very bundle"
+	}
+	if r.cloud == nil {
+		return result, nil
+	}
+	if err := r.cloud.Keep(context.WithoutCancel(ctx)); err != nil {
+		return result, err
+	}
+	result.NextStep = "open " + result.URL + " · stop it with `penstock local down` · look back with `penstock history`"
+	return result, nil
+}
+
+// promotionFailure gives the end of a promotion its exit code.
+func promotionFailure(promoted promotion.Result, err error) error {
+	cause := promoted.Cause
+	if err != nil {
+		cause = err
+	}
+	if cause == nil {
+		cause = fmt.Errorf("the promotion ended as %s", promoted.Phase)
+	}
+	var blocked *promotion.BlockedError
+	var missing *promotion.MissingError
+	switch {
+	case promoted.Phase == promotion.RolledBack:
+		return fail(ExitRolledBack, promoted.NextStep, cause)
+	case promoted.Phase == promotion.Superseded:
+		return fail(ExitBusy, promoted.NextStep, cause)
+	case errors.As(cause, &blocked), errors.As(cause, &missing):
+		return fail(ExitBlocked, promoted.NextStep, cause)
+	case errors.Is(cause, promotion.ErrBusy), errors.Is(cause, promotion.ErrUnreachable), errors.Is(cause, context.Canceled):
+		return cause
+	case err != nil:
+		return fail(ExitInternal, promoted.NextStep, cause)
+	default:
+		return fail(ExitStageFailed, promoted.NextStep, cause)
+	}
+}
+
+// plan opens the target and computes what a promotion of the bundle would do.
+func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promotion.Plan, error) {
+	if made.bundle == nil {
+		return nil, promotion.Plan{}, fail(ExitUsage, "give the pipeline a stage named "+pipelines.StageBundle+" (`penstock init` shows it)",
+			errors.New("the pipeline makes no bundle, so there is nothing to deploy"))
+	}
+	target, err := r.openTarget(ctx)
+	if err != nil {
+		return nil, promotion.Plan{}, err
+	}
+	facts, err := r.gateFacts(ctx, made.judgement)
+	if err != nil {
+		return nil, promotion.Plan{}, err
+	}
+	plan, err := promotion.MakePlan(ctx, target, promotion.Basis{
+		App: r.pipeline.Name, Environment: *r.environment, Bundle: made.bundle, Gates: facts,
+	})
+	if err != nil {
+		return nil, promotion.Plan{}, err
+	}
+	told := plan.Event()
+	r.bus.Observe(event.Event{Type: event.PlanMade, Plan: &told})
+	return target, plan, nil
+}
+
+// gateFacts are the gates that judged the bundle and those that will judge the promotion.
+func (r *run) gateFacts(ctx context.Context, judgement engine.Judgement) ([]promotion.GateFact, error) {
+	var facts []promotion.GateFact
+	for _, judged := range judgement.Gates {
+		facts = append(facts, promotion.GateFact{
+			Gate: judged.Ref.Gate, Phase: gates.PhaseBuild, Enforcement: judged.Ref.Enforcement, Config: judged.Ref.Config,
+			Outcome: judged.Verdict.Outcome, SetDigest: judged.Info.SetDigest,
+		})
+	}
+	for _, ref := range r.pipeline.Gates {
+		if ref.Phase != gates.PhasePromote && ref.Phase != gates.PhaseBake {
+			continue
+		}
+		info, err := r.gates.Describe(ctx, ref.Gate)
+		if err != nil {
+			return nil, fail(ExitBlocked, "`penstock gates list` shows the gates that there are", err)
+		}
+		facts = append(facts, promotion.GateFact{
+			Gate: ref.Gate, Phase: ref.Phase, Enforcement: ref.Enforcement, Config: ref.Config, SetDigest: info.SetDigest,
+		})
+	}
+	return facts, nil
+}

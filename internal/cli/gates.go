@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/gates"
+	gatehost "github.com/penstock-ci/penstock/gates/host"
+)
+
+func newGates(shared *common) *cobra.Command {
+	command := &cobra.Command{
+		Use:     "gates",
+		Short:   "Look at the gates that there are",
+		Example: "  penstock gates list\n  penstock gates info quality/coverage",
+	}
+	command.AddCommand(newGatesList(shared), newGatesInfo(shared))
+	return command
+}
+
+// gateEntry is one gate as `gates list --json` prints it.
+type gateEntry struct {
+	Gate    string             `json:"gate"`
+	Title   string             `json:"title"`
+	Phases  []gates.Phase      `json:"phases"`
+	Reports []gates.ReportKind `json:"reports,omitempty"`
+	Config  json.RawMessage    `json:"config,omitempty"` // JSON Schema
+	Version string             `json:"setVersion"`
+	Digest  string             `json:"setDigest"`
+	Sandbox *sandboxEntry      `json:"sandbox,omitempty"`
+}
+
+type sandboxEntry struct {
+	Enforced []string `json:"enforced"`
+	Missing  []string `json:"missing,omitempty"`
+}
+
+func newGatesList(shared *common) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "List the gates of every set that may be asked",
+		Example: "  penstock gates list --json",
+		RunE: func(command *cobra.Command, _ []string) error {
+			return shared.withGates(command.Context(), func(host *gatehost.Host) error {
+				var entries []gateEntry
+				for _, name := range host.Sets() {
+					set, err := host.DescribeSet(command.Context(), name)
+					if err != nil {
+						return fail(ExitBlocked, "", err)
+					}
+					for _, gate := range set.Gates {
+						entries = append(entries, describeGate(set, gate))
+					}
+				}
+				if shared.json {
+					return printJSON(shared.streams.Out, entries)
+				}
+				out := tabwriter.NewWriter(shared.streams.Out, 0, 4, 2, ' ', 0)
+				for _, entry := range entries {
+					fmt.Fprintf(out, "%s\t%s\t%s\n", entry.Gate, phaseNames(entry.Phases), entry.Title)
+				}
+				return out.Flush()
+			})
+		},
+	}
+}
+
+func newGatesInfo(shared *common) *cobra.Command {
+	return &cobra.Command{
+		Use:     "info GATE",
+		Short:   "Show what one gate reads, its config, and how its set is confined here",
+		Example: "  penstock gates info quality/coverage",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			return shared.withGates(command.Context(), func(host *gatehost.Host) error {
+				setName, gateName, _ := strings.Cut(args[0], "/")
+				set, err := host.DescribeSet(command.Context(), setName)
+				if err != nil {
+					return fail(ExitUsage, "`penstock gates list` shows the gates that there are", err)
+				}
+				for _, gate := range set.Gates {
+					if gate.Name == gateName {
+						return shared.showGate(describeGate(set, gate))
+					}
+				}
+				return fail(ExitUsage, "`penstock gates list` shows the gates that there are", fmt.Errorf("set %s has no gate %q", setName, gateName))
+			})
+		},
+	}
+}
+
+func (c *common) showGate(entry gateEntry) error {
+	if c.json {
+		return printJSON(c.streams.Out, entry)
+	}
+	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(out, "%s\t%s\n", entry.Gate, entry.Title)
+	fmt.Fprintf(out, "set\tversion %s, %s\n", entry.Version, entry.Digest)
+	fmt.Fprintf(out, "phases\t%s\n", phaseNames(entry.Phases))
+	for _, kind := range entry.Reports {
+		fmt.Fprintf(out, "reads\t%s\n", kind)
+	}
+	for _, enforced := range entry.Sandbox.Enforced {
+		fmt.Fprintf(out, "confined\t%s\n", enforced)
+	}
+	for _, missing := range entry.Sandbox.Missing {
+		fmt.Fprintf(out, "not confined\t%s\n", missing)
+	}
+	if len(entry.Config) > 0 {
+		fmt.Fprintf(out, "config schema\t%s\n", entry.Config)
+	}
+	return out.Flush()
+}
+
+func describeGate(set gatehost.SetInfo, gate gates.Description) gateEntry {
+	entry := gateEntry{
+		Gate: set.Name + "/" + gate.Name, Title: gate.Title, Phases: gate.Phases, Version: set.Version, Digest: set.Digest,
+		Sandbox: &sandboxEntry{Enforced: set.Sandbox.Enforced, Missing: set.Sandbox.Missing},
+	}
+	if json.Valid([]byte(gate.Config)) {
+		entry.Config = json.RawMessage(gate.Config)
+	}
+	for _, report := range gate.Reports {
+		entry.Reports = append(entry.Reports, report.Kind)
+	}
+	return entry
+}
+
+func phaseNames(phases []gates.Phase) string {
+	names := make([]string, len(phases))
+	for i, phase := range phases {
+		names[i] = string(phase)
+	}
+	return strings.Join(names, ", ")
+}
+
+// withGates opens the gate host for one command.
+func (c *common) withGates(ctx context.Context, use func(*gatehost.Host) error) (err error) {
+	folder, err := c.appFolder()
+	if err != nil {
+		return err
+	}
+	state, err := c.streams.stateDir()
+	if err != nil {
+		return err
+	}
+	host, err := openGates(c.streams, folder, state)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+		defer cancel()
+		if closing := host.Close(ending); err == nil {
+			err = closing
+		}
+	}()
+	return use(host)
+}

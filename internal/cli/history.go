@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/internal/ledger"
+)
+
+// historyEntry is one run as `history --json` prints it.
+type historyEntry struct {
+	ID          string        `json:"id"`
+	App         string        `json:"app"`
+	Environment string        `json:"environment"`
+	State       string        `json:"state"`
+	ExitCode    *int          `json:"exitCode,omitempty"` // absent while it runs and when it was interrupted
+	Started     time.Time     `json:"started"`
+	Duration    time.Duration `json:"duration,omitempty"` // nanoseconds
+	Commit      string        `json:"commit,omitempty"`
+	Source      string        `json:"source"`
+	Bundle      string        `json:"bundle,omitempty"`
+	Version     string        `json:"version,omitempty"`
+	Reason      string        `json:"reason,omitempty"`
+}
+
+func newHistory(shared *common) *cobra.Command {
+	var filter ledger.Filter
+	command := &cobra.Command{
+		Use:     "history",
+		Short:   "List runs, newest first",
+		Example: "  penstock history --limit 5\n  penstock history --app atomic-guide --json",
+		RunE: func(command *cobra.Command, _ []string) error {
+			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
+				runs, err := record.Runs(command.Context(), filter)
+				if err != nil {
+					return err
+				}
+				entries := make([]historyEntry, 0, len(runs))
+				for _, run := range runs {
+					entries = append(entries, entryOf(run))
+				}
+				if shared.json {
+					return printJSON(shared.streams.Out, entries)
+				}
+				return showHistory(shared.streams, entries)
+			})
+		},
+	}
+	command.Flags().StringVar(&filter.App, "app", "", "only runs of this `app`")
+	command.Flags().StringVarP(&filter.Environment, "env", "e", "", "only runs to this `environment`")
+	command.Flags().IntVar(&filter.Limit, "limit", 20, "how many runs; all when 0")
+	return command
+}
+
+func entryOf(run ledger.RunSummary) historyEntry {
+	entry := historyEntry{
+		ID: run.ID, App: run.Info.App, Environment: run.Info.Environment, State: run.State, Started: run.Started,
+		Commit: run.Info.Commit, Source: run.Info.SourceDigest, Bundle: run.Bundle,
+	}
+	if run.Result != nil {
+		entry.ExitCode, entry.Duration = &run.Result.ExitCode, run.Result.Duration
+		entry.Version, entry.Reason = run.Result.Version, run.Result.Reason
+	}
+	return entry
+}
+
+func showHistory(streams *Streams, entries []historyEntry) error {
+	if len(entries) == 0 {
+		fmt.Fprintln(streams.Out, "nothing has been run yet; `penstock deploy --env local` is a beginning")
+		return nil
+	}
+	out := tabwriter.NewWriter(streams.Out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(out, "RUN\tSTARTED\tAPP\tENVIRONMENT\tSTATE\tTOOK\tWHY")
+	for _, entry := range entries {
+		took := ""
+		if entry.Duration > 0 {
+			took = entry.Duration.Round(10 * time.Millisecond).String()
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", entry.ID, entry.Started.Local().Format("2006-01-02 15:04:05"), entry.App,
+			entry.Environment, entry.State, took, entry.Reason)
+	}
+	return out.Flush()
+}
+
+// withLedger opens the ledger for one command.
+func (c *common) withLedger(ctx context.Context, use func(*ledger.Ledger) error) error {
+	state, err := c.streams.stateDir()
+	if err != nil {
+		return err
+	}
+	record, err := openLedger(ctx, state)
+	if err != nil {
+		return err
+	}
+	defer record.Close()
+	return use(record)
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/internal/appfacts"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+func newInit(shared *common) *cobra.Command {
+	var force bool
+	command := &cobra.Command{
+		Use:   "init",
+		Short: "Write the pipeline that fits this app into penstock.yaml, commented",
+		Long: "Derives the pipeline from package.json and the wrangler config, as every command does, and writes it out to be\n" +
+			"adjusted. Nothing changes by having the file: what is written is what was derived.",
+		Example: "  penstock init\n  penstock init --json   # prints the pipeline and writes nothing",
+		RunE: func(*cobra.Command, []string) error {
+			folder, err := shared.appFolder()
+			if err != nil {
+				return err
+			}
+			path := filepath.Join(folder, pipelines.FileName)
+			if _, err := os.Lstat(path); err == nil && !force && !shared.json {
+				return fail(ExitUsage, "adjust that file, or write it anew with --force", fmt.Errorf("%s is there already", pipelines.FileName))
+			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			fitted, err := appfacts.Derive(folder)
+			if err != nil {
+				return err
+			}
+			if shared.json {
+				return printJSON(shared.streams.Out, fitted.Pipeline)
+			}
+			text, err := pipelines.WriteYAML(&fitted.Pipeline)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(path, text, 0o644); err != nil {
+				return err
+			}
+			fmt.Fprintf(shared.streams.Out, "wrote %s: %d stages, %d gates, %d environments\n", pipelines.FileName, len(fitted.Pipeline.Stages),
+				len(fitted.Pipeline.Gates), len(fitted.Pipeline.Environments))
+			for _, note := range fitted.Notes {
+				fmt.Fprintf(shared.streams.Out, "! %s\n", note)
+			}
+			fmt.Fprintln(shared.streams.Out, "next: read it, then `penstock check`")
+			return nil
+		},
+	}
+	command.Flags().BoolVar(&force, "force", false, "replace the file that is there")
+	return command
+}

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/internal/localcloud"
+	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
+)
+
+func newLocal(shared *common) *cobra.Command {
+	command := &cobra.Command{
+		Use:     "local",
+		Short:   "Start, stop and look at the Cloudflare on this machine",
+		Example: "  penstock local status\n  penstock local down",
+	}
+	command.AddCommand(newLocalUp(shared), newLocalDown(shared), newLocalStatus(shared), newLocalServe(shared))
+	return command
+}
+
+// localDir is where the local Cloudflare keeps its data.
+func (s *Streams) localDir() (string, error) {
+	state, err := s.stateDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(state, "local"), nil
+}
+
+func newLocalUp(shared *common) *cobra.Command {
+	return &cobra.Command{
+		Use:     "up",
+		Short:   "Start the local Cloudflare and keep it running",
+		Example: "  penstock local up",
+		RunE: func(command *cobra.Command, _ []string) error {
+			folder, err := shared.appFolder()
+			if err != nil {
+				return err
+			}
+			handle, err := shared.streams.startLocalCloud(command.Context(), filepath.Join(folder, "node_modules"))
+			if err != nil {
+				return err
+			}
+			if err := handle.Keep(command.Context()); err != nil {
+				return errors.Join(err, handle.Close(command.Context()))
+			}
+			return shared.showLocal(handle.Info)
+		},
+	}
+}
+
+func newLocalDown(shared *common) *cobra.Command {
+	return &cobra.Command{
+		Use:     "down",
+		Short:   "Stop the local Cloudflare; its data stays for the next start",
+		Example: "  penstock local down",
+		RunE: func(command *cobra.Command, _ []string) error {
+			dir, err := shared.streams.localDir()
+			if err != nil {
+				return err
+			}
+			stopped := true
+			if err := daemon.Down(command.Context(), dir); errors.Is(err, daemon.ErrNotRunning) {
+				stopped = false
+			} else if err != nil {
+				return err
+			}
+			if shared.json {
+				return printJSON(shared.streams.Out, map[string]bool{"stopped": stopped})
+			}
+			if stopped {
+				fmt.Fprintln(shared.streams.Out, "stopped; `penstock local up` brings it back with its data")
+			} else {
+				fmt.Fprintln(shared.streams.Out, "it was not running")
+			}
+			return nil
+		},
+	}
+}
+
+func newLocalStatus(shared *common) *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "Show whether it runs, its addresses and its Workers",
+		Example: "  penstock local status --json",
+		RunE: func(command *cobra.Command, _ []string) error {
+			dir, err := shared.streams.localDir()
+			if err != nil {
+				return err
+			}
+			info, err := daemon.Status(command.Context(), dir)
+			if errors.Is(err, daemon.ErrNotRunning) {
+				if shared.json {
+					return printJSON(shared.streams.Out, map[string]bool{"running": false})
+				}
+				fmt.Fprintln(shared.streams.Out, "not running; `penstock local up` or `penstock deploy --env local` starts it")
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return shared.showLocal(info)
+		},
+	}
+}
+
+func (c *common) showLocal(info localcloud.Info) error {
+	if c.json {
+		return printJSON(c.streams.Out, struct {
+			Running bool `json:"running"`
+			localcloud.Info
+		}{true, info})
+	}
+	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(out, "running\tprocess %d\n", info.PID)
+	fmt.Fprintf(out, "api\t%s\n", info.APIURL)
+	for _, script := range info.Scripts {
+		fmt.Fprintf(out, "worker\t%s\t%s\n", script.Name, script.URL)
+	}
+	fmt.Fprintf(out, "for wrangler\tset -a; . %s; set +a\n", info.EnvFile)
+	fmt.Fprintf(out, "stop it\tpenstock local down\n")
+	return out.Flush()
+}
+
+// newLocalServe is what runs in the background; people use `up`.
+func newLocalServe(shared *common) *cobra.Command {
+	var dir, workerd string
+	command := &cobra.Command{
+		Use:    "serve",
+		Hidden: true,
+		RunE: func(command *cobra.Command, _ []string) error {
+			err := daemon.Serve(command.Context(), daemon.ServeOptions{
+				Dir: dir, Workerd: workerd, Lease: shared.streams.In, Report: shared.streams.Out,
+				Log: slog.New(slog.NewTextHandler(shared.streams.Err, nil)),
+			})
+			if err != nil {
+				return &toldError{code: ExitInternal} // the report told the parent
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&dir, "dir", "", "state folder")
+	command.Flags().StringVar(&workerd, "workerd", "", "workerd binary")
+	return command
+}
+
+// keepWorkerd copies the workerd binary into the state folder, so that the local Cloudflare can start again after the
+// packages that brought it are gone. A copy that is there and equal in size is kept.
+func keepWorkerd(from, dir string) (string, error) {
+	info, err := os.Stat(from)
+	if err != nil {
+		return "", err
+	}
+	to := filepath.Join(dir, fmt.Sprintf("workerd-%x", info.Size()))
+	if have, err := os.Stat(to); err == nil && have.Size() == info.Size() {
+		return to, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	source, err := os.Open(from)
+	if err != nil {
+		return "", err
+	}
+	defer source.Close()
+	scratch, err := os.CreateTemp(dir, ".workerd-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(scratch.Name())
+	_, err = io.Copy(scratch, source)
+	if err = errors.Join(err, scratch.Chmod(0o700), scratch.Close()); err != nil {
+		return "", err
+	}
+	return to, os.Rename(scratch.Name(), to)
+}

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
+)
+
+func newPlan(shared *common) *cobra.Command {
+	var flags runFlags
+	command := &cobra.Command{
+		Use:     "plan",
+		Short:   "Show exactly what a deployment would change",
+		Example: "  penstock plan --env production",
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx := command.Context()
+			r, err := begin(ctx, shared, flags, false)
+			if err != nil {
+				return err
+			}
+			made, err := r.build(ctx)
+			if err != nil {
+				return r.finish(ctx, event.Result{}, err)
+			}
+			_, plan, err := r.plan(ctx, made)
+			result := event.Result{}
+			if err == nil {
+				result.NextStep = "`penstock deploy --env " + flags.environment + "` makes it real"
+			}
+			if err := r.finish(ctx, result, err); err != nil {
+				return err
+			}
+			if !shared.json { // the plan is among the JSON lines already
+				showPlan(shared.streams, plan)
+			}
+			return nil
+		},
+	}
+	flags.addTo(command, "to plan for")
+	return command
+}
+
+func showPlan(streams *Streams, plan promotion.Plan) {
+	told := plan.Event()
+	fmt.Fprintf(streams.Out, "\nplan %s\n", told.Digest)
+	if told.UpToDate {
+		fmt.Fprintln(streams.Out, "  nothing to do: what is live is what this plan asks for")
+		return
+	}
+	out := tabwriter.NewWriter(streams.Out, 0, 4, 2, ' ', 0)
+	for _, change := range told.Changes {
+		if change.Action == "keep" {
+			continue
+		}
+		fmt.Fprintf(out, "  %s\t%s\t%s\t%s\n", change.Action, change.Kind, change.Name, fromTo(change))
+	}
+	_ = out.Flush() // to a person's terminal; a closed pipe has nobody to tell
+}
+
+func fromTo(change event.Change) string {
+	switch {
+	case change.From != "" && change.To != "":
+		return change.From + " → " + change.To
+	case change.To != "":
+		return "→ " + change.To
+	default:
+		return change.From
+	}
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// common are the flags of every command.
+type common struct {
+	streams *Streams
+	folder  string
+	json    bool
+}
+
+func newRoot(streams *Streams) *cobra.Command {
+	shared := &common{streams: streams}
+	root := &cobra.Command{
+		Use:   "penstock",
+		Short: "Take a Cloudflare Worker from source to a gated production",
+		Long: "Penstock takes a commit of a Cloudflare Workers app from source to production, through isolated stages and gates that\n" +
+			"can say no. `penstock deploy --env local` needs no account: it deploys to a Cloudflare on this machine.\n\nExit codes:\n" + exitTable(),
+		Example:       "  penstock deploy --env local\n  penstock check\n  penstock history",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return fail(ExitUsage, "`"+command.CommandPath()+" --help` shows the flags and an example", err)
+	})
+	root.PersistentFlags().StringVarP(&shared.folder, "chdir", "C", ".", "the app's `folder`")
+	root.PersistentFlags().BoolVar(&shared.json, "json", false, "print JSON instead of text for people")
+	root.AddCommand(
+		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
+		newVerify(shared), newGates(shared), newLocal(shared), newVersion(shared),
+	)
+	for _, command := range root.Commands() {
+		refuseExtraWords(command)
+	}
+	return root
+}
+
+// refuseExtraWords makes a wrong word a usage error with the exit code for it.
+func refuseExtraWords(command *cobra.Command) {
+	check := command.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	command.Args = func(command *cobra.Command, args []string) error {
+		if err := check(command, args); err != nil {
+			return fail(ExitUsage, "`"+command.CommandPath()+" --help` shows what it takes", err)
+		}
+		return nil
+	}
+	for _, below := range command.Commands() {
+		refuseExtraWords(below)
+	}
+}
+
+// appFolder is the app's folder, absolute.
+func (c *common) appFolder() (string, error) {
+	folder, err := filepath.Abs(c.folder)
+	if err != nil {
+		return "", fail(ExitUsage, "name the app's folder with -C", err)
+	}
+	return folder, nil
+}
+
+// printJSON writes one value, indented, for people who pipe it to a file as much as for programs.
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+var errNoRuns = errors.New("nothing has been run yet")
+
+func environmentFlag(command *cobra.Command, into *string, what string) {
+	command.Flags().StringVarP(into, "env", "e", "local", fmt.Sprintf("the `environment` %s", what))
+}

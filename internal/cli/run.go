@@ -1,0 +1,351 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/gates"
+	gatehost "github.com/penstock-ci/penstock/gates/host"
+	"github.com/penstock-ci/penstock/internal/appfacts"
+	"github.com/penstock-ci/penstock/internal/buildinfo"
+	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/executor/host"
+	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/snapshot"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// endTime bounds what is done after a run's end: closing sessions, plugins and the ledger.
+const endTime = 30 * time.Second
+
+// runFlags are the flags of commands that run stages.
+type runFlags struct {
+	environment  string
+	noCache      bool
+	explainCache bool
+	parallelism  int
+}
+
+func (f *runFlags) addTo(command *cobra.Command, what string) {
+	environmentFlag(command, &f.environment, what)
+	command.Flags().BoolVar(&f.noCache, "no-cache", false, "run every stage, also those whose result is known")
+	command.Flags().BoolVar(&f.explainCache, "explain-cache", false, "say for each stage what decided between running it and taking it from the cache")
+	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
+}
+
+// run is one run of the pipeline: what check, plan and deploy share. It is made by begin, ended by finish or abandon, and
+// used by one goroutine.
+type run struct {
+	shared      *common
+	flags       runFlags
+	id          string
+	began       time.Time
+	folder      string
+	fitted      appfacts.Fitted
+	pipeline    *pipelines.Pipeline
+	environment *pipelines.Environment
+	source      *snapshot.Snapshot
+	secrets     map[string]string
+
+	bus     *engine.Bus
+	ledger  *ledger.Ledger
+	record  *ledger.Recorder
+	session engine.Session
+	gates   *gatehost.Host
+	stages  engine.Outcome
+	// cloud is the local Cloudflare of this run, nil until it is needed.
+	cloud *localCloud
+
+	endings []func(context.Context) error
+}
+
+// begin fits the pipeline, snapshots the source and opens all that a run needs. Nothing has run when it returns.
+func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (_ *run, err error) {
+	folder, err := shared.appFolder()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{shared: shared, flags: flags, id: ulid.Make().String(), began: time.Now(), folder: folder}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.end(ctx))
+		}
+	}()
+	state, err := shared.streams.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	if r.fitted, err = appfacts.Fit(folder); err != nil {
+		return nil, err
+	}
+	if r.pipeline, err = r.fitted.Pipeline.For(flags.environment); err != nil {
+		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
+	}
+	r.environment = r.pipeline.Environment(flags.environment)
+	if r.source, err = snapshot.Take(ctx, folder, snapshot.Options{StateDir: state}); err != nil {
+		return nil, err
+	}
+	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
+		return nil, err
+	}
+	if r.ledger, err = openLedger(ctx, state); err != nil {
+		return nil, err
+	}
+	r.ending(func(context.Context) error { return r.ledger.Close() })
+	executor := host.New(host.Options{StateDir: state, Executable: shared.streams.Executable, Environ: shared.streams.Environ})
+	if r.session, err = executor.Open(ctx, r.pipeline, r.source); err != nil {
+		return nil, err
+	}
+	r.ending(func(ctx context.Context) error { return r.session.Close(ctx) })
+	if r.gates, err = openGates(shared.streams, folder, state); err != nil {
+		return nil, err
+	}
+	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
+	r.openObservers(executor.Name(), promotes)
+	return r, nil
+}
+
+// ending adds something to be closed; the last added is closed first.
+func (r *run) ending(close func(context.Context) error) { r.endings = append(r.endings, close) }
+
+// end closes everything, under a context that outlives the run's.
+func (r *run) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	var problems []error
+	for i := len(r.endings) - 1; i >= 0; i-- {
+		problems = append(problems, r.endings[i](ctx))
+	}
+	r.endings = nil
+	return errors.Join(problems...)
+}
+
+// openObservers starts telling: the person first, then the record.
+func (r *run) openObservers(executor string, promotes bool) {
+	r.record = r.ledger.Observer()
+	r.bus = engine.NewBus(r.id, fanOut{r.record, newView(r.shared)})
+	r.ending(func(ctx context.Context) error {
+		err := r.bus.Close(ctx)
+		return errors.Join(err, r.record.Close(ctx))
+	})
+	info := &event.RunInfo{
+		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
+		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
+	}
+	for _, stage := range r.pipeline.StagesAt(pipelines.WhenBuild) {
+		info.Stages = append(info.Stages, event.Stage{Name: stage.Name, Title: stage.Title, Needs: stage.Needs, Moment: string(pipelines.WhenBuild)})
+	}
+	for _, ref := range r.pipeline.Gates {
+		if ref.Phase == gates.PhaseBuild || promotes {
+			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement)})
+		}
+	}
+	if promotes {
+		info.Steps = promotion.Steps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
+	}
+	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: info})
+	for _, note := range r.fitted.Notes {
+		r.note("warning", note)
+	}
+}
+
+func (r *run) hasGates(phase gates.Phase) bool {
+	for _, ref := range r.pipeline.Gates {
+		if ref.Phase == phase {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) note(level, text string) {
+	r.bus.Observe(event.Event{Type: event.Note, Level: level, Text: text})
+}
+
+// built is what the stages and the build gates came to.
+type built struct {
+	bundle    *bundle.Bundle // nil when the stages did not get that far
+	judgement engine.Judgement
+}
+
+// build runs the stages, reads the bundle and asks the build gates. Gates are asked even when a stage failed: they say
+// where. The error carries the exit code of what stopped it.
+func (r *run) build(ctx context.Context) (built, error) {
+	var made built
+	stages, err := engine.Run(ctx, engine.Options{
+		Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Parallelism: r.flags.parallelism,
+		NoCache: r.flags.noCache, Secrets: r.secrets, KeepGoing: true,
+	})
+	if err != nil {
+		return made, err
+	}
+	r.stages = stages
+	if r.flags.explainCache {
+		r.explainCache()
+	}
+	if ctx.Err() != nil {
+		return made, context.Cause(ctx)
+	}
+	var bundleProblem error
+	if stages.Passed() {
+		if made.bundle, bundleProblem = r.readBundle(ctx); bundleProblem == nil && made.bundle != nil {
+			r.bus.Observe(event.Event{Type: event.BundleBuilt, Bundle: &event.Bundle{
+				Digest: made.bundle.Digest, Size: made.bundle.Size(), Modules: len(made.bundle.Modules),
+			}})
+		}
+	}
+	made.judgement, err = engine.Judge(ctx, r.judgeOptions(made, gates.PhaseBuild))
+	switch {
+	case ctx.Err() != nil:
+		return made, context.Cause(ctx)
+	case err != nil:
+		return made, err
+	case !stages.Passed():
+		return made, stageFailure(stages)
+	case bundleProblem != nil:
+		return made, bundleProblem
+	case made.judgement.Waiting():
+		return made, fail(ExitWaiting, "see what each waiting gate says above, then run the same command again", errors.New(blockedBy(made.judgement)))
+	case made.judgement.Blocked():
+		return made, fail(ExitBlocked, "do what each gate says above, then run the same command again", errors.New(blockedBy(made.judgement)))
+	default:
+		return made, nil
+	}
+}
+
+// judgeOptions are those of every phase; the phase's own address is filled in by whoever asks.
+func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
+	stages, reports := engine.Evidence(r.pipeline, r.stages.Results)
+	request := gates.Request{
+		Run: gates.Run{
+			ID: r.id, App: r.pipeline.Name, Environment: r.environment.Name, Commit: r.source.Commit, SourceDigest: r.source.Digest,
+		},
+		Stages: stages, Reports: reports, SourceDir: r.folder,
+	}
+	if made.bundle != nil {
+		request.Run.BundleDigest = made.bundle.Digest
+	}
+	return engine.JudgeOptions{
+		Run: r.id, Gatekeeper: r.gates, Gates: r.pipeline.Gates, Phase: phase, Environment: r.environment.Name,
+		Request: request, Observer: r.bus,
+	}
+}
+
+// readBundle parses what the bundle stage wrote; nil when the pipeline has no such stage.
+func (r *run) readBundle(ctx context.Context) (*bundle.Bundle, error) {
+	result := r.stages.Result(pipelines.StageBundle)
+	if result == nil {
+		return nil, nil
+	}
+	reader, ok := r.session.(engine.OutputReader)
+	if !ok {
+		return nil, errors.New("this executor cannot hand out the bundle")
+	}
+	path, err := reader.OutputPath(ctx, *result, pipelines.BundleFile)
+	if err != nil {
+		return nil, fmt.Errorf("find the bundle: %w", err)
+	}
+	made, err := bundle.ParseFile(path)
+	if err != nil {
+		return nil, fail(ExitStageFailed, "look at the stage's output: `penstock check --json`", fmt.Errorf("read what the stage %s wrote: %w", pipelines.StageBundle, err))
+	}
+	return made, nil
+}
+
+func (r *run) explainCache() {
+	for _, result := range r.stages.Results {
+		verb := "ran"
+		if result.Cached {
+			verb = "from the cache"
+		}
+		r.note("info", fmt.Sprintf("cache: %s %s: %s (key %s)", result.Stage, verb, result.Why, result.Key))
+	}
+}
+
+// finish tells how the run ended, closes everything, and returns the error that carries the exit code.
+func (r *run) finish(ctx context.Context, result event.Result, cause error) error {
+	code, nextStep := classify(cause)
+	if cause != nil && errors.Is(context.Cause(ctx), context.Canceled) && code != ExitRolledBack {
+		code, nextStep = classify(context.Cause(ctx))
+	}
+	result.ExitCode, result.Duration = int(code), time.Since(r.began)
+	if result.Outcome == "" || code == ExitInterrupted {
+		result.Outcome = code.Outcome()
+	}
+	if cause != nil && result.Reason == "" {
+		result.Reason = cause.Error()
+	}
+	if result.NextStep == "" {
+		result.NextStep = nextStep
+	}
+	r.bus.Observe(event.Event{Type: event.RunFinished, Result: &result})
+	if err := r.end(ctx); err != nil {
+		// The run has been told already; what could not be closed is told beside it and never passes for done.
+		fmt.Fprintf(r.shared.streams.Err, "penstock: ending the run: %v\n", err)
+		if code == ExitDone {
+			code = ExitInternal
+		}
+	}
+	if code == ExitDone {
+		return nil
+	}
+	return &failure{code: code, err: &toldError{code: code}}
+}
+
+func stageFailure(stages engine.Outcome) error {
+	var failed, errored []string
+	for _, result := range stages.Results {
+		switch result.Outcome {
+		case event.Failed:
+			failed = append(failed, result.Stage)
+		case event.Errored:
+			errored = append(errored, result.Stage+": "+result.Why)
+		default:
+		}
+	}
+	if len(errored) > 0 {
+		return fail(ExitStageFailed, "", fmt.Errorf("could not run %s", list(errored)))
+	}
+	return fail(ExitStageFailed, "mend what is shown above, then run the same command again", fmt.Errorf("failed: %s", list(failed)))
+}
+
+func blockedBy(judgement engine.Judgement) string {
+	var names []string
+	for _, judged := range judgement.Blocking() {
+		names = append(names, judged.Ref.Gate)
+	}
+	return "blocked by " + list(names)
+}
+
+func openLedger(ctx context.Context, state string) (*ledger.Ledger, error) {
+	opened, err := ledger.Open(ctx, filepath.Join(state, "ledger.db"))
+	if err != nil {
+		return nil, fail(ExitInternal, "", err)
+	}
+	return opened, nil
+}
+
+// openGates finds the sets of this build, and those that the app's penstock.lock pins.
+func openGates(streams *Streams, folder, state string) (*gatehost.Host, error) {
+	sets, err := gatehost.Shipped(filepath.Dir(streams.Executable), buildinfo.GatePins)
+	if err != nil {
+		return nil, fail(ExitUsage, "", err)
+	}
+	locked, err := gatehost.ReadLock(filepath.Join(folder, "penstock.lock"))
+	if err != nil {
+		return nil, fail(ExitUsage, "", err)
+	}
+	return gatehost.New(gatehost.Options{
+		Sets: append(sets, locked...), ScratchDir: filepath.Join(state, "gates", fmt.Sprint(runtime.GOOS)),
+	}), nil
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/joho/godotenv"
+
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// devVars is wrangler's file of secrets for local development. Only the local environment reads it.
+const devVars = ".dev.vars"
+
+// secrets collects the values of the secrets that the pipeline and the environment name, from the process environment and,
+// for the local environment, from .dev.vars. A name without a value is left out: whoever needs it says so.
+func (s *Streams) secrets(folder string, pipeline *pipelines.Pipeline, environment *pipelines.Environment) (map[string]string, error) {
+	values := map[string]string{}
+	if environment.Target == localTarget {
+		var err error
+		if values, err = readDevVars(filepath.Join(folder, devVars)); err != nil {
+			return nil, fail(ExitUsage, "write each secret as NAME=value on a line of its own", err)
+		}
+	}
+	names := append([]string(nil), environment.Secrets...)
+	for _, stage := range pipeline.Stages {
+		names = append(names, stage.Secrets...)
+	}
+	for _, name := range names {
+		if value := s.Env(name); value != "" {
+			values[name] = value
+		}
+	}
+	return values, nil
+}
+
+// readDevVars reads a dotenv file. No file is no secrets. The parser's own words are not passed on: they can quote a line,
+// and the line can be a secret.
+func readDevVars(path string) (map[string]string, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]string{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read secrets: %w", err)
+	}
+	defer file.Close()
+	values, err := godotenv.Parse(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a list of NAME=value lines", filepath.Base(path))
+	}
+	return values, nil
+}

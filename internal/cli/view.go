@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/report/jsonl"
+	"github.com/penstock-ci/penstock/internal/report/terminal"
+)
+
+// fanOut tells several observers, each in turn.
+type fanOut []event.Observer
+
+// Observe implements [event.Observer].
+func (f fanOut) Observe(e event.Event) {
+	for _, observer := range f {
+		observer.Observe(e)
+	}
+}
+
+// newView chooses how a person or program sees the run: JSON lines when asked for, a live tree on a terminal, plain lines
+// elsewhere.
+func newView(shared *common) event.Observer {
+	streams := shared.streams
+	if shared.json {
+		return jsonl.New(streams.Out)
+	}
+	width, screen := terminalWidth(streams.Err)
+	_, results := terminalWidth(streams.Out)
+	if screen && streams.Env("CI") == "" && streams.Env("TERM") != "dumb" {
+		return terminal.NewLive(streams.Err, streams.Out, streams.colour(true), func() int {
+			if now, ok := terminalWidth(streams.Err); ok {
+				width = now
+			}
+			return width
+		})
+	}
+	return terminal.NewPlain(streams.Err, streams.Out, streams.colour(results))
+}
+
+// list writes names for people: "a, b and c".
+func list(names []string) string {
+	switch len(names) {
+	case 0:
+		return "none"
+	case 1:
+		return names[0]
+	default:
+		return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+	}
+}
