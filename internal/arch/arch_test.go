@@ -28,7 +28,12 @@ type room struct {
 // theMap is README's table. A package belongs to the longest Path that covers it; a package in no room fails.
 var theMap = []room{
 	{"cmd/penstock", []string{"internal/cli"}, nil, "main is wiring only"},
-	{"gates", []string{"gates/internal/wire"}, nil, "an author gets the contract and nothing of the engine"},
+	{
+		"gates",
+		[]string{"gates/internal/wire"},
+		[]string{"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/mod/semver"},
+		"an author gets the contract and nothing of the engine; what Serve needs stays behind it",
+	},
 	{
 		"gates/internal/wire",
 		[]string{"gates", "internal/buildinfo"},
@@ -37,10 +42,10 @@ var theMap = []room{
 	},
 	{
 		"gates/host",
-		[]string{"gates", "gates/internal/wire", "internal/engine", "internal/procgroup", "internal/buildinfo"},
+		[]string{"gates", "gates/internal/wire", "internal/engine", "internal/buildinfo"},
 		[]string{
 			"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/sys",
-			"golang.org/x/sync", "github.com/santhosh-tekuri/jsonschema/v6", "github.com/landlock-lsm/go-landlock",
+			"golang.org/x/sync", "golang.org/x/mod/semver", "golang.org/x/text/message", "github.com/santhosh-tekuri/jsonschema/v6",
 		},
 		"the host knows plugins, not pipelines",
 	},
@@ -66,6 +71,8 @@ var theMap = []room{
 		[]string{"github.com/oklog/ulid/v2"},
 		"makes a plan real through ports",
 	},
+	{"internal/probe", []string{"pipelines", "internal/promotion"}, nil, "asks a running version; promotion's prober"},
+	{"internal/smokeproxy", []string{"internal/promotion"}, nil, "a plain address for a version without traffic"},
 	{
 		"internal/ledger",
 		[]string{"gates", "internal/event", "internal/promotion"},
@@ -109,10 +116,10 @@ var theMap = []room{
 		"internal/cli",
 		[]string{
 			"gates", "pipelines", "gates/host", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
-			"internal/executor", "internal/ledger", "internal/localcloud", "internal/promotion", "internal/redact",
-			"internal/report", "internal/snapshot", "internal/target/cloudflare", "internal/wrangler",
+			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact",
+			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/target/cloudflare", "internal/wrangler",
 		},
-		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "gopkg.in/yaml.v3"},
+		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv"},
 		"the one place that wires concrete types",
 	},
 	{"internal/arch", nil, nil, "this test"},

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/smokeproxy"
+)
+
+// proxiedSmoke runs the smoke stages behind a proxy that adds the version's header, so that any script reaches the version
+// that it is meant for, and so that it is known which version answered it.
+type proxiedSmoke struct{ stages engine.Smoke }
+
+var _ promotion.SmokeStages = proxiedSmoke{}
+
+// RunSmoke implements promotion.SmokeStages. Stages that pass without the wanted version having answered them have not
+// smoked it: that is a failure, not a pass.
+func (s proxiedSmoke) RunSmoke(ctx context.Context, moment string, address promotion.Address, version string, log io.Writer) (bool, string, error) {
+	proxy, err := smokeproxy.Start(ctx, address, version)
+	if err != nil {
+		return false, "", fmt.Errorf("give the smoke stages an address: %w", err)
+	}
+	defer proxy.Close()
+	ok, summary, err := s.stages.RunSmoke(ctx, moment, promotion.Address{URL: proxy.URL()}, version, log)
+	if err != nil || !ok {
+		return ok, summary, err
+	}
+	seen := proxy.Seen()
+	if seen.Answers == 0 {
+		return false, "the smoke stages passed without asking the version anything: let them read its address from BASE_URL or PENSTOCK_URL", nil
+	}
+	return true, fmt.Sprintf("%s after %d answers, %d of them signed by version %s", summary, seen.Answers, seen.Proven, version), nil
+}
