@@ -1,0 +1,306 @@
+// Package promotiontest is for tests of whatever promotes: a target, a journal and a prober that work in memory and
+// complain when they are misused, and the contract that every journal must keep.
+package promotiontest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// Cloud is a place to deploy to, in memory. Set its exported fields before the first call. It implements
+// promotion.Target and promotion.Prober. Misuse goes to Complaints, because an error would be handled and so hidden.
+type Cloud struct {
+	// Wanted are the migrations that the app has, in order.
+	Wanted []promotion.Migration
+	// Missing are resources and Secrets names that do not exist.
+	Missing []event.Change
+	Secrets []string
+	// Refuses names a migration that the database refuses; Broken a bundle whose versions do not work.
+	Refuses string
+	Broken  string
+	// Held, when set, says whether anybody may change the cloud now.
+	Held func() bool
+
+	calls      atomic.Int32 // under way
+	mu         sync.Mutex
+	exists     bool
+	shares     []promotion.Share
+	versions   []promotion.Version // newest first
+	applied    []string
+	complaints []string
+}
+
+var (
+	_ promotion.Target = (*Cloud)(nil)
+	_ promotion.Prober = (*Cloud)(nil)
+)
+
+// Deploy puts versions live without a promotion, as somebody else's deployment.
+func (c *Cloud) Deploy(shares ...promotion.Share) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.exists = true
+	for _, share := range shares {
+		if !c.known(share.Version) {
+			c.add(promotion.Version{ID: share.Version})
+		}
+	}
+	c.shares = slices.Clone(shares)
+}
+
+// Live returns the current deployment.
+func (c *Cloud) Live() []promotion.Share {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.shares)
+}
+
+// Applied returns the names of the applied migrations.
+func (c *Cloud) Applied() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.applied)
+}
+
+// Tagged returns the versions with that tag.
+func (c *Cloud) Tagged(tag string) []promotion.Version {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var found []promotion.Version
+	for _, version := range c.versions {
+		if version.Tag == tag {
+			found = append(found, version)
+		}
+	}
+	return found
+}
+
+// Complaints returns what was done wrong, in words.
+func (c *Cloud) Complaints() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.complaints)
+}
+
+// Inspect implements promotion.Target.
+func (c *Cloud) Inspect(ctx context.Context) (promotion.State, error) {
+	defer c.enter("inspect", false)()
+	if err := ctx.Err(); err != nil {
+		return promotion.State{}, err
+	}
+	return promotion.State{
+		Worker: "app", Exists: c.exists, Shares: slices.Clone(c.shares), Versions: slices.Clone(c.versions),
+		Migrations: slices.Clone(c.applied), URL: "http://app.test",
+	}, nil
+}
+
+// Diff implements promotion.Target.
+func (c *Cloud) Diff(ctx context.Context, live promotion.State, b *bundle.Bundle) (promotion.Diff, error) {
+	defer c.enter("diff", false)()
+	if err := ctx.Err(); err != nil {
+		return promotion.Diff{}, err
+	}
+	diff := promotion.Diff{Missing: slices.Clone(c.Missing), MissingSecrets: slices.Clone(c.Secrets)}
+	diff.Changes = append(diff.Changes, diff.Missing...)
+	for _, migration := range c.Wanted {
+		if !slices.Contains(c.applied, migration.Name) {
+			diff.Migrations = append(diff.Migrations, migration)
+			diff.Changes = append(diff.Changes, event.Change{Action: "create", Kind: "migration", Name: migration.Name})
+		}
+	}
+	same := len(live.Shares) == 1 && live.Shares[0].Percentage == 100 && c.bundleOf(live.Shares[0].Version) == b.Digest
+	if same && len(diff.Changes) == 0 {
+		diff.UpToDate = true
+		return diff, nil
+	}
+	diff.Changes = append(diff.Changes, event.Change{Action: "create", Kind: "version", Name: "app", To: b.Digest})
+	return diff, nil
+}
+
+// Provision implements promotion.Target.
+func (c *Cloud) Provision(ctx context.Context, id string, d promotion.Diff) ([]event.Change, error) {
+	defer c.enter("provision", true)()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(d.Missing) == 0 {
+		c.complain("provision without anything missing")
+	}
+	c.Missing = nil
+	return d.Missing, nil
+}
+
+// Prepare implements promotion.Target: the first time it deploys a placeholder.
+func (c *Cloud) Prepare(ctx context.Context, id string, live promotion.State, b *bundle.Bundle) (string, error) {
+	defer c.enter("prepare", true)()
+	if err := ctx.Err(); err != nil || c.exists {
+		return "", err
+	}
+	if live.Exists {
+		c.complain("prepare was told of a Worker that does not exist")
+	}
+	if len(c.Missing) > 0 {
+		c.complain("prepare while resources are missing")
+	}
+	c.exists = true
+	c.add(promotion.Version{ID: "placeholder"})
+	c.shares = []promotion.Share{{Version: "placeholder", Percentage: 100}}
+	return "made the Worker with a placeholder", nil
+}
+
+// Bookmark implements promotion.Target.
+func (c *Cloud) Bookmark(ctx context.Context, id string) (string, error) {
+	defer c.enter("bookmark", true)()
+	if err := ctx.Err(); err != nil || len(c.Wanted) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("bookmark-%d", len(c.applied)), nil
+}
+
+// Migrate implements promotion.Target.
+func (c *Cloud) Migrate(ctx context.Context, id string, applied func(promotion.Migration)) error {
+	defer c.enter("migrate", true)()
+	var done []promotion.Migration
+	for _, migration := range c.Wanted {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if slices.Contains(c.applied, migration.Name) {
+			continue
+		}
+		if migration.Name == c.Refuses {
+			return &promotion.MigrationError{Migration: migration, Message: "no such table", Applied: done}
+		}
+		c.applied = append(c.applied, migration.Name)
+		done = append(done, migration)
+		applied(migration)
+	}
+	return nil
+}
+
+// Upload implements promotion.Target: a version with the promotion's tag is found again.
+func (c *Cloud) Upload(ctx context.Context, id string, b *bundle.Bundle) (string, error) {
+	defer c.enter("upload", true)()
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if !c.exists {
+		c.complain("upload to a Worker that does not exist")
+		return "", errors.New("10007: the Worker does not exist")
+	}
+	for _, migration := range c.Wanted {
+		if !slices.Contains(c.applied, migration.Name) {
+			c.complain("upload before migration " + migration.Name)
+		}
+	}
+	for _, version := range c.versions {
+		if version.Tag == id {
+			return version.ID, nil
+		}
+	}
+	version := promotion.Version{ID: fmt.Sprintf("version-%d", len(c.versions)+1), Number: len(c.versions) + 1, Tag: id, Bundle: b.Digest}
+	c.add(version)
+	return version.ID, nil
+}
+
+// Route implements promotion.Target.
+func (c *Cloud) Route(ctx context.Context, id string, shares []promotion.Share, message string) error {
+	defer c.enter("route", true)()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	sum := 0.0
+	for _, share := range shares {
+		sum += share.Percentage
+		if !c.known(share.Version) {
+			c.complain("route to the unknown version " + share.Version)
+			return errors.New("unknown version " + share.Version)
+		}
+		if share.Percentage > 0 && c.Broken != "" && c.bundleOf(share.Version) == c.Broken {
+			c.complain("traffic to the broken version " + share.Version)
+		}
+	}
+	if sum != 100 || len(shares) < 1 || len(shares) > 2 {
+		c.complain(fmt.Sprintf("route %v: one or two versions, 100 %% together", shares))
+		return errors.New("bad deployment")
+	}
+	c.shares = slices.Clone(shares)
+	return nil
+}
+
+// Address implements promotion.Target.
+func (c *Cloud) Address(ctx context.Context, version string) (promotion.Address, error) {
+	defer c.enter("address", false)()
+	if err := ctx.Err(); err != nil {
+		return promotion.Address{}, err
+	}
+	address := promotion.Address{URL: "http://app.test"}
+	if version != "" {
+		if !slices.ContainsFunc(c.shares, func(share promotion.Share) bool { return share.Version == version }) {
+			c.complain("an override for version " + version + ", which is not in the deployment, would be ignored")
+		}
+		address.Header = http.Header{"Version": {version}}
+	}
+	return address, nil
+}
+
+// Probe implements promotion.Prober: the version that the address selects answers.
+func (c *Cloud) Probe(ctx context.Context, address promotion.Address, version string, smoke pipelines.Smoke) (promotion.Report, error) {
+	defer c.enter("probe", false)()
+	if err := ctx.Err(); err != nil {
+		return promotion.Report{}, err
+	}
+	answers := address.Header.Get("Version")
+	if answers == "" {
+		answers = promotion.State{Shares: c.shares}.Live()
+	}
+	broken := c.Broken != "" && c.bundleOf(answers) == c.Broken
+	report := promotion.Report{OK: !broken && (version == "" || answers == version), Proven: answers == version}
+	report.Summary = "version " + answers + " answered"
+	report.Lines = []string{"GET / → " + report.Summary}
+	return report, nil
+}
+
+func (c *Cloud) enter(call string, changes bool) (leave func()) {
+	together := c.calls.Add(1) > 1
+	c.mu.Lock()
+	if together {
+		c.complain(call + " while another call is under way")
+	}
+	if changes && c.Held != nil && !c.Held() {
+		c.complain(call + " without the lease")
+	}
+	return func() {
+		c.mu.Unlock()
+		c.calls.Add(-1)
+	}
+}
+
+func (c *Cloud) complain(text string) { c.complaints = append(c.complaints, text) }
+
+func (c *Cloud) add(version promotion.Version) {
+	c.versions = append([]promotion.Version{version}, c.versions...)
+}
+
+func (c *Cloud) known(id string) bool {
+	return slices.ContainsFunc(c.versions, func(version promotion.Version) bool { return version.ID == id })
+}
+
+func (c *Cloud) bundleOf(id string) string {
+	for _, version := range c.versions {
+		if version.ID == id {
+			return version.Bundle
+		}
+	}
+	return ""
+}
