@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -177,10 +176,7 @@ func TestD1(t *testing.T) {
 	t.Run("survives a crash of its worker", func(t *testing.T) {
 		query(t, d, "INSERT INTO k VALUES (4)")
 		before := queryText(t, d, "SELECT count(*) AS n FROM k")
-		pid := d.worker.proc.cmd.Process.Pid
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		killHard(t, d.worker.proc.cmd)
 		eventually(t, "it answers again", func() bool {
 			_, err := d.Query(t.Context(), "db", []Statement{{SQL: "SELECT 1"}})
 			return err == nil

@@ -57,6 +57,7 @@ export default {
     }
     const { pathname } = new URL(request.url);
     if (pathname === "/ready") {
+      console.error("penstock: ready");
       return new Response(null, { status: 204 });
     }
     const id = env.DATABASES.idFromString(request.headers.get("x-object"));

@@ -46,6 +46,10 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	version := chooseVersion(s.name, stay.shares, r.Header)
+	// A worker may answer before it has read the request's body. By default net/http takes the body away as soon as the
+	// answer begins; that breaks the connection to the worker, and with it one such answer in a thousand. HTTP/2, and
+	// other writers that know no such mode, need none.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	answer := &countingWriter{ResponseWriter: w, status: http.StatusOK, worker: stay.worker}
 	finished := false
 	defer func() {

@@ -7,6 +7,7 @@ export default {
     }
     const { pathname } = new URL(request.url);
     if (pathname === "/ready") {
+      console.error("penstock: ready");
       return new Response(null, { status: 204 });
     }
     const event = await request.json();

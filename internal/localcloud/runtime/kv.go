@@ -100,18 +100,19 @@ func (d *dataPlane) kvPut(w http.ResponseWriter, r *http.Request, namespace, key
 
 // kvExpiry reads when a value expires; the zero time is never.
 func kvExpiry(query url.Values, now time.Time) (time.Time, error) {
+	const minimum = int64(kvMinimumTTL / time.Second)
+	const farthest = 1 << 40 // seconds; more does not fit time.Time's arithmetic and is a mistake anyway
 	if text := query.Get("expiration_ttl"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if ttl := time.Duration(seconds) * time.Second; err != nil || ttl < kvMinimumTTL {
-			return time.Time{}, fmt.Errorf("invalid expiration_ttl of %s: it must be at least %d", text, kvMinimumTTL/time.Second)
+		if err != nil || seconds < minimum || seconds > farthest {
+			return time.Time{}, fmt.Errorf("invalid expiration_ttl of %s: it must be at least %d", text, minimum)
 		}
-		return now.Add(time.Duration(seconds) * time.Second), nil
+		return time.Unix(now.Unix()+seconds, 0), nil
 	}
 	if text := query.Get("expiration"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if at := time.Unix(seconds, 0); err != nil || at.Before(now.Add(kvMinimumTTL)) {
-			return time.Time{}, fmt.Errorf("invalid expiration of %s: it must be at least %d seconds in the future",
-				text, kvMinimumTTL/time.Second)
+		if err != nil || seconds < now.Unix()+minimum || seconds > farthest {
+			return time.Time{}, fmt.Errorf("invalid expiration of %s: it must be at least %d seconds in the future", text, minimum)
 		}
 		return time.Unix(seconds, 0), nil
 	}

@@ -153,5 +153,5 @@ type QueueMessage struct {
 	Body        []byte
 	Timestamp   time.Time
 	VisibleAt   time.Time
-	Attempts    int
+	Attempts    int // deliveries so far, as QueueReceive returns it with this one: 1 at the first
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +39,9 @@ type process struct {
 // headerKey carries the secret that an entry worker asks for, so that no other local process can use its socket.
 const headerKey = "x-penstock-key"
 
+// readyMark is what our workers print to the standard error stream when they are asked whether they are ready.
+const readyMark = "penstock: ready"
+
 // stopGrace is how long a workerd may take over SIGTERM. It only has to close its listening sockets and idle connections:
 // requests were drained before, and its databases survive a SIGKILL.
 const stopGrace = 500 * time.Millisecond
@@ -58,7 +62,13 @@ func (l launch) start(ctx context.Context) (*process, error) {
 	defer control.Close()
 
 	said := &startupOutput{}
+	heard := make(chan struct{})
+	hear := sync.OnceFunc(func() { close(heard) })
 	sink := func(line string) {
+		if line == readyMark {
+			hear()
+			return
+		}
 		said.add(line)
 		l.output(line)
 	}
@@ -83,7 +93,12 @@ func (l launch) start(ctx context.Context) (*process, error) {
 		close(p.exited)
 	}()
 
-	if err := p.awaitReady(ctx, control, l.sockets); err != nil {
+	err = p.awaitReady(ctx, control, l.sockets)
+	if err == nil {
+		// Warnings come by another pipe than readiness; the mark is behind them.
+		err = p.awaitMark(ctx, heard)
+	}
+	if err != nil {
 		p.stop()
 		if output := said.text(); output != "" && ctx.Err() == nil {
 			return nil, &StartError{Script: l.name, Output: output}
@@ -109,8 +124,12 @@ func (p *process) awaitReady(ctx context.Context, control *os.File, sockets []st
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("wait for its sockets: %w", err)
 			}
-			<-p.exited // the pipe closes when the process ends; wait for its last words
-			return errors.New("it exited before it listened")
+			select {
+			case <-p.exited: // the pipe closes when the process ends; wait for its last words
+				return errors.New("it exited before it listened")
+			case <-ctx.Done():
+				return fmt.Errorf("wait for its end: %w", ctx.Err())
+			}
 		}
 		var report struct {
 			Event  string `json:"event"`
@@ -125,6 +144,17 @@ func (p *process) awaitReady(ctx context.Context, control *os.File, sockets []st
 		}
 	}
 	return p.ping(ctx)
+}
+
+func (p *process) awaitMark(ctx context.Context, heard <-chan struct{}) error {
+	select {
+	case <-heard:
+		return nil
+	case <-p.exited:
+		return errors.New("it exited while it started")
+	case <-ctx.Done():
+		return fmt.Errorf("wait for its output: %w", ctx.Err())
+	}
 }
 
 func (p *process) listensOn(sockets []string) bool {
@@ -194,20 +224,27 @@ func (s *startupOutput) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := strings.TrimSpace(strings.Join(s.lines, "\n"))
+	text = serviceName.ReplaceAllString(text, "")
 	if len(text) > startupOutputLimit {
 		text = text[:startupOutputLimit]
 	}
 	return text
 }
 
-// missingClass returns workerd's warning about a Durable Object class that the code does not export. workerd starts all
-// the same and fails each call; Cloudflare refuses such an upload, so it must not look deployed here.
+// serviceName is how workerd begins a message about a worker; the name is ours and says nothing to the app's author.
+var serviceName = regexp.MustCompile(`(?m)^service [0-9a-zA-Z-]+: `)
+
+var unexportedClass = regexp.MustCompile(`A DurableObjectNamespace in the config referenced the class "([^"]*)", but no such`)
+
+// missingClass returns a message if workerd warned about a Durable Object class that the code does not export. workerd
+// starts all the same and fails each call; Cloudflare refuses such an upload, so it must not look deployed here.
 func (s *startupOutput) missingClass() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, line := range s.lines {
-		if i := strings.Index(line, "A DurableObjectNamespace in the config referenced the class"); i >= 0 {
-			return line[i:]
+		if m := unexportedClass.FindStringSubmatch(line); m != nil {
+			return fmt.Sprintf("the class %q is bound as a Durable Object, but the code does not export it; "+
+				"export a class of that name that extends DurableObject", m[1])
 		}
 	}
 	return ""

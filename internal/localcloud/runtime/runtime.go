@@ -50,6 +50,8 @@ type Runtime struct {
 	queues       doorbells
 	folders      atomic.Int64
 
+	closing    context.Context // ends when Close is called: nothing is started any more
+	beginClose context.CancelFunc
 	life       context.Context // of what runs in the background; ends when Close begins to force
 	endLife    context.CancelFunc
 	background sync.WaitGroup
@@ -98,6 +100,7 @@ func New(o Options) (*Runtime, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.closing, r.beginClose = context.WithCancel(context.Background())
 	r.life, r.endLife = context.WithCancel(context.Background())
 	if err := r.open(version); err != nil {
 		return nil, errors.Join(err, lock.Unlock())
@@ -139,13 +142,16 @@ func (r *Runtime) Apply(ctx context.Context, next Script) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.closing, cancel)()
 	for {
 		s, err := r.scriptToApply(next.Name)
 		if err != nil {
 			return err
 		}
 		s.applying.Lock()
-		if s.removed { // while we waited: take the name's next life
+		if s.removed { // while we waited: take the name's next life, if there is one
 			s.applying.Unlock()
 			continue
 		}
@@ -201,6 +207,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 		return nil
 	}
 	r.closed = true
+	r.beginClose()
 	scripts := slices.Collect(maps.Values(r.scripts))
 	r.mu.Unlock()
 
@@ -223,7 +230,8 @@ func (r *Runtime) Close(ctx context.Context) error {
 
 // Handler is the edge for one script: it chooses a version for each request and proxies to it, streaming, with WebSocket
 // upgrades. It may be asked for before the script exists and stays valid across deployments and removal; while there is
-// no such script it answers 404 and Cloudflare's code 1042. X-Forwarded-Proto decides the scheme that the worker sees.
+// no such script it answers 404 and Cloudflare's code 1042. X-Forwarded-Proto decides the scheme that the worker sees. A
+// ResponseWriter that wraps the server's must have Unwrap, or streaming and WebSockets do not work.
 //
 // The version is chosen by, in this order: the Cloudflare-Workers-Version-Overrides header, if it names a version of the
 // current deployment (otherwise it is ignored silently, as Cloudflare does); the hash of Cloudflare-Workers-Version-Key;

@@ -17,7 +17,7 @@ func SplitSQL(text string) []string {
 		case sqlSemicolon:
 			if state.semicolon() {
 				if !empty {
-					statements = append(statements, strings.TrimSpace(text[start:i]))
+					statements = append(statements, strings.Trim(text[start:i], sqlBlanks))
 				}
 				start, empty, state = end, true, triggerState{}
 			}
@@ -28,10 +28,13 @@ func SplitSQL(text string) []string {
 		i = end
 	}
 	if !empty {
-		statements = append(statements, strings.TrimSpace(text[start:]))
+		statements = append(statements, strings.Trim(text[start:], sqlBlanks))
 	}
 	return statements
 }
+
+// sqlBlanks are the bytes that SQLite takes for space; Go's idea of space is wider.
+const sqlBlanks = " \t\n\r\f"
 
 type sqlKind int
 
@@ -48,8 +51,10 @@ func nextToken(text string, i int) (end int, kind sqlKind) {
 	switch c := text[i]; {
 	case c == ';':
 		return i + 1, sqlSemicolon
-	case strings.IndexByte(" \t\n\r\f", c) >= 0:
+	case strings.IndexByte(sqlBlanks, c) >= 0:
 		return i + 1, sqlSpace
+	case strings.HasPrefix(rest, "\ufeff"): // a byte order mark, which editors put at the start of files
+		return i + len("\ufeff"), sqlSpace
 	case strings.HasPrefix(rest, "--"):
 		return after(text, i+2, "\n"), sqlSpace
 	case strings.HasPrefix(rest, "/*"):
