@@ -5,35 +5,71 @@ package pipelines
 type App struct {
 	Name           string // package.json name, else the Worker's, else the folder's
 	PackageManager PackageManager
+	// Berry says that Yarn is a modern one (2 or later), whose commands differ from Yarn 1's.
+	Berry bool
 	// Lockfile is the lock file's name, "" when there is none.
 	Lockfile  string
-	NodeRange string            // engines.node
-	Scripts   map[string]string // package.json scripts
+	NodeRange string // engines.node
+	// WranglerNodeRange is the Node that the locked wrangler demands, "" when the lock file does not say.
+	WranglerNodeRange string
+	// NodeVersion is the exact Node of container images: one that satisfies both ranges.
+	NodeVersion string
+	Scripts     map[string]string // package.json scripts
+	// InstallScripts says that installing runs scripts of the app itself, which may read any of its files.
+	InstallScripts bool
 	// Dependencies are the names in dependencies and devDependencies with their declared ranges.
 	Dependencies map[string]string
 	// TestRunner is the runner that the test script starts: vitest, jest, node, "" when none was recognised.
 	TestRunner string
+	// TestCommand is the one plain command that the test script comes down to, in shell syntax, "" when there are several.
+	TestCommand string
 	// WatchMode says that the test script would start in watch mode unless told otherwise.
 	WatchMode bool
 	// CoverageProvider says that the runner's coverage provider is installed (vitest: @vitest/coverage-*).
 	CoverageProvider bool
+	// Typecheck is the name of the script that checks types, "" when none does. PlainTypecheck says that it is one plain
+	// tsc call, to which options can be passed.
+	Typecheck      string
+	PlainTypecheck bool
 	// ESLint says that the lint script is one plain ESLint call, to which a format can be passed.
 	ESLint bool
 	// TypeScript says that there is a tsconfig.json and typescript among the dependencies.
 	TypeScript bool
-	Worker     Worker
+	Worker     WorkerFacts
 }
 
-// Worker is what the wrangler config says.
-type Worker struct {
-	ConfigFile   string   // name within the app's folder
-	Name         string   // of the top level
-	Main         string   // entry file; as configured
+// WorkerFacts is what the wrangler config, and the source that it names, say.
+type WorkerFacts struct {
+	ConfigFile string // name within the app's folder
+	Name       string // of the top level
+	Main       string // entry file; as configured
+	// Built are the files and folders that the config refers to and that the build script has to make.
+	Built []string
+	// BuildCommand is the build that wrangler itself runs before it bundles.
+	BuildCommand string
 	Environments []string // names under env, sorted
-	// HasD1, HasSmokeableHealth and the rest decide which defaults make sense.
+	// Deployments holds the facts that differ between environments, by wrangler environment; "" is the top level.
+	Deployments map[string]Deployment
+	Seed        string // a conventional seed file that exists, "" when none
+	// HealthPath is the path of the health check that the source answers, "" when none was recognised.
+	HealthPath string
+}
+
+// Deployment is what the wrangler config says of one environment.
+type Deployment struct {
+	Name            string // of the Worker there
 	HasD1           bool
-	VersionMetadata bool   // a version_metadata binding exists
-	Seed            string // a conventional seed file that exists, "" when none
+	VersionMetadata bool     // a version_metadata binding exists
+	Secrets         []string // names that wrangler is told to require
+}
+
+// HasScript reports whether package.json has a script of that name.
+func (a *App) HasScript(name string) bool { return a.Scripts[name] != "" }
+
+// DependsOn reports whether package.json lists that package.
+func (a *App) DependsOn(name string) bool {
+	_, listed := a.Dependencies[name]
+	return listed
 }
 
 // PackageManager is the tool that installs the app's packages.

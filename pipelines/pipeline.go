@@ -44,6 +44,9 @@ type Stage struct {
 	When When `json:"when,omitempty"`
 	// Tools are the programs that the commands need, with the version that the app demands where it states one.
 	Tools []Tool `json:"tools,omitempty"`
+	// PerEnvironment stages depend on where the result is to be deployed: [Pipeline.For] adds the environment to their
+	// Env, and so to their cache key. The others are shared by all environments.
+	PerEnvironment bool `json:"perEnvironment,omitempty"`
 }
 
 // When is the moment at which a stage runs.
@@ -145,8 +148,10 @@ const (
 
 // Probe is one request and what its answer must be.
 type Probe struct {
-	Path   string `json:"path"`
-	Status int    `json:"status"`
+	Path string `json:"path"`
+	// Status is the one that the answer must have. 0 takes any below 500: the Worker answered and did not break, which is
+	// all that can be asked of an app that is not known.
+	Status int `json:"status,omitempty"`
 }
 
 // Stage returns the stage of that name, or nil.

@@ -1,0 +1,93 @@
+package pipelines
+
+import "fmt"
+
+// Notes says what the shipped pipeline leaves out for this app or cannot judge, why, and what would change that. Nothing
+// that is missing from a run should have to be guessed from what is not printed.
+func Notes(app App) Problems {
+	var notes Problems
+	note := func(severity Severity, file, what, fix string) {
+		notes = append(notes, Problem{Severity: severity, File: file, What: what, Fix: fix})
+	}
+	const manifest = "package.json"
+	if app.Lockfile == "" {
+		note(SeverityWarning, manifest, "there is no lock file, so every install may bring other packages, and no advisories are asked for",
+			fmt.Sprintf("run `%s install` and commit the lock file that it writes", app.PackageManager))
+	}
+	reporting := app.reporting()
+	switch {
+	case !app.HasScript("test"):
+		note(SeverityWarning, manifest, "there is no test script: nothing is tested, and no coverage is measured", `add "test" to the scripts`)
+	case app.TestRunner == "":
+		note(SeverityWarning, manifest, "the test script starts none of vitest, jest or node --test that could be recognised: whether it passes is known, the single tests and the coverage are not",
+			"let the test script be one call of its runner, or describe the stage's reports in "+FileName)
+	default:
+		if !reporting.junit {
+			note(SeverityWarning, manifest, "jest has no reporter for single tests", "install jest-junit as a development dependency; nothing has to be configured")
+		}
+		if !reporting.covers {
+			note(SeverityWarning, manifest, "coverage cannot be measured"+why(app), howToCover(app))
+		}
+		if app.TestRunner == "node" && reporting.covers {
+			note(SeverityNote, manifest, "node --test counts the test files among the covered code unless it is Node 22.5 or later with --test-coverage-exclude",
+				"take the coverage as an upper bound, or use vitest")
+		}
+	}
+	if typecheck(app).Name == "" {
+		note(SeverityNote, manifest, "there is neither a script that calls tsc nor a tsconfig.json with typescript installed: types are not checked", `add "typecheck": "tsc --noEmit" to the scripts`)
+	}
+	switch {
+	case !app.HasScript("lint"):
+		note(SeverityNote, manifest, "there is no lint script: nothing is linted", `add "lint" to the scripts`)
+	case !app.ESLint:
+		note(SeverityNote, manifest, "the lint script is not one plain call of ESLint: its exit code is known, its findings are not", "let it be `eslint …`, without a format of its own")
+	}
+	switch {
+	case app.wranglerBuilds():
+		note(SeverityNote, app.Worker.ConfigFile, "its build command runs the build script, so the bundle stage does too and there is no build stage", "nothing, if that is meant")
+	case !app.HasScript("build") && len(app.Worker.Built) > 0:
+		note(SeverityError, manifest, fmt.Sprintf("there is no build script, and nothing else makes %s, which %s refers to", app.Worker.Built[0], app.Worker.ConfigFile), `add "build" to the scripts, or correct the wrangler config`)
+	}
+	if !app.DependsOn("wrangler") {
+		note(SeverityError, manifest, "wrangler is not among the dependencies, and the bundle is made by the app's own", fmt.Sprintf("run `%s`", app.add("wrangler")))
+	}
+	if app.DependsOn("@cloudflare/vite-plugin") {
+		note(SeverityWarning, manifest, "Cloudflare's Vite plugin writes a wrangler config of its own while building, and Penstock bundles from "+app.Worker.ConfigFile,
+			"describe a bundle stage in "+FileName+" that builds and then passes the generated config to wrangler with --config")
+	}
+	if app.Worker.HealthPath == "" {
+		note(SeverityNote, app.Worker.ConfigFile, "no health check was found in the source: the smoke test asks for / and takes any answer below 500", "describe the environments' probes in "+FileName)
+	}
+	if len(app.Worker.Environments) == 0 || app.Worker.Deployments["production"].Name == "" {
+		note(SeverityNote, app.Worker.ConfigFile, `it has no environment "production": Penstock's production is its top level`, "add the environment if another one is meant")
+	}
+	return notes
+}
+
+func why(app App) string {
+	switch app.TestRunner {
+	case "vitest":
+		return ": vitest has no coverage provider installed"
+	default:
+		return ": node --test takes its coverage option only when the test script is one plain command without pretest and posttest"
+	}
+}
+
+func howToCover(app App) string {
+	switch app.TestRunner {
+	case "vitest":
+		return fmt.Sprintf("run `%s`, which also works for code inside workerd", app.add("@vitest/coverage-istanbul"))
+	default:
+		return "simplify the script"
+	}
+}
+
+// add is the command that adds a development dependency.
+func (a *App) add(name string) string {
+	switch a.PackageManager {
+	case NPM:
+		return "npm install --save-dev " + name
+	default:
+		return string(a.PackageManager) + " add --dev " + name
+	}
+}

@@ -1,0 +1,294 @@
+package pipelines
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Worker is the shipped pipeline for a Cloudflare Worker, fitted to an app: the guide's checklist in its order. What the
+// app has no script or configuration for is left out, and [Notes] says so.
+func Worker(app App) Pipeline {
+	return Pipeline{
+		Name: app.Name,
+		Stages: present(
+			install(app),   // the packages, exactly as locked
+			test(app),      // all tests passing, and how much of the code they cover
+			typecheck(app), // TypeScript compilation clean
+			lint(app),      // lint checks passing
+			audit(app),     // known vulnerabilities in the packages
+			build(app),     // the app's own build
+			bundle(app),    // what its own wrangler would upload: this is what ships
+			smoke(app),     // the app's own questions to the running version
+		),
+		Gates: slices.Concat(
+			testGates(app),  // all tests passing; code coverage > 80 %
+			typeGates(app),  // TypeScript compilation clean
+			styleGates(app), // lint checks passing
+		),
+		Environments: environments(app),
+	}
+}
+
+// BundleFile is where a pipeline's bundle stage leaves the upload that wrangler made, among its outputs.
+const BundleFile = ".penstock-bundle/worker.form"
+
+// The names of the shipped stages, by which gates and penstock.yaml refer to them.
+const (
+	StageInstall   = "install"
+	StageTest      = "test"
+	StageTypecheck = "typecheck"
+	StageLint      = "lint"
+	StageAudit     = "audit"
+	StageBuild     = "build"
+	StageBundle    = "bundle"
+	StageSmoke     = "smoke"
+)
+
+func install(app App) Stage {
+	commands := app.commands()
+	command := commands.install
+	if app.Lockfile == "" {
+		command = commands.unlocked
+	}
+	return Stage{
+		Name: StageInstall, Title: "install packages",
+		Image: app.image(), Tools: app.tools(), Env: quietly(), Caches: []string{string(app.PackageManager)},
+		Run:     []string{command},
+		Inputs:  app.installInputs(),
+		Outputs: []string{"node_modules"},
+		Retries: 1, // a registry that does not answer is no fault of the app
+	}
+}
+
+func test(app App) Stage {
+	if !app.HasScript("test") {
+		return Stage{}
+	}
+	reporting := app.reporting()
+	stage := app.stage(StageTest, "test", reporting.command)
+	if reporting.covers {
+		stage.Title = "test with coverage"
+	}
+	stage.Reports = reporting.reports
+	return stage
+}
+
+func typecheck(app App) Stage {
+	switch {
+	case app.Typecheck != "" && app.PlainTypecheck:
+		// Without colours and boxes, whatever tsconfig.json says, so that findings can be read out of it.
+		return app.stage(StageTypecheck, "check types", app.script(app.Typecheck, "--pretty false"))
+	case app.Typecheck != "":
+		return app.stage(StageTypecheck, "check types", app.script(app.Typecheck, ""))
+	case app.TypeScript:
+		return app.stage(StageTypecheck, "check types", app.commands().exec+"tsc --noEmit --pretty false")
+	default:
+		return Stage{}
+	}
+}
+
+func lint(app App) Stage {
+	if !app.HasScript("lint") {
+		return Stage{}
+	}
+	if !app.ESLint {
+		return app.stage(StageLint, "lint", app.script("lint", ""))
+	}
+	// ESLint writes one format at a time. Only when it found something is it worth running again for people.
+	report := reportFolder + "/eslint.json"
+	stage := app.stage(StageLint, "lint",
+		app.script("lint", `--format json --output-file "`+report+`"`)+" || { "+app.script("lint", "")+"; exit 1; }")
+	stage.Reports = []Report{{Kind: "eslint", Path: report}}
+	return stage
+}
+
+// audit leaves what the registry answered, and says whether it answered at all: a refusal and "nothing found" must not
+// look the same. It passes either way, because the verdict is a gate's.
+func audit(app App) Stage {
+	if app.Lockfile == "" {
+		return Stage{}
+	}
+	stage := app.stage(StageAudit, "ask for advisories",
+		`asked=yes; `+app.commands().audit+` > "$PENSTOCK_REPORTS/audit.json" || asked="exit code $?"
+if ! grep -q -e '"auditReportVersion"' -e '"advisories"' -e '"auditSummary"' "$PENSTOCK_REPORTS/audit.json"; then
+  echo "could not ask the registry for advisories ($asked): nothing is known about vulnerable packages"
+  head -c 400 "$PENSTOCK_REPORTS/audit.json"
+elif [ "$asked" = yes ]; then
+  echo "the registry knew of nothing of level high or above on $(date -u +%Y-%m-%d)"
+else
+  echo "the registry knew of vulnerable packages on $(date -u +%Y-%m-%d): see audit.json among the reports"
+fi`)
+	stage.Inputs = app.installInputs()
+	if app.PackageManager == NPM {
+		stage.Reports = []Report{{Kind: "npm-audit", Path: reportFolder + "/audit.json"}}
+	}
+	return stage
+}
+
+func build(app App) Stage {
+	if !app.HasScript("build") || app.wranglerBuilds() {
+		return Stage{}
+	}
+	stage := app.stage(StageBuild, "build", app.script("build", ""))
+	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit}
+	stage.Outputs = app.buildOutputs()
+	return stage
+}
+
+func bundle(app App) Stage {
+	// --config, because wrangler would go looking in the folders above and follow redirects that builds leave. Its notes
+	// about itself go into a folder of the stage, not into anybody's home. --env "" is the top level.
+	stage := app.stage(StageBundle, "bundle with wrangler",
+		`HOME="$PWD/.penstock-home" XDG_CONFIG_HOME="$PWD/.penstock-home" WRANGLER_LOG_PATH="$PWD/.penstock-home/logs" `+
+			app.commands().exec+`wrangler deploy --dry-run --outfile `+BundleFile+` --config `+app.Worker.ConfigFile+` --env "$`+EnvWranglerEnvironment+`"`)
+	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit, StageBuild}
+	stage.Outputs = []string{BundleFile}
+	stage.PerEnvironment = true
+	if app.WranglerNodeRange != "" {
+		stage.Tools = append(stage.Tools, Tool{Name: "node", Version: app.WranglerNodeRange})
+	}
+	return stage
+}
+
+func smoke(app App) Stage {
+	if !app.HasScript("test:smoke") {
+		return Stage{}
+	}
+	stage := app.stage(StageSmoke, "the app's smoke test", app.script("test:smoke", ""))
+	stage.When = WhenSmoke
+	stage.PerEnvironment = true
+	return stage
+}
+
+// coverageLimit is the guide's: code coverage > 80 %.
+const coverageLimit = 80
+
+// testGates are mandatory where there is a report to judge by. Where there can be none, the gates' "inconclusive" must not
+// be a wall that only a change to the app can open: the tests can be waived, and the missing coverage is recorded.
+func testGates(app App) []GateRef {
+	if !app.HasScript("test") {
+		return nil
+	}
+	tests := GateRef{Gate: "quality/tests", Phase: "build", Enforcement: Mandatory}
+	coverage := GateRef{Gate: "quality/coverage", Phase: "build", Enforcement: Overridable, Config: map[string]any{"limit": coverageLimit}}
+	reporting := app.reporting()
+	if !reporting.junit {
+		tests.Enforcement = Overridable
+	}
+	if !reporting.covers {
+		coverage.Enforcement = Advisory
+	}
+	return []GateRef{tests, coverage}
+}
+
+func typeGates(app App) []GateRef {
+	if typecheck(app).Name == "" {
+		return nil
+	}
+	return []GateRef{{Gate: "quality/typecheck", Phase: "build", Enforcement: Mandatory}}
+}
+
+func styleGates(app App) []GateRef {
+	if lint(app).Name == "" {
+		return nil
+	}
+	return []GateRef{{Gate: "quality/lint", Phase: "build", Enforcement: Overridable}}
+}
+
+// localEnvironment is the one that needs no account.
+const localEnvironment = "local"
+
+// environments are the Cloudflare on this machine, production, and whatever else the wrangler config names.
+func environments(app App) []Environment {
+	// What runs here should be what would run in production.
+	rehearsed := ""
+	for _, name := range []string{"production", localEnvironment} {
+		if slices.Contains(app.Worker.Environments, name) {
+			rehearsed = name
+		}
+	}
+	local := app.environment(localEnvironment, rehearsed)
+	local.Target = "local"
+	local.Provision = true
+	if app.Worker.Deployments[rehearsed].HasD1 {
+		local.Seed = app.Worker.Seed
+	}
+	found := []Environment{local}
+	for _, name := range app.Worker.Environments {
+		if name != localEnvironment {
+			found = append(found, app.environment(name, name))
+		}
+	}
+	if !slices.Contains(app.Worker.Environments, "production") {
+		// The top level is then what `wrangler deploy` deploys.
+		found = append(found, app.environment("production", ""))
+	}
+	return found
+}
+
+func (a *App) environment(name, wranglerEnv string) Environment {
+	deployment := a.Worker.Deployments[wranglerEnv]
+	env := Environment{
+		Name: name, Target: "cloudflare", WranglerEnv: wranglerEnv,
+		Secrets: deployment.Secrets,
+		Smoke:   Smoke{Probes: []Probe{{Path: "/"}}, Version: ProofIfShown},
+		Steps:   []float64{100},
+	}
+	if a.Worker.HealthPath != "" {
+		env.Smoke.Probes = []Probe{{Path: a.Worker.HealthPath, Status: 200}}
+	}
+	if deployment.VersionMetadata {
+		// Cloudflare ignores an override that matches nothing: only the id in the answer shows who answered.
+		env.Smoke.Version = ProofRequired
+	}
+	return env
+}
+
+// stage is the form that all stages after the installation share.
+func (a *App) stage(name, title string, run ...string) Stage {
+	return Stage{
+		Name: name, Title: title, Run: run,
+		Image: a.image(), Tools: a.tools(), Env: quietly(),
+		Needs:  []string{StageInstall},
+		Inputs: everything(),
+	}
+}
+
+// quietly keeps tools from asking questions and from telling others that they ran.
+func quietly() map[string]string {
+	return map[string]string{"CI": "1", "HUSKY": "0", "WRANGLER_SEND_METRICS": "false"}
+}
+
+// defaultNode is for an app that does not say which Node it needs: the oldest that is still maintained.
+const defaultNode = "22.23.3"
+
+func (a *App) image() string {
+	return "node:" + cmp.Or(a.NodeVersion, defaultNode) + "-bookworm-slim"
+}
+
+func (a *App) tools() []Tool {
+	return []Tool{{Name: "node", Version: a.NodeRange}, {Name: string(a.PackageManager)}}
+}
+
+// buildOutputs are the folders that the build makes.
+func (a *App) buildOutputs() []string {
+	if len(a.Worker.Built) == 0 {
+		return []string{"dist"}
+	}
+	return a.Worker.Built
+}
+
+// wranglerBuilds reports whether wrangler itself runs the build script, as its config can ask it to.
+func (a *App) wranglerBuilds() bool { return strings.Contains(a.Worker.BuildCommand, "run build") }
+
+// present leaves out the stages that the app gave no reason for, also where others need them, and completes the rest.
+func present(stages ...Stage) []Stage {
+	stages = slices.DeleteFunc(stages, func(s Stage) bool { return s.Name == "" })
+	for i := range stages {
+		stages[i].Needs = slices.DeleteFunc(stages[i].Needs, func(name string) bool {
+			return !slices.ContainsFunc(stages, func(s Stage) bool { return s.Name == name })
+		})
+	}
+	return stages
+}
