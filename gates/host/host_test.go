@@ -33,7 +33,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	built.path = filepath.Join(dir, "sets")
-	build := exec.Command("go", "build", "-o", built.path, "./testdata/sets")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", built.path, "./testdata/sets")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the sets of the tests: %v\n%s", err, output)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 )
 
 // image is a private copy of a set's binary that was verified while it was copied, so that what was checked is what is
@@ -46,15 +47,11 @@ func verify(ref PluginRef, scratch string, limit int64) (*image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("copy the gate set %s: %w", ref.Set, err)
 	}
-	digest := sha256.New()
-	written, err := io.Copy(io.MultiWriter(copied.file, digest), io.LimitReader(source, limit+1))
-	if err == nil && written > limit {
-		err = fmt.Errorf("it is larger than %d bytes", limit)
-	}
+	sum, err := copyAndHash(copied.file, source, limit)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("copy the gate set %s: %w", ref.Set, err), copied.close())
 	}
-	found := hex.EncodeToString(digest.Sum(nil))
+	found := hex.EncodeToString(sum)
 	if found != ref.Pin.SHA256 {
 		return nil, errors.Join(copied.close(), fmt.Errorf(
 			"%w: the gate set %s at %s has the checksum %s, and %s was pinned: build penstock and its sets together (`make build`), "+
@@ -66,6 +63,32 @@ func verify(ref PluginRef, scratch string, limit int64) (*image, error) {
 		return nil, errors.Join(fmt.Errorf("seal the copy of the gate set %s: %w", ref.Set, err), copied.close())
 	}
 	return copied, nil
+}
+
+// copyAndHash copies source and returns the SHA-256 of exactly the bytes that it wrote. Writing and hashing take about as
+// long as each other and together most of a start, so they go side by side.
+func copyAndHash(target io.Writer, source io.Reader, limit int64) ([]byte, error) {
+	digest := sha256.New()
+	block := make([]byte, 1<<20)
+	for written := int64(0); ; {
+		n, readErr := io.ReadFull(source, block)
+		if written += int64(n); written > limit {
+			return nil, fmt.Errorf("it is larger than %d bytes", limit)
+		}
+		var writeErr error
+		var writing sync.WaitGroup
+		writing.Go(func() { _, writeErr = target.Write(block[:n]) })
+		digest.Write(block[:n])
+		writing.Wait()
+		switch {
+		case writeErr != nil:
+			return nil, writeErr
+		case errors.Is(readErr, io.EOF), errors.Is(readErr, io.ErrUnexpectedEOF):
+			return digest.Sum(nil), nil
+		case readErr != nil:
+			return nil, readErr
+		}
+	}
 }
 
 func newFileImage(name, scratch string) (*image, error) {

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/penstock-ci/penstock/gates"
+)
+
+// unanswered returns the verdict for a stage that did not run to its own end, or nil for one that passed or failed by
+// itself. A stage that was skipped has shown nothing, and that is never taken for success.
+func unanswered(request *gates.Request, name, what string) *gates.Verdict {
+	stage := request.Stage(name)
+	if stage == nil {
+		return inconclusive(
+			fmt.Sprintf("add a stage %q that runs %s, or set the gate's stage to the one that does", name, what),
+			"the run has no stage %q, so nobody knows", name)
+	}
+	switch {
+	case stage.Outcome == "skipped", stage.Outcome == "cancelled":
+		return inconclusive("run the stage and ask again", "stage %s was %s, so nobody knows", name, stage.Outcome)
+	case stage.Outcome == "error":
+		return couldNotAsk("see why the stage could not run", "stage %s could not be run", name)
+	case stage.Outcome == "passed" && stage.ExitCode == 0, stage.Outcome == "failed":
+		return nil
+	default:
+		return couldNotAsk("report this: penstock told the gate something that it does not understand",
+			"stage %s %s with exit code %d, which makes no sense", name, stage.Outcome, stage.ExitCode)
+	}
+}
+
+// ended says in words how a failed stage ended.
+func ended(stage *gates.Stage) string {
+	if stage.ExitCode < 0 {
+		return fmt.Sprintf("stage %s was ended before it was done", stage.Name)
+	}
+	return fmt.Sprintf("stage %s exited %d", stage.Name, stage.ExitCode)
+}
