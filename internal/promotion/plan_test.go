@@ -1,0 +1,200 @@
+package promotion_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// told is a target that says what it was told to say.
+type told struct {
+	promotion.Target
+	live promotion.State
+	diff promotion.Diff
+}
+
+func (t told) Inspect(context.Context) (promotion.State, error) { return t.live, nil }
+
+func (t told) Diff(context.Context, promotion.State, *bundle.Bundle) (promotion.Diff, error) {
+	return t.diff, nil
+}
+
+// inputs are all that a plan is made from, in exported fields so that a test can walk through them.
+type inputs struct {
+	Basis promotion.Basis
+	Live  promotion.State
+	Diff  promotion.Diff
+}
+
+func sample() inputs {
+	return inputs{
+		Basis: promotion.Basis{
+			App: "app", Bundle: &bundle.Bundle{Digest: "sha256:b"},
+			Environment: pipelines.Environment{
+				Name: "production", Target: "cloudflare", WranglerEnv: "production", Secrets: []string{"A", "B"}, Vars: map[string]string{"X": "1", "Y": "2"},
+				Provision: true, Seed: "seed.sql", Steps: []float64{10, 100}, Bake: time.Minute, Approvers: []string{"ada", "bob"},
+				Smoke: pipelines.Smoke{Probes: []pipelines.Probe{{Path: "/health", Status: 200}}, Version: pipelines.ProofRequired},
+			},
+			Gates: []promotion.GateFact{
+				{Gate: "q/a", Phase: gates.PhaseBuild, Enforcement: pipelines.Mandatory, Config: map[string]any{"min": 80, "deep": map[string]any{"z": 1, "a": []any{"x"}}}, Outcome: gates.Pass, SetDigest: "sha256:1"},
+				{Gate: "q/b", Phase: gates.PhaseBake, Enforcement: pipelines.Advisory, SetDigest: "sha256:1"},
+			},
+		},
+		Live: promotion.State{Shares: []promotion.Share{{Version: "old", Percentage: 60}, {Version: "older", Percentage: 40}}},
+		Diff: promotion.Diff{
+			Changes: []event.Change{{Action: "update", Kind: "var", Name: "X", From: "0", To: "1"}, {Action: "create", Kind: "route", Name: "r"},
+				{Action: "create", Kind: "secret", Name: "A"}, {Action: "remove", Kind: "binding", Name: "KV"}},
+			Missing:        []event.Change{{Action: "create", Kind: "kv", Name: "CACHE"}},
+			Migrations:     []promotion.Migration{{Database: "db", Name: "1.sql", Digest: "sha256:m1"}, {Database: "db", Name: "2.sql", Digest: "sha256:m2"}},
+			MissingSecrets: []string{"A"},
+		},
+	}
+}
+
+func digest(t *testing.T, in inputs) string {
+	t.Helper()
+	plan, err := promotion.MakePlan(t.Context(), told{live: in.Live, diff: in.Diff}, in.Basis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan.Digest
+}
+
+func TestThePlansDigestDoesNotDependOnOrder(t *testing.T) {
+	t.Parallel()
+	want := digest(t, sample())
+	for seed := range uint64(50) {
+		in := sample()
+		random := rand.New(rand.NewPCG(seed, 1))
+		shuffle(random, in.Basis.Gates)
+		shuffle(random, in.Basis.Environment.Secrets)
+		shuffle(random, in.Basis.Environment.Approvers)
+		shuffle(random, in.Live.Shares)
+		shuffle(random, in.Diff.Changes)
+		if got := digest(t, in); got != want {
+			t.Fatalf("seed %d: another digest for another order", seed)
+		}
+	}
+	in := sample()
+	slices.Reverse(in.Diff.Migrations)
+	if digest(t, in) == want {
+		t.Error("migrations in another order are another plan")
+	}
+}
+
+func shuffle[T any](random *rand.Rand, all []T) {
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+}
+
+// TestAnyChangeGivesAnotherDigest changes each value that a plan rests on, one at a time, found by reflection: a field that
+// is added later and forgotten in the digest makes it fail.
+func TestAnyChangeGivesAnotherDigest(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{digest(t, sample()): "unchanged"}
+	changed := 0
+	for n := 0; ; n++ {
+		in := sample()
+		left := n
+		where := change(reflect.ValueOf(&in).Elem(), "", &left)
+		if where == "" {
+			break
+		}
+		changed++
+		got := digest(t, in)
+		if before, known := seen[got]; known {
+			t.Errorf("changing %s gives the digest of %s", where, before)
+		}
+		seen[got] = where
+	}
+	if changed < 45 {
+		t.Errorf("only %d values were changed", changed)
+	}
+}
+
+// notDigested are the fields that a plan does not rest on: they follow from others, or are known only to the bundle that its
+// digest names.
+var notDigested = map[string]bool{
+	".Basis.Bundle.Metadata": true, ".Basis.Bundle.Modules": true,
+	".Live.Worker": true, ".Live.Exists": true, ".Live.Versions": true, ".Live.Migrations": true, ".Live.URL": true,
+}
+
+// change changes the nth value below v and returns its path, or "" when there are fewer.
+func change(v reflect.Value, path string, n *int) string {
+	if notDigested[path] {
+		return ""
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		return change(v.Elem(), path, n)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if where := change(v.Field(i), path+"."+v.Type().Field(i).Name, n); where != "" {
+				return where
+			}
+		}
+		return ""
+	case reflect.Slice:
+		for i := range v.Len() {
+			if where := change(v.Index(i), fmt.Sprintf("%s[%d]", path, i), n); where != "" {
+				return where
+			}
+		}
+		return take(n, path+"[+]", func() {
+			one := reflect.New(v.Type().Elem()).Elem()
+			for leaf := 0; ; leaf++ { // no field of it is the zero value
+				left := leaf
+				if change(one, "", &left) == "" {
+					break
+				}
+			}
+			v.Set(reflect.Append(v, one))
+		})
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			if where := take(n, path+"["+key.String()+"]", func() { v.SetMapIndex(key, reflect.Value{}) }); where != "" {
+				return where
+			}
+		}
+		return ""
+	case reflect.String:
+		return take(n, path, func() { v.SetString(v.String() + "x") })
+	case reflect.Bool:
+		return take(n, path, func() { v.SetBool(!v.Bool()) })
+	case reflect.Int, reflect.Int64:
+		return take(n, path, func() { v.SetInt(v.Int() + 1) })
+	case reflect.Float64:
+		return take(n, path, func() { v.SetFloat(v.Float() + 0.5) })
+	case reflect.Uint8:
+		return ""
+	default:
+		panic("no change for " + path + " of kind " + v.Kind().String())
+	}
+}
+
+func take(n *int, path string, do func()) string {
+	if *n > 0 {
+		*n--
+		return ""
+	}
+	do()
+	return path
+}
+
+func TestAPlanNeedsABundleWithADigest(t *testing.T) {
+	t.Parallel()
+	in := sample()
+	in.Basis.Bundle = &bundle.Bundle{}
+	if _, err := promotion.MakePlan(t.Context(), told{}, in.Basis); err == nil {
+		t.Error("a bundle without a digest went through")
+	}
+}
