@@ -441,3 +441,31 @@ func TestCloseLeavesNothing(t *testing.T) {
 		t.Error("apply works after close")
 	}
 }
+
+// TestStateSurvivesRestart: another Runtime on the same folder finds objects and databases; two at once are refused.
+func TestStateSurvivesRestart(t *testing.T) {
+	t.Parallel()
+	options := Options{Dir: t.TempDir(), Workerd: workerdForTest(t), Store: newMemStore(), Drain: time.Second}
+	for i := 1; i <= 2; i++ {
+		r, err := New(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := New(options); err == nil || !strings.Contains(err.Error(), "is in use") {
+			t.Errorf("a second runtime on the folder: %v", err)
+		}
+		apply(t, r, appScript([]Version{appVersion(t, 1, idOne)}, Share{idOne, 100}))
+		url := serve(t, r, "app")
+		type answer struct{ N int }
+		if got := getJSON[answer](t, url+"/do"); got.N != i {
+			t.Errorf("run %d: the object counts %d", i, got.N)
+		}
+		query(t, r.D1(), "CREATE TABLE IF NOT EXISTS runs (n); INSERT INTO runs VALUES (1)")
+		if got := queryText(t, r.D1(), "SELECT count(*) AS n FROM runs"); got != fmt.Sprintf(`{"n":%d}`, i) {
+			t.Errorf("run %d: the database has %s", i, got)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
