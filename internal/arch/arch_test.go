@@ -45,7 +45,7 @@ var theMap = []room{
 		[]string{"gates", "gates/internal/wire", "internal/engine", "internal/buildinfo"},
 		[]string{
 			"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/sys",
-			"golang.org/x/sync", "golang.org/x/mod/semver", "golang.org/x/text/message", "github.com/santhosh-tekuri/jsonschema/v6",
+			"golang.org/x/sync", "golang.org/x/mod/semver", "golang.org/x/text", "gopkg.in/yaml.v3", "github.com/santhosh-tekuri/jsonschema/v6",
 		},
 		"the host knows plugins, not pipelines",
 	},

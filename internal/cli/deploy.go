@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/probe"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -55,12 +56,14 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	}
 	judging := r.judgeOptions(made, gates.PhasePromote)
 	options := promotion.Options{
-		Target: target, Journal: r.ledger, Prober: promotion.HTTPProber{}, Observer: r.bus, Run: r.id,
+		Target: target, Journal: r.ledger, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
 		Promotion: strings.ToLower(ulid.Make().String()), Judge: engine.PromotionJudge{Options: judging},
 	}
 	if len(r.pipeline.StagesAt(pipelines.WhenSmoke)) > 0 {
-		options.SmokeStages = engine.Smoke{Environment: r.environment.Name, Options: engine.Options{
-			Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Secrets: r.secrets, Earlier: r.stages.Results, KeepGoing: true,
+		options.SmokeStages = proxiedSmoke{proof: r.environment.Smoke.Version, stages: engine.Smoke{
+			Environment: r.environment.Name, Options: engine.Options{
+				Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Secrets: r.secrets, Earlier: r.stages.Results, KeepGoing: true,
+			},
 		}}
 	}
 	promoted, err := promotion.Promote(ctx, options, plan)

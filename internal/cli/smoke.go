@@ -8,11 +8,15 @@ import (
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/smokeproxy"
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // proxiedSmoke runs the smoke stages behind a proxy that adds the version's header, so that any script reaches the version
 // that it is meant for, and so that it is known which version answered it.
-type proxiedSmoke struct{ stages engine.Smoke }
+type proxiedSmoke struct {
+	stages engine.Smoke
+	proof  pipelines.VersionProof
+}
 
 var _ promotion.SmokeStages = proxiedSmoke{}
 
@@ -24,13 +28,18 @@ func (s proxiedSmoke) RunSmoke(ctx context.Context, moment string, address promo
 		return false, "", fmt.Errorf("give the smoke stages an address: %w", err)
 	}
 	defer proxy.Close()
-	ok, summary, err := s.stages.RunSmoke(ctx, moment, promotion.Address{URL: proxy.URL()}, version, log)
+	ok, summary, err := s.stages.RunSmoke(ctx, moment, promotion.Address{URL: proxy.URL}, version, log)
 	if err != nil || !ok {
 		return ok, summary, err
 	}
 	seen := proxy.Seen()
-	if seen.Answers == 0 {
+	switch {
+	case seen.Answers == 0:
 		return false, "the smoke stages passed without asking the version anything: let them read its address from BASE_URL or PENSTOCK_URL", nil
+	case version != "" && seen.Proven == 0 && s.proof == pipelines.ProofRequired:
+		return false, fmt.Sprintf("none of %d answers to the smoke stages came from version %s", seen.Answers, version), nil
+	case version == "":
+		return true, fmt.Sprintf("%s after %d answers", summary, seen.Answers), nil
 	}
 	return true, fmt.Sprintf("%s after %d answers, %d of them signed by version %s", summary, seen.Answers, seen.Proven, version), nil
 }
