@@ -54,6 +54,10 @@ func (t *Target) prepareUpload(b *bundle.Bundle, found resources) (*upload, erro
 	}
 	// Durable Object migrations cannot go through a version upload (DESIGN section 6); Prepare has applied them.
 	delete(u.rest, "migrations")
+	// No version carries these; wrangler versions upload leaves them out too. See settings.
+	for _, key := range []string{"logpush", "observability"} {
+		delete(u.rest, key)
+	}
 	if err := t.builtForThis(u); err != nil {
 		return nil, err
 	}
@@ -93,13 +97,13 @@ func (u *upload) index(name string) int {
 }
 
 // encode returns the metadata part for the given promotion.
-func (u *upload) encode(tag, message string) (json.RawMessage, error) {
+func (u *upload) encode(tag, message string) json.RawMessage {
 	whole := maps.Clone(u.rest)
 	whole["bindings"] = encode(u.bindings)
 	// Without this a version has only the secrets that it names. wrangler versions upload sends the same.
 	whole["keep_bindings"] = encode([]string{"secret_text", "secret_key"})
 	whole["annotations"] = encode(map[string]string{"workers/message": message, "workers/tag": tag})
-	return json.Marshal(whole)
+	return encode(whole)
 }
 
 // builtForThis refuses a bundle that wrangler made for another environment: it would carry that one's variables and

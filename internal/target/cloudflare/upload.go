@@ -50,12 +50,8 @@ func (t *Target) uploadBody(id string, b *bundle.Bundle, found resources) (conte
 	if err != nil {
 		return "", nil, err
 	}
-	metadata, err := u.encode(id, t.message(b.Digest))
-	if err != nil {
-		return "", nil, fmt.Errorf("encode the upload's metadata: %w", err)
-	}
 	var out bytes.Buffer
-	contentType, err = b.Encode(&out, metadata)
+	contentType, err = b.Encode(&out, u.encode(id, t.message(b.Digest)))
 	return contentType, out.Bytes(), err
 }
 
