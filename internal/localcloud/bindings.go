@@ -121,7 +121,11 @@ func (c *Cloud) exists(ctx context.Context, script string, binding store.Binding
 }
 
 func (c *Cloud) classExists(ctx context.Context, script string, binding store.Binding, classes []runtime.DurableObjectClass) error {
-	if other := binding.String("script_name"); other != "" && other != script {
+	switch other := binding.String("script_name"); other {
+	case "":
+	case script:
+		delete(binding, "script_name") // saying one's own name is as good as saying none
+	default:
 		var err error
 		if classes, err = c.store.Classes(ctx, other); err != nil {
 			return err

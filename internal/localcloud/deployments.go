@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -201,28 +202,44 @@ func (c *Cloud) deployable(ctx context.Context, script store.Script, classes []r
 	return c.sameSecrets(ctx, version, before)
 }
 
-// sameSecrets refuses to go back to a version whose secrets are not those that serve now.
+// sameSecrets refuses to go back to a version whose secrets are not those that serve now. The words up to the colon are
+// Cloudflare's: wrangler cuts the names out behind them.
 func (c *Cloud) sameSecrets(ctx context.Context, back store.Version, before []runtime.Share) error {
 	for _, share := range before {
 		serving, err := c.store.Version(ctx, back.Script, share.VersionID)
 		if err != nil {
 			return err
 		}
-		if serving.Number > back.Number && !slices.Equal(secretValues(serving), secretValues(back)) {
-			return refuse(http.StatusBadRequest, codeSecretsChanged,
-				"The following secrets have changed since version %s was the active version. Repeat with force=true to deploy it with the secrets that it had.", back.ID)
+		if changed := changedSecrets(serving, back); serving.Number > back.Number && len(changed) > 0 {
+			return refuse(http.StatusBadRequest, codeSecretsChanged, "The following secrets have changed: %s", strings.Join(changed, ", "))
 		}
 	}
 	return nil
 }
 
-func secretValues(version store.Version) []string {
-	var values []string
-	for _, binding := range version.Bindings {
-		if binding.Secret() {
-			values = append(values, binding.Name()+"="+binding.String("text"))
+// changedSecrets names the secrets that only one of two versions has, or that differ.
+func changedSecrets(a, b store.Version) []string {
+	values := func(version store.Version) map[string]string {
+		out := map[string]string{}
+		for _, binding := range version.Bindings {
+			if binding.Secret() {
+				out[binding.Name()] = binding.String("text")
+			}
+		}
+		return out
+	}
+	before, after := values(a), values(b)
+	var changed []string
+	for name := range before {
+		if text, kept := after[name]; !kept || text != before[name] {
+			changed = append(changed, name)
 		}
 	}
-	slices.Sort(values)
-	return values
+	for name := range after {
+		if _, kept := before[name]; !kept {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -145,10 +146,12 @@ func (c *Cloud) putScript(w http.ResponseWriter, r *http.Request) (*answer, erro
 		}
 		script.Settings[setting] = value
 	}
+	began := time.Now()
 	version, err := c.release(r, script, classes, newVersion(r, name, meta, modules, bindings), "upload")
 	if err != nil {
 		return nil, err
 	}
+	took := time.Since(began)
 	if script, err = c.store.Script(ctx, name); err != nil {
 		return nil, err
 	}
@@ -156,7 +159,7 @@ func (c *Cloud) putScript(w http.ResponseWriter, r *http.Request) (*answer, erro
 	if err != nil {
 		return nil, err
 	}
-	described["startup_time_ms"] = 1
+	described["startup_time_ms"] = took.Milliseconds()
 	described["deployment_id"] = strings.ReplaceAll(version.ID, "-", "") // wrangler reads it as the version's ID
 	return ok(described), nil
 }

@@ -109,9 +109,9 @@ func (c *Cloud) readUpload(w http.ResponseWriter, r *http.Request) (metadata, []
 		if contentType == "application/source-map" {
 			return nil // for Cloudflare's stack traces; nothing here reads it
 		}
-		name := part.FileName()
+		name := part.FormName() // not FileName, which cuts folders off
 		if name == "" {
-			name = part.FormName()
+			return badUpload("every part of the upload must have a name")
 		}
 		if slices.ContainsFunc(modules, func(m store.Module) bool { return m.Name == name }) {
 			return badUpload("module %s is uploaded twice", name)

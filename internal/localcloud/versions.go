@@ -56,11 +56,15 @@ func (c *Cloud) addVersion(w http.ResponseWriter, r *http.Request) (*answer, err
 	}
 	version := newVersion(r, script.Name, meta, modules, bindings)
 	version.MigrationTag = script.MigrationTag
+	took, err := c.check(ctx, version, classes)
+	if err != nil {
+		return nil, err
+	}
 	if version, err = c.store.AddVersion(ctx, version); err != nil {
 		return nil, err
 	}
 	described := describeVersion(version)
-	described["startup_time_ms"] = 1
+	described["startup_time_ms"] = took.Milliseconds()
 	return ok(described), nil
 }
 

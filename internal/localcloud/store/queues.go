@@ -253,6 +253,18 @@ func (s *Store) onMessages(ctx context.Context, queue, statement string, ids []s
 	})
 }
 
+// QueueBacklog implements runtime.Store.
+func (s *Store) QueueBacklog(ctx context.Context, queue string) (runtime.QueueBacklog, error) {
+	var backlog runtime.QueueBacklog
+	var oldest int64
+	err := s.read.QueryRowContext(ctx, `SELECT count(m.id), coalesce(sum(length(m.body)), 0), coalesce(min(m.sent), 0)
+		FROM queues q LEFT JOIN messages m ON m.queue = q.id WHERE q.name = ? GROUP BY q.id`, queue).Scan(&backlog.Count, &backlog.Bytes, &oldest)
+	if oldest != 0 {
+		backlog.Oldest = fromMicros(oldest)
+	}
+	return backlog, notFound(err)
+}
+
 // Backlog counts a queue's messages, leased ones included.
 func (s *Store) Backlog(ctx context.Context, queueID string) (count int, err error) {
 	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM messages WHERE queue = ?", queueID).Scan(&count)
