@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -269,11 +270,28 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 					w.cloud.Held = w.journal.Held
 					t.Run(fmt.Sprintf("%s at %d %s", fault, at+1, clean.calls[at]), func(t *testing.T) {
 						s.check(t, w, clean.calls[at])
+						unrecorded := fault == refused && strings.HasPrefix(clean.calls[at], "checkpoint ")
+						if end := at == len(clean.calls)-2; unrecorded && !end {
+							stopped(t, w)
+						}
 					})
 				}
 			}
 			t.Logf("%d calls × %d faults", len(clean.calls), len(faults))
 		})
+	}
+}
+
+// stopped checks that nothing went forward after what could not be recorded.
+func stopped(t *testing.T, w *wire) {
+	t.Helper()
+	if state := w.journal.Last("p1").State; state == promotion.Completed {
+		t.Error("completed without a record of every step")
+	}
+	for _, call := range w.calls[w.at:] {
+		if slices.Contains([]string{"provision", "prepare", "bookmark", "migrate", "upload", "probe", "judge", "smoke stages"}, call) {
+			t.Errorf("%s was called after a step that could not be recorded", call)
+		}
 	}
 }
 
@@ -322,6 +340,14 @@ func (s scenario) check(t *testing.T, w *wire, call string) {
 		if single && !isNew && !isOld {
 			t.Errorf("after one fault live is neither the new nor the old: %v", live)
 		}
+	}
+	asked := slices.Contains([]string{"inspect", "diff", "provision", "prepare", "bookmark", "migrate", "upload", "route", "address"}, call)
+	if asked && (w.fault == unreachable || w.fault == unreachableLost) && result.Phase != promotion.Completed {
+		t.Errorf("one call without an answer ended the promotion: %s, %v", result.Phase, result.Cause)
+	}
+	begins := slices.Contains([]string{"record", "acquire", "checkpoint lease"}, call)
+	if w.fault != outage && w.fault != journalOutage && !killed && !begins && err != nil {
+		t.Errorf("the end is not settled after one fault: %v", err)
 	}
 	switch state := w.journal.Last("p1").State; {
 	case state == promotion.Completed && !isNew, state.Ended() && state != promotion.Completed && !isOld:

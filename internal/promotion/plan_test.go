@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,7 +161,8 @@ func change(v reflect.Value, path string, n *int) string {
 			v.Set(reflect.Append(v, one))
 		})
 	case reflect.Map:
-		for _, key := range v.MapKeys() {
+		keys := slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, key := range keys {
 			if where := take(n, path+"["+key.String()+"]", func() { v.SetMapIndex(key, reflect.Value{}) }); where != "" {
 				return where
 			}

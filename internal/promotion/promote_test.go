@@ -284,7 +284,7 @@ func TestALostLeaseStopsWithoutPuttingBack(t *testing.T) {
 	})
 	plan := b.plan(t)
 	result, err := promotion.Promote(t.Context(), b.options, plan)
-	if !errors.Is(err, promotion.ErrLeaseLost) || result.Phase != promotion.Failed {
+	if !errors.Is(err, promotion.ErrLeaseLost) || result.Phase != promotion.Failed || !strings.Contains(result.NextStep, "took over") {
 		t.Errorf("%+v, %v", result, err)
 	}
 	// As it was when the lease was lost: placed, without traffic.
@@ -406,6 +406,70 @@ func TestACancelDuringTheBakePutsBack(t *testing.T) {
 	}
 	if live := b.cloud.Live(); !slices.Equal(live, []promotion.Share{all("old")}) {
 		t.Errorf("live: %v", live)
+	}
+}
+
+func TestNoStepBeginsAfterACancel(t *testing.T) {
+	t.Parallel()
+	b := newBench("update")
+	plan := b.plan(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.options.Observer = event.ObserverFunc(func(e event.Event) {
+		if e.Type == event.StepFinished && e.Step.Name == promotion.StepCheck {
+			cancel()
+		} else if e.Type == event.StepStarted && ctx.Err() != nil {
+			t.Errorf("%s began", e.Step.Name)
+		}
+	})
+	result, err := promotion.Promote(ctx, b.options, plan)
+	if err != nil || result.Phase != promotion.Cancelled {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// stubborn refuses to route so many times once a version was placed.
+type stubborn struct {
+	promotion.Target
+	refusals, routed int
+}
+
+func (s *stubborn) Route(ctx context.Context, id string, shares []promotion.Share, message string) error {
+	s.routed++
+	if s.routed > 1 && s.refusals > 0 {
+		s.refusals--
+		return errors.New("503 try later")
+	}
+	return s.Target.Route(ctx, id, shares, message)
+}
+
+func TestPuttingBackIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench("update")
+	b.cloud.Broken = green.Digest
+	b.options.Target = &stubborn{Target: b.cloud, refusals: 2}
+	b.ends(t, b.plan(t), promotion.RolledBack)
+	if live := b.cloud.Live(); !slices.Equal(live, []promotion.Share{all("old")}) {
+		t.Errorf("live: %v", live)
+	}
+}
+
+func TestAPutBackThatFailsIsSaidAndLeftToTheNextPromotion(t *testing.T) {
+	t.Parallel()
+	b := newBench("update")
+	b.cloud.Broken = green.Digest
+	b.options.Target = &stubborn{Target: b.cloud, refusals: 1000}
+	result, err := promotion.Promote(t.Context(), b.options, b.plan(t))
+	if err == nil || result.Phase != promotion.Failed || result.Version != "" || !strings.Contains(strings.Join(result.NotUndone, "\n"), "traffic: ") {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if b.journal.Last("p1").State.Ended() || b.journal.Held() {
+		t.Errorf("%+v", b.journal.Last("p1"))
+	}
+	b.cloud.Broken = ""
+	b.options.Target, b.options.Promotion = b.cloud, "p2"
+	b.ends(t, b.plan(t), promotion.Completed)
+	if got := b.journal.Last("p1").State; got != promotion.RolledBack {
+		t.Errorf("the first ended %s", got)
 	}
 }
 
