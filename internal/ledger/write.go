@@ -11,7 +11,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 )
 
-// Record appends events in one transaction. Those of stage output are left out. It implements part of promotion.Journal.
+// Record implements promotion.Journal. Output and progress are left out without an error.
 func (l *Ledger) Record(ctx context.Context, e event.Event) error {
 	if !recorded(e) {
 		return nil
