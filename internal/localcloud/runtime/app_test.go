@@ -75,6 +75,7 @@ func appVersion(t testing.TB, number int, id string) Version {
 			{Type: "r2_bucket", Name: "R2", BucketName: "bucket"},
 			{Type: "d1", Name: "DB", DatabaseID: "db"},
 			{Type: "queue", Name: "QUEUE", QueueName: "jobs"},
+			{Type: "queue", Name: "PARKED", QueueName: "parked"},
 			{Type: "durable_object_namespace", Name: "COUNTER", ClassName: "Counter"},
 			{Type: "service", Name: "OTHER", Service: "other"},
 		},

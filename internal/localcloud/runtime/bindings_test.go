@@ -107,6 +107,13 @@ func TestBindings(t *testing.T) {
 		}
 	})
 
+	t.Run("queue metrics", func(t *testing.T) {
+		want := `{"before":{"backlogCount":0,"backlogBytes":0},"sent":1,"count":1,"bytes":5,"dated":true}`
+		if status, text := get(t, url+"/backlog"); status != http.StatusOK || text != want {
+			t.Errorf("got %d %s, want %s", status, text, want)
+		}
+	})
+
 	t.Run("cron", func(t *testing.T) {
 		at := time.Date(2026, 5, 6, 7, 8, 0, 0, time.UTC)
 		if err := r.Trigger(t.Context(), "app", "8 7 * * *", at); err != nil {

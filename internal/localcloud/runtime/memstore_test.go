@@ -179,6 +179,18 @@ func (m *memStore) QueueRetry(_ context.Context, queue string, after time.Durati
 	return nil
 }
 
+func (m *memStore) QueueBacklog(_ context.Context, queue string) (QueueBacklog, error) {
+	var backlog QueueBacklog
+	for _, q := range m.queued(queue) {
+		backlog.Count++
+		backlog.Bytes += int64(len(q.Body))
+		if backlog.Oldest.IsZero() || q.Timestamp.Before(backlog.Oldest) {
+			backlog.Oldest = q.Timestamp
+		}
+	}
+	return backlog, nil
+}
+
 func (m *memStore) queued(queue string) []QueueMessage {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -113,6 +113,15 @@ type Store interface {
 	QueueReceive(ctx context.Context, queue string, limit int, lease time.Duration) ([]QueueMessage, error)
 	QueueAck(ctx context.Context, queue string, ids ...string) error
 	QueueRetry(ctx context.Context, queue string, after time.Duration, ids ...string) error
+	// QueueBacklog counts a queue's messages, leased and delayed ones included.
+	QueueBacklog(ctx context.Context, queue string) (QueueBacklog, error)
+}
+
+// QueueBacklog is what waits in a queue.
+type QueueBacklog struct {
+	Count  int64
+	Bytes  int64     // of the messages' bodies
+	Oldest time.Time // when the oldest of them was sent; zero when there is none
 }
 
 // KVPage is one page of keys, sorted; Cursor is empty on the last one.

@@ -35,9 +35,13 @@ func (d *dataPlane) serveQueue(w http.ResponseWriter, r *http.Request, queue str
 		messages, err = oneMessage(r.Header, body, now)
 	case "/batch":
 		messages, err = messageBatch(r.Header, body, now)
+	case "/metrics":
+		if metrics, ok := d.queueMetrics(w, r, queue); ok {
+			writeJSON(w, metrics)
+		}
+		return
 	default:
-		// The store counts no backlog, and an invented number would be believed.
-		http.Error(w, "queue metrics are not available on this machine", http.StatusNotImplemented)
+		http.NotFound(w, r)
 		return
 	}
 	if err != nil {
@@ -49,8 +53,24 @@ func (d *dataPlane) serveQueue(w http.ResponseWriter, r *http.Request, queue str
 		return
 	}
 	d.runtime.queues.notify(queue)
-	// workerd demands metrics in the answer and hands them to the app as a hint.
-	writeJSON(w, json.RawMessage(`{"metadata":{"metrics":{"backlogCount":0,"backlogBytes":0}}}`))
+	if metrics, ok := d.queueMetrics(w, r, queue); ok {
+		writeJSON(w, map[string]any{"metadata": map[string]any{"metrics": metrics}})
+	}
+}
+
+// queueMetrics is the answer that workerd's WorkerQueue::Metrics decodes: a time in milliseconds, 0 when there is none.
+// When the store does not answer, the failure is written and ok is false.
+func (d *dataPlane) queueMetrics(w http.ResponseWriter, r *http.Request, queue string) (metrics map[string]int64, ok bool) {
+	backlog, err := d.runtime.store.QueueBacklog(r.Context(), queue)
+	if err != nil {
+		d.fail(w, "queue metrics", err)
+		return nil, false
+	}
+	metrics = map[string]int64{"backlogCount": backlog.Count, "backlogBytes": backlog.Bytes, "oldestMessageTimestamp": 0}
+	if !backlog.Oldest.IsZero() {
+		metrics["oldestMessageTimestamp"] = backlog.Oldest.UnixMilli()
+	}
+	return metrics, true
 }
 
 func oneMessage(header http.Header, body []byte, now time.Time) ([]QueueMessage, error) {

@@ -45,6 +45,13 @@ func TestQueueLeasesAcknowledgesAndRetries(t *testing.T) {
 	if backlog := must[int](t)(s.Backlog(t.Context(), "q")); backlog != 2 {
 		t.Errorf("backlog is %d", backlog)
 	}
+	metrics := must[runtime.QueueBacklog](t)(s.QueueBacklog(t.Context(), "jobs"))
+	if metrics.Count != 2 || metrics.Bytes != 1 {
+		t.Errorf("metrics are %+v, want one message of one byte and an empty one", metrics)
+	}
+	if _, err := s.QueueBacklog(t.Context(), "absent"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("metrics of an absent queue: %v", err)
+	}
 	if err := s.QueueSend(t.Context(), "absent", runtime.QueueMessage{}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("sending to an absent queue: %v", err)
 	}

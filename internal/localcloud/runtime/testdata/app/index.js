@@ -112,6 +112,12 @@ const routes = {
     ]);
     return new Response("sent");
   },
+  "/backlog": async (_, env) => {
+    const before = await env.PARKED.metrics();
+    const sent = await env.PARKED.send("12345", { contentType: "text", delaySeconds: 600 });
+    const after = await env.PARKED.metrics();
+    return Response.json({ before, sent: sent?.metadata?.metrics?.backlogCount, count: after.backlogCount, bytes: after.backlogBytes, dated: after.oldestMessageTimestamp instanceof Date });
+  },
   "/cache": async (request) => {
     await caches.default.put("https://example.com/a", new Response("x"));
     return Response.json({ hit: (await caches.default.match("https://example.com/a")) !== undefined });
