@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/localcloud"
@@ -39,6 +40,7 @@ type Handle struct {
 
 	lease   io.Closer // ends the hold when closed
 	keep    func(context.Context) error
+	kept    atomic.Bool
 	release sync.Once
 	gone    <-chan struct{} // closed when a process that we started has ended; nil otherwise
 }
@@ -48,7 +50,7 @@ func (h *Handle) Keep(ctx context.Context) error {
 	if err := h.keep(ctx); err != nil {
 		return fmt.Errorf("keep the local cloudflare running: %w", err)
 	}
-	h.gone = nil
+	h.kept.Store(true)
 	return h.Close(ctx)
 }
 
@@ -56,7 +58,7 @@ func (h *Handle) Keep(ctx context.Context) error {
 // stops; if this run had started it, Close returns when it has.
 func (h *Handle) Close(ctx context.Context) (err error) {
 	h.release.Do(func() { err = h.lease.Close() })
-	if h.gone == nil || err != nil {
+	if h.gone == nil || h.kept.Load() || err != nil {
 		return err
 	}
 	select {
@@ -149,16 +151,18 @@ func start(ctx context.Context, dir string, options Options) (*Handle, error) {
 		_, err := io.WriteString(lease, keepWord+"\n")
 		return err
 	}}
-	if err := awaitReport(ctx, report, dir); err != nil {
+	err = awaitReport(ctx, report, dir)
+	if err == nil {
+		_, handle.Info, err = find(ctx, dir)
+	}
+	if err != nil {
 		stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 		defer done()
-		return nil, errors.Join(err, handle.Close(stopping))
+		if handle.Close(stopping) != nil {
+			_ = command.Process.Kill() // it does not heed its lease; its reason is already told
+		}
+		return nil, err
 	}
-	_, info, err := find(ctx, dir)
-	if err != nil {
-		return nil, errors.Join(err, handle.Close(context.WithoutCancel(ctx)))
-	}
-	handle.Info = info
 	return handle, nil
 }
 
