@@ -10,6 +10,8 @@ INFO      := github.com/penstock-ci/penstock/internal/buildinfo
 EXE       := $(shell $(GO) env GOEXE)
 PLUGINS   := $(SETS:%=$(BIN)/penstock-gates-%$(EXE))
 GOFILES   := $(shell git ls-files -co --exclude-standard '*.go' '*.proto' '*.js' '*.json' '*.html' '*.sql' 2>/dev/null | grep -v ^examples/) go.mod go.sum
+WORKERD_PACKAGE := @cloudflare/workerd-$(shell $(GO) env GOHOSTOS)-$(patsubst amd64,64,$(shell $(GO) env GOHOSTARCH))
+WORKERD   := .work/workerd/node_modules/$(WORKERD_PACKAGE)/bin/workerd
 LINT      := $(BIN)/golangci-lint-v2.15.0
 # -trimpath: the same source gives the same binary in any folder.
 GOBUILD   := $(GO) build -trimpath -buildvcs=false
@@ -29,15 +31,20 @@ $(BIN)/penstock$(EXE): $(PLUGINS) $(GOFILES)
 	@pins=$$(for set in $(SETS); do printf '%s=%s,' $$set $$(./tools/sha256 $(BIN)/penstock-gates-$$set$(EXE)); done) && \
 	$(GOBUILD) -ldflags "-s -w -X $(INFO).Version=$(VERSION) -X $(INFO).Commit=$(COMMIT) -X $(INFO).GatePins=$${pins%,}" -o $@ ./cmd/penstock
 
-test: build ## everything that must hold, without the slow tier
+test: build $(WORKERD) ## everything that must hold, without the slow tier
 	$(GO) vet ./...
-	$(GO) test ./...
+	PENSTOCK_WORKERD=$(abspath $(WORKERD)) $(GO) test ./...
 
-test-slow: build ## the slow tier too: real npm, wrangler and workerd, the whole story (needs Node)
-	PENSTOCK_SLOW=1 $(GO) test -count=1 -timeout 30m ./...
+test-slow: build $(WORKERD) ## the slow tier too: real npm, wrangler and workerd, the whole story (needs Node)
+	PENSTOCK_SLOW=1 PENSTOCK_WORKERD=$(abspath $(WORKERD)) $(GO) test -count=1 -timeout 30m ./...
 
-race: ## all fast tests under the race detector
-	$(GO) test -race ./...
+# The Workers runtime that the tests of the local Cloudflare use, from the registry that npm is set to. Pinned: state that a
+# newer one wrote is not readable by an older one.
+$(WORKERD):
+	@mkdir -p .work/workerd && npm install --silent --no-audit --no-fund --no-save --prefix .work/workerd $(WORKERD_PACKAGE)@1.20260426.1
+
+race: $(WORKERD) ## all fast tests under the race detector
+	PENSTOCK_WORKERD=$(abspath $(WORKERD)) $(GO) test -race ./...
 
 lint: $(LINT) ## golangci-lint with the linters of .golangci.yml
 	$(LINT) run ./...
