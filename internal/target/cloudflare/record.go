@@ -5,10 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
-
-	"maps"
 )
 
 // A version's message says what it was made from, so that the next plan can tell whether anything changed. Cloudflare

@@ -6,19 +6,19 @@ import (
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 )
 
-// settings are those of the Worker that no version carries; any is false when the config says nothing about them, and
+// settings are those of the Worker that no version carries; said is false when the config says nothing about them, and
 // then they are left as they are.
-func (t *Target) settings() (settings api.ScriptSettings, any bool) {
+func (t *Target) settings() (settings api.ScriptSettings, said bool) {
 	if t.Worker.Logpush != nil {
-		settings.Logpush, any = *t.Worker.Logpush, true
+		settings.Logpush, said = *t.Worker.Logpush, true
 	}
 	if t.Worker.Observability != nil {
-		settings.Observability, any = asWritten(t.Worker.Observability), true
+		settings.Observability, said = asWritten(t.Worker.Observability), true
 	}
 	if len(t.Worker.TailConsumers) > 0 {
-		settings.TailConsumers, any = asWritten(t.Worker.TailConsumers), true
+		settings.TailConsumers, said = asWritten(t.Worker.TailConsumers), true
 	}
-	return settings, any
+	return settings, said
 }
 
 // asWritten encodes a part of the config without the fields that it does not set.

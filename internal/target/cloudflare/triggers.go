@@ -18,7 +18,7 @@ const (
 	kindRoute    = "route"
 )
 
-// trigger is one difference in what calls the Worker, and how to remove it. apply is idempotent.
+// trigger is one difference in what calls the Worker, and how to remove it; apply is nil for what is only told.
 type trigger struct {
 	change event.Change
 	apply  func(ctx context.Context) error
@@ -46,7 +46,7 @@ func (t *Target) applyTriggers(ctx context.Context) error {
 			return fmt.Errorf("set %s %s of Worker %s: %w", due.change.Kind, due.change.Name, t.Worker.Name, err)
 		}
 	}
-	if settings, any := t.settings(); any {
+	if settings, said := t.settings(); said {
 		set := func() error { return t.api.SetScriptSettings(ctx, t.Worker.Name, settings) }
 		if err := t.repeatHarmless(ctx, set); err != nil {
 			return fmt.Errorf("set the log settings of Worker %s: %w", t.Worker.Name, err)
