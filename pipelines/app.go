@@ -19,10 +19,14 @@ type App struct {
 	InstallScripts bool
 	// Dependencies are the names in dependencies and devDependencies with their declared ranges.
 	Dependencies map[string]string
+	// TestScript is the script that starts the runner: "test", or the one that it hands on to.
+	TestScript string
 	// TestRunner is the runner that the test script starts: vitest, jest, node, "" when none was recognised.
 	TestRunner string
 	// TestCommand is the one plain command that the test script comes down to, in shell syntax, "" when there are several.
 	TestCommand string
+	// TestOptions are the words after the runner's name in its call; an option that is among them is not passed again.
+	TestOptions []string
 	// WatchMode says that the test script would start in watch mode unless told otherwise.
 	WatchMode bool
 	// CoverageProvider says that the runner's coverage provider is installed (vitest: @vitest/coverage-*).
@@ -31,6 +35,8 @@ type App struct {
 	// tsc call, to which options can be passed.
 	Typecheck      string
 	PlainTypecheck bool
+	// LintScript is the script that lints: "lint", or the one that it hands on to.
+	LintScript string
 	// ESLint says that the lint script is one plain ESLint call, to which a format can be passed.
 	ESLint bool
 	// TypeScript says that there is a tsconfig.json and typescript among the dependencies.

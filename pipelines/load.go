@@ -96,13 +96,22 @@ func (f *File) Apply(shipped Pipeline) (Pipeline, Problems) {
 		return shipped, nil
 	}
 	p := clone(shipped)
-	if start := member(f.root, "pipeline"); start != nil && start.Value == startFromCustom {
+	if f.Custom() {
 		p = Pipeline{Name: shipped.Name}
 	}
 	d := decoding{file: f}
 	d.whole(f.root, &p, &p)
 	d.problems.Sort()
 	return p, d.problems
+}
+
+// Custom reports whether the file stands alone, so that nothing about the shipped pipeline matters.
+func (f *File) Custom() bool {
+	if f == nil || f.root == nil {
+		return false
+	}
+	start := member(f.root, "pipeline")
+	return start != nil && start.Value == startFromCustom
 }
 
 // clone copies what Apply may write to.

@@ -23,10 +23,12 @@ func Notes(app App) Problems {
 			"let the test script be one call of its runner, or describe the stage's reports in "+FileName)
 	default:
 		if !reporting.junit {
-			note(SeverityWarning, manifest, "jest has no reporter for single tests", "install jest-junit as a development dependency; nothing has to be configured")
+			what, fix := howToReport(app)
+			note(SeverityWarning, manifest, "the single tests' results cannot be had: "+what, fix)
 		}
 		if !reporting.covers {
-			note(SeverityWarning, manifest, "coverage cannot be measured"+why(app), howToCover(app))
+			what, fix := howToCover(app)
+			note(SeverityWarning, manifest, "coverage cannot be measured: "+what, fix)
 		}
 		if app.TestRunner == "node" && reporting.covers {
 			note(SeverityNote, manifest, "node --test counts the test files among the covered code unless it is Node 22.5 or later with --test-coverage-exclude",
@@ -45,7 +47,7 @@ func Notes(app App) Problems {
 	switch {
 	case app.wranglerBuilds():
 		note(SeverityNote, app.Worker.ConfigFile, "its build command runs the build script, so the bundle stage does too and there is no build stage", "nothing, if that is meant")
-	case !app.HasScript("build") && len(app.Worker.Built) > 0:
+	case !app.HasScript("build") && app.Worker.BuildCommand == "" && len(app.Worker.Built) > 0:
 		note(SeverityError, manifest, fmt.Sprintf("there is no build script, and nothing else makes %s, which %s refers to", app.Worker.Built[0], app.Worker.ConfigFile), `add "build" to the scripts, or correct the wrangler config`)
 	}
 	if !app.DependsOn("wrangler") {
@@ -64,21 +66,23 @@ func Notes(app App) Problems {
 	return notes
 }
 
-func why(app App) string {
-	switch app.TestRunner {
-	case "vitest":
-		return ": vitest has no coverage provider installed"
-	default:
-		return ": node --test takes its coverage option only when the test script is one plain command without pretest and posttest"
+// howToReport says why there is no report of each test, and what would change that.
+func howToReport(app App) (what, fix string) {
+	if app.TestRunner == "jest" {
+		return "jest has no JUnit reporter of its own", fmt.Sprintf("run `%s`; nothing has to be configured", app.add("jest-junit"))
 	}
+	return "the test script sends the runner's reports to a file of its own", "take --outputFile out of the script"
 }
 
-func howToCover(app App) string {
-	switch app.TestRunner {
-	case "vitest":
-		return fmt.Sprintf("run `%s`, which also works for code inside workerd", app.add("@vitest/coverage-istanbul"))
+// howToCover says why coverage cannot be measured, and what would change that.
+func howToCover(app App) (what, fix string) {
+	switch {
+	case app.TestRunner == "node":
+		return "node --test takes the option only when the test script is one plain command without scripts before and after it", "simplify the script"
+	case app.TestRunner == "vitest" && !app.CoverageProvider:
+		return "vitest has no coverage provider installed", fmt.Sprintf("run `%s`, which also works for code inside workerd", app.add("@vitest/coverage-istanbul"))
 	default:
-		return "simplify the script"
+		return "the test script chooses the folder of the coverage report", "take that option out of the script"
 	}
 }
 

@@ -1,6 +1,10 @@
 package pipelines
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // reportFolder is where a stage leaves what gates read: outside the app's tree, so that no report becomes an input.
 const reportFolder = "$PENSTOCK_REPORTS"
@@ -24,32 +28,41 @@ func (a *App) reporting() reporting {
 	case "node":
 		return a.nodeTest()
 	default:
-		return reporting{command: a.script("test", "")}
+		return reporting{command: a.script(a.testScript(), "")}
 	}
 }
 
+// vitest refuses an option that it gets twice, unless it takes several values.
 func (a *App) vitest() reporting {
-	r := reporting{
-		junit:   true,
-		reports: []Report{{Kind: "junit", Path: reportFolder + "/junit.xml"}},
+	var r reporting
+	var options []string
+	once := func(option string) {
+		if name, _, _ := strings.Cut(option, "="); !a.sets(name) {
+			options = append(options, option)
+		}
 	}
-	options := []string{
-		"--reporter=default", "--reporter=junit", `--outputFile.junit="` + reportFolder + `/junit.xml"`,
+	if !a.sets("--outputFile") && !a.sets("--outputFile.junit") {
+		r.junit = true
+		r.reports = []Report{{Kind: "junit", Path: reportFolder + "/junit.xml"}}
+		options = append(options, "--reporter=default", "--reporter=junit", `--outputFile.junit="`+reportFolder+`/junit.xml"`)
 	}
 	if a.WatchMode {
 		options = append(options, "--run")
 	}
-	if a.CoverageProvider {
-		// Without its provider vitest would offer to install it, and fail.
+	// Without its provider vitest would offer to install it, and fail.
+	if a.CoverageProvider && !a.sets("--coverage.reportsDirectory") {
 		r.covers = true
+		if !a.sets("--coverage.enabled") {
+			once("--coverage")
+		}
+		once("--coverage.reportOnFailure")
 		options = append(options,
-			"--coverage", "--coverage.reportOnFailure",
 			"--coverage.reporter=text-summary", "--coverage.reporter=json", "--coverage.reporter=json-summary",
 			`--coverage.reportsDirectory="`+reportFolder+`/coverage"`,
 		)
 		r.reports = append(r.reports, istanbulReports()...)
 	}
-	r.command = a.script("test", strings.Join(options, " "))
+	r.command = a.script(a.testScript(), strings.Join(options, " "))
 	return r
 }
 
@@ -62,10 +75,14 @@ func istanbulReports() []Report {
 }
 
 func (a *App) jest() reporting {
-	r := reporting{covers: true, reports: istanbulReports()} // jest brings its coverage provider
-	options := []string{
-		"--ci", "--coverage", "--coverageReporters=text-summary", "--coverageReporters=json", "--coverageReporters=json-summary",
-		`--coverageDirectory="` + reportFolder + `/coverage"`,
+	var r reporting
+	options := []string{"--ci"}
+	if !a.sets("--coverageDirectory") { // jest brings its coverage provider
+		r.covers, r.reports = true, istanbulReports()
+		options = append(options,
+			"--coverage", "--coverageReporters=text-summary", "--coverageReporters=json", "--coverageReporters=json-summary",
+			`--coverageDirectory="`+reportFolder+`/coverage"`,
+		)
 	}
 	if a.WatchMode {
 		options = append(options, "--watch=false", "--watchAll=false")
@@ -77,9 +94,20 @@ func (a *App) jest() reporting {
 		options = append(options, "--reporters=default", "--reporters=jest-junit")
 		environment = `JEST_JUNIT_OUTPUT_FILE="` + reportFolder + `/junit.xml" `
 	}
-	r.command = environment + a.script("test", strings.Join(options, " "))
+	r.command = environment + a.script(a.testScript(), strings.Join(options, " "))
 	return r
 }
+
+// sets reports whether the runner's call has that option already, in whatever form.
+func (a *App) sets(option string) bool {
+	return slices.ContainsFunc(a.TestOptions, func(word string) bool {
+		return word == option || strings.HasPrefix(word, option+"=")
+	})
+}
+
+func (a *App) testScript() string { return cmp.Or(a.TestScript, "test") }
+
+func (a *App) lintScript() string { return cmp.Or(a.LintScript, "lint") }
 
 // nodeTest puts the options before the test files: what follows the first file counts as a file. That takes a script that
 // is one plain command, which then runs without npm; of any other only the tests' report is to be had, through
@@ -92,8 +120,8 @@ func (a *App) nodeTest() reporting {
 	reporters := `--test-reporter=spec --test-reporter-destination=stdout ` +
 		`--test-reporter=junit --test-reporter-destination="` + reportFolder + `/junit.xml"`
 	before, after, plain := strings.Cut(" "+a.TestCommand, " node ")
-	if !plain || a.HasScript("pretest") || a.HasScript("posttest") {
-		r.command = `NODE_OPTIONS="` + strings.ReplaceAll(reporters, `"`, `\"`) + `" ` + a.script("test", "")
+	if !plain || a.HasScript("pre"+a.testScript()) || a.HasScript("post"+a.testScript()) {
+		r.command = `NODE_OPTIONS="` + strings.ReplaceAll(reporters, `"`, `\"`) + `" ` + a.script(a.testScript(), "")
 		return r
 	}
 	if a.WatchMode {

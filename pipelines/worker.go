@@ -93,12 +93,12 @@ func lint(app App) Stage {
 		return Stage{}
 	}
 	if !app.ESLint {
-		return app.stage(StageLint, "lint", app.script("lint", ""))
+		return app.stage(StageLint, "lint", app.script(app.lintScript(), ""))
 	}
 	// ESLint writes one format at a time. Only when it found something is it worth running again for people.
 	report := reportFolder + "/eslint.json"
 	stage := app.stage(StageLint, "lint",
-		app.script("lint", `--format json --output-file "`+report+`"`)+" || { "+app.script("lint", "")+"; exit 1; }")
+		app.script(app.lintScript(), `--format json --output-file "`+report+`"`)+" || { "+app.script(app.lintScript(), "")+"; exit 1; }")
 	stage.Reports = []Report{{Kind: "eslint", Path: report}}
 	return stage
 }

@@ -269,6 +269,20 @@ func TestReportsOfEachRunner(t *testing.T) {
 			[]string{"junit"}, Mandatory, Advisory,
 		},
 		{
+			"vitest that has some of the options already",
+			func(a *App) {
+				a.TestScript, a.TestOptions = "unit", []string{"run", "--coverage", "--coverage.reportOnFailure=true"}
+			},
+			`npm run unit -- --reporter=default --reporter=junit --outputFile.junit="` + reports + `/junit.xml" ` +
+				`--coverage.reporter=text-summary --coverage.reporter=json --coverage.reporter=json-summary --coverage.reportsDirectory="` + reports + `/coverage"`,
+			[]string{"junit", "istanbul-summary", "istanbul"}, Mandatory, Overridable,
+		},
+		{
+			"vitest whose reports go elsewhere",
+			func(a *App) { a.TestOptions = []string{"run", "--outputFile=x", "--coverage.reportsDirectory=y"} },
+			"npm run test", nil, Overridable, Advisory,
+		},
+		{
 			"jest", func(a *App) { a.TestRunner = "jest" },
 			`npm run test -- --ci --coverage --coverageReporters=text-summary --coverageReporters=json --coverageReporters=json-summary --coverageDirectory="` + reports + `/coverage"`,
 			[]string{"istanbul-summary", "istanbul"}, Overridable, Overridable,
@@ -280,7 +294,9 @@ func TestReportsOfEachRunner(t *testing.T) {
 			[]string{"junit", "istanbul-summary", "istanbul"}, Mandatory, Overridable,
 		},
 		{
-			"node", func(a *App) { a.TestRunner, a.TestCommand, a.WatchMode = "node", "TZ=UTC node --watch --test test/*.js", true },
+			"node", func(a *App) {
+				a.TestRunner, a.TestCommand, a.WatchMode = "node", "TZ=UTC node --watch --test test/*.js", true
+			},
 			`TZ=UTC PATH="$PWD/node_modules/.bin:$PATH" node --test-reporter=spec --test-reporter-destination=stdout --test-reporter=junit ` +
 				`--test-reporter-destination="` + reports + `/junit.xml" --experimental-test-coverage --test-reporter=lcov --test-reporter-destination="` + reports + `/lcov.info" --test test/*.js`,
 			[]string{"junit", "lcov"}, Mandatory, Overridable,

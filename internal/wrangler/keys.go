@@ -42,7 +42,7 @@ var keyRules = map[string]keyRule{
 	"logpush":             {inherited, typed},
 	"assets":              {inherited, typed},
 	"migrations":          {inherited, typed},
-	"build":               {inherited, bundling},
+	"build":               {inherited, typed},
 
 	"find_additional_modules": {inherited, bundling},
 	"preserve_file_names":     {inherited, bundling},

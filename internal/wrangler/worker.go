@@ -19,6 +19,12 @@ type Worker struct {
 	Triggers    struct {
 		Crons []string `json:"crons"`
 	} `json:"triggers"`
+	// Build is what wrangler runs before it bundles.
+	Build struct {
+		Command  string          `json:"command"`
+		Cwd      string          `json:"cwd"`
+		WatchDir json.RawMessage `json:"watch_dir"` // only in development
+	} `json:"build"`
 	Limits        Limits         `json:"limits"`
 	Placement     *Placement     `json:"placement"`
 	Observability *Observability `json:"observability"`

@@ -1,0 +1,150 @@
+package appfacts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/penstock-ci/penstock/internal/wrangler"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// Problem is one thing that is wrong or worth knowing in the app's files.
+type Problem = pipelines.Problem
+
+// reading is one look at an app's folder.
+type reading struct {
+	dir      string
+	app      pipelines.App
+	manifest *manifest
+	problems pipelines.Problems
+}
+
+// Read reads the facts about the app in dir. The problems are everything that is wrong with its files, at once; where one
+// of them is an error, the facts are as far as they could be read. err says that a file could not be read at all.
+func Read(dir string) (pipelines.App, pipelines.Problems, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return pipelines.App{}, nil, fmt.Errorf("read the app's folder: %w", err)
+	}
+	if !info.IsDir() {
+		return pipelines.App{}, nil, fmt.Errorf("read the app's folder: %s is a file; name the folder that it is in", dir)
+	}
+	r := &reading{dir: dir}
+	for _, step := range []func() error{
+		r.readManifest,
+		r.readLockfile,
+		r.readScripts,
+		r.readWorker,
+		r.readSource,
+		r.chooseNode,
+		r.chooseName,
+	} {
+		if err := step(); err != nil {
+			return pipelines.App{}, nil, err
+		}
+	}
+	r.problems.Sort()
+	return r.app, r.problems, nil
+}
+
+func (r *reading) problem(severity pipelines.Severity, file string, line, column int, what, fix string) {
+	r.problems = append(r.problems, Problem{Severity: severity, File: file, Line: line, Column: column, What: what, Fix: fix})
+}
+
+// exists reports whether a file or folder is there. What cannot be looked at is not there for npm or wrangler either.
+func (r *reading) exists(name string) bool {
+	_, err := os.Stat(filepath.Join(r.dir, filepath.FromSlash(name)))
+	return err == nil
+}
+
+// text reads a small file; ok is false when there is none.
+func (r *reading) text(name string) (content []byte, ok bool, err error) {
+	path := filepath.Join(r.dir, filepath.FromSlash(name))
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("read %s: %w", name, err)
+	case !info.Mode().IsRegular():
+		return nil, false, nil
+	case info.Size() > maxFileSize:
+		return nil, false, fmt.Errorf("read %s: it is larger than %d MiB; check that it is the right file", name, maxFileSize>>20)
+	}
+	content, err = os.ReadFile(path)
+	if err != nil {
+		return nil, false, fmt.Errorf("read %s: %w", name, err)
+	}
+	return content, true, nil
+}
+
+// maxFileSize is far above the largest lock files that were seen (some 3 MB).
+const maxFileSize = 64 << 20
+
+// readWorker takes over the wrangler config.
+func (r *reading) readWorker() error {
+	config, err := wrangler.Load(r.dir)
+	var wrong pipelines.Problems
+	switch {
+	case errors.Is(err, wrangler.ErrNoConfig):
+		r.problem(pipelines.SeverityError, "wrangler.jsonc", 0, 0, "there is no wrangler configuration in this folder",
+			"go to the Worker's folder, or write one with name, main and compatibility_date")
+		return nil
+	case errors.As(err, &wrong):
+		r.problems = append(r.problems, wrong...)
+		return nil
+	case err != nil:
+		return err
+	}
+	r.problems = append(r.problems, config.Warnings...)
+	top, err := config.For("")
+	if err != nil {
+		return err
+	}
+	facts := &r.app.Worker
+	facts.ConfigFile = config.File
+	facts.Name, facts.Main = top.Name, top.Main
+	facts.Environments = config.Environments()
+	facts.Deployments = map[string]pipelines.Deployment{}
+	facts.BuildCommand = top.Build.Command
+	for _, env := range append([]string{""}, facts.Environments...) {
+		worker, err := config.For(env)
+		if err != nil {
+			return err
+		}
+		facts.Deployments[env] = pipelines.Deployment{
+			Name: worker.Name, HasD1: len(worker.D1Databases) > 0,
+			VersionMetadata: worker.VersionMetadata != nil, Secrets: worker.Secrets.Required,
+		}
+		r.built(worker.Main)
+		if worker.Assets != nil {
+			r.built(worker.Assets.Directory)
+		}
+	}
+	if top.Main == "" && top.Assets == nil && len(facts.Environments) == 0 {
+		r.problem(pipelines.SeverityError, config.File, 1, 1, `there is neither "main" nor "assets": nothing would be deployed`, `set "main" to the Worker's entry file`)
+	}
+	return nil
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9@/._-]+`)
+
+// chooseName takes the first name that there is.
+func (r *reading) chooseName() error {
+	absolute, err := filepath.Abs(r.dir)
+	if err != nil {
+		return fmt.Errorf("find the app's folder: %w", err)
+	}
+	for _, name := range []string{r.app.Name, r.app.Worker.Name, filepath.Base(absolute), "app"} {
+		if name = strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "-"), "-./_"); name != "" {
+			r.app.Name = name
+			break
+		}
+	}
+	return nil
+}

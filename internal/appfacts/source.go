@@ -1,0 +1,131 @@
+package appfacts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// builtFolders are where builds leave their results, by convention: one may lie on a developer's disk though git ignores it.
+var builtFolders = []string{"dist", "build", "out", ".output", ".svelte-kit", ".open-next", ".vinxi"}
+
+// built remembers a path of the wrangler config that the sources do not hold.
+func (r *reading) built(name string) {
+	name = path.Clean(strings.TrimPrefix(filepath.ToSlash(name), "./"))
+	if name == "." || strings.HasPrefix(name, "../") || path.IsAbs(name) {
+		return
+	}
+	top, _, _ := strings.Cut(name, "/")
+	if r.exists(name) && !(slices.Contains(builtFolders, top) && r.app.HasScript("build")) {
+		return
+	}
+	if !slices.Contains(r.app.Worker.Built, top) {
+		r.app.Worker.Built = append(r.app.Worker.Built, top)
+		slices.Sort(r.app.Worker.Built)
+	}
+}
+
+// readSource looks for a seed file and a health check.
+func (r *reading) readSource() error {
+	if err := r.findSeed(); err != nil {
+		return err
+	}
+	return r.findHealthCheck()
+}
+
+// findSeed takes the guide's small seed, or the only one there is.
+func (r *reading) findSeed() error {
+	for _, name := range []string{"seed/minimal.sql", "seeds/minimal.sql", "seed.sql"} {
+		if r.exists(name) {
+			r.app.Worker.Seed = name
+			return nil
+		}
+	}
+	for _, folder := range []string{"seeds", "seed"} {
+		entries, err := os.ReadDir(filepath.Join(r.dir, folder))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look for a seed file: %w", err)
+		}
+		var files []string
+		for _, entry := range entries {
+			if entry.Type().IsRegular() && strings.HasSuffix(entry.Name(), ".sql") {
+				files = append(files, folder+"/"+entry.Name())
+			}
+		}
+		if len(files) == 1 {
+			r.app.Worker.Seed = files[0]
+			return nil
+		}
+	}
+	return nil
+}
+
+// Bounds of the search: it guides a default, and must not cost what a build costs.
+const (
+	maxSources    = 500
+	maxSourceSize = 256 << 10
+)
+
+// healthRoute is a route in quotes, as routers and comparisons have it.
+var healthRoute = regexp.MustCompile("[\"'`](/(?:api/)?(?:health|healthz|health-check|healthcheck|_health))[\"'`]")
+
+var errEnough = errors.New("enough files were searched")
+
+// findHealthCheck looks for the route of a health check in the Worker's source; /health wins over longer ones.
+func (r *reading) findHealthCheck() error {
+	root := "src"
+	if folder := path.Dir(r.app.Worker.Main); r.app.Worker.Main != "" && r.exists(r.app.Worker.Main) && !slices.Contains(r.app.Worker.Built, strings.Split(folder, "/")[0]) {
+		root = folder
+	}
+	searched := 0
+	var found []string
+	err := filepath.WalkDir(filepath.Join(r.dir, filepath.FromSlash(root)), func(file string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || slices.Contains(builtFolders, entry.Name()) || len(entry.Name()) > 1 && strings.HasPrefix(entry.Name(), ".")):
+			return fs.SkipDir
+		case !isSource(entry):
+			return nil
+		}
+		if searched++; searched > maxSources {
+			return errEnough
+		}
+		if info, err := entry.Info(); err != nil || info.Size() > maxSourceSize {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, match := range healthRoute.FindAllSubmatch(text, -1) {
+			found = append(found, string(match[1]))
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for a health check in the source: %w", err)
+	}
+	slices.SortStableFunc(found, func(a, b string) int { return len(a) - len(b) })
+	if len(found) > 0 {
+		r.app.Worker.HealthPath = found[0]
+	}
+	return nil
+}
+
+func isSource(entry fs.DirEntry) bool {
+	name := entry.Name()
+	if !entry.Type().IsRegular() || strings.Contains(name, ".test.") || strings.Contains(name, ".spec.") {
+		return false
+	}
+	return slices.Contains([]string{".ts", ".tsx", ".mts", ".js", ".jsx", ".mjs"}, path.Ext(name))
+}
