@@ -143,7 +143,11 @@ func control(key string, cloud *localcloud.Cloud, holders *lease, stop context.C
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(cloud.Info()) // fails only when the asker has gone
 	})
-	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { stop(errors.New("asked to stop")) })
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush() // before this connection is cut with all others
+		stop(errors.New("asked to stop"))
+	})
 	mux.HandleFunc("POST /keep", func(http.ResponseWriter, *http.Request) { holders.keep() })
 	mux.HandleFunc("GET /lease", func(w http.ResponseWriter, r *http.Request) {
 		holders.take()
