@@ -17,12 +17,6 @@ type schema struct {
 	compiled *jsonschema.Schema // nil when the gate takes no config
 }
 
-// CheckSchema says what is wrong with a gate's config schema, if anything; package gatetest asks before a user does.
-func CheckSchema(text string) error {
-	_, err := compileSchema(text)
-	return err
-}
-
 func compileSchema(text string) (*schema, error) {
 	if strings.TrimSpace(text) == "" {
 		return &schema{}, nil

@@ -34,7 +34,7 @@ func relative(root, file string) string {
 }
 
 // frame finds "src/a.test.ts:12:5" in a line of a stack.
-var frame = regexp.MustCompile(`((?:file://|[A-Za-z]:)?[^\s()'":]+\.(?:[cm]?[jt]sx?|vue|svelte)):(\d+)(?::(\d+))?`)
+var frame = regexp.MustCompile(`(?:^|[\s('"])((?:file:///?(?:[A-Za-z]:)?|node:|[A-Za-z]:)?[^\s()'":]+\.(?:[cm]?[jt]sx?|vue|svelte)):(\d+)(?::(\d+))?`)
 
 // foreign is code that is not the app's.
 var foreign = regexp.MustCompile(`(^|[/\\])node_modules[/\\]|^node:|^\.\./|^/|^[A-Za-z]:/`)
