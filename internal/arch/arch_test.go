@@ -123,7 +123,7 @@ var theMap = []room{
 		"the one place that wires concrete types",
 	},
 	{"internal/arch", nil, nil, "this test"},
-	{"bench", nil, []string{"golang.org/x/sys"}, "measures the built binaries from outside"},
+	{"bench", []string{"gates"}, nil, "measures the built binaries from outside; its gate set is an author's"},
 	{"e2e", []string{"gates", "internal/event", "internal/localcloud"}, []string{"github.com/google/go-cmp", "github.com/rogpeppe/go-internal"}, "drives the built binaries from outside"},
 }
 

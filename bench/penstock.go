@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// expectation is what a run of penstock must have done to count.
+type expectation struct {
+	stages int // that passed and were not taken from the cache
+	cached int // that were
+	gates  int // that passed
+}
+
+// check is a contender's run of `penstock check` on an app's folder.
+func (b *bench) check(folder, state string, want expectation, flags ...string) func(context.Context) (sample, error) {
+	command := b.checking(folder, state, flags...)
+	command.check = want.met
+	return command.run
+}
+
+func (b *bench) checking(folder, state string, flags ...string) command {
+	return command{
+		argv: append([]string{b.penstock, "check", "-C", folder, "--json", "--parallelism", strconv.Itoa(b.jobs)}, flags...),
+		dir:  b.scratch, environ: b.environ(state), scratch: b.scratch,
+	}
+}
+
+// met counts in the events that a run printed.
+func (want expectation) met(lines []byte) error {
+	got, err := tally(lines)
+	if err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("a run was to have %d stages run, %d cached and %d gates passed, and had %d, %d and %d",
+			want.stages, want.cached, want.gates, got.stages, got.cached, got.gates)
+	}
+	return nil
+}
+
+// tally reads the JSON lines of a run that ended well.
+func tally(lines []byte) (expectation, error) {
+	var got expectation
+	done := false
+	decoder := json.NewDecoder(bytes.NewReader(lines))
+	for decoder.More() {
+		var event struct {
+			Type  string `json:"type"`
+			Stage struct {
+				Outcome string `json:"outcome"`
+				Cached  bool   `json:"cached"`
+			} `json:"stage"`
+			Gate struct {
+				Verdict struct {
+					Outcome string `json:"outcome"`
+				} `json:"verdict"`
+			} `json:"gate"`
+			Result struct {
+				Outcome string `json:"outcome"`
+			} `json:"result"`
+		}
+		if err := decoder.Decode(&event); err != nil {
+			return got, fmt.Errorf("read what penstock printed: %w", err)
+		}
+		switch {
+		case event.Type == "stage.finished" && event.Stage.Outcome == "passed" && event.Stage.Cached:
+			got.cached++
+		case event.Type == "stage.finished" && event.Stage.Outcome == "passed":
+			got.stages++
+		case event.Type == "gate.finished" && event.Gate.Verdict.Outcome == "pass":
+			got.gates++
+		case event.Type == "run.finished" && event.Result.Outcome == "done":
+			done = true
+		}
+	}
+	if !done {
+		return got, errors.New("the run did not end as done")
+	}
+	return got, nil
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// contender is one of several that do the same work.
+type contender struct {
+	Name string
+	Does string // what it really does, in half a sentence
+	// run does the work once. It is nil when the contender is not there, and Missing says why.
+	run     func(context.Context) (sample, error)
+	Missing string
+}
+
+// outcome is what a contender's runs came to.
+type outcome struct {
+	wall  figure
+	peak  int64
+	floor int64 // what peak could not have been below
+}
+
+const (
+	fewestRuns = 3
+	mostRuns   = 9
+)
+
+// takeTurns runs every contender fewestRuns times, and further until the time for this comparison is used up or each had
+// mostRuns. They take turns, and every round begins with another one, so that none always meets the same neighbour.
+func takeTurns(ctx context.Context, contenders []contender, share time.Duration) ([]outcome, error) {
+	walls := make([][]time.Duration, len(contenders))
+	outcomes := make([]outcome, len(contenders))
+	began := time.Now()
+	for round := 0; round < mostRuns && (round < fewestRuns || time.Since(began) < share); round++ {
+		for turn := range contenders {
+			i := (round + turn) % len(contenders)
+			if contenders[i].run == nil {
+				continue
+			}
+			floor := peakFloor()
+			sample, err := contenders[i].run(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", contenders[i].Name, err)
+			}
+			walls[i] = append(walls[i], sample.wall)
+			outcomes[i].peak = max(outcomes[i].peak, sample.peak)
+			outcomes[i].floor = max(outcomes[i].floor, floor)
+		}
+	}
+	for i := range contenders {
+		if len(walls[i]) > 0 {
+			outcomes[i].wall = summarise(walls[i])
+		}
+	}
+	return outcomes, nil
+}
