@@ -1,0 +1,224 @@
+package localcloud
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// startReal starts a Cloud on real workerd, or skips.
+func startReal(t *testing.T, dir string) *Cloud {
+	t.Helper()
+	workerd := os.Getenv("PENSTOCK_WORKERD")
+	if workerd == "" {
+		t.Skip("PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there")
+	}
+	cloud, err := Start(t.Context(), Options{Dir: dir, Workerd: workerd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cloud
+}
+
+// ask gets a path of the worker and returns status and text.
+func ask(t *testing.T, cloud *Cloud, path string, header ...string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cloud.URL("hello")+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return fmt.Sprintf("%d %s", response.StatusCode, body(t, response.Body))
+}
+
+// worker is code that answers with the word, and uses each binding.
+func worker(word string) string {
+	return `export class Counter {
+	constructor(state) { this.storage = state.storage }
+	async fetch() { const n = (await this.storage.get("n") ?? 0) + 1; await this.storage.put("n", n); return new Response(n) }
+}
+export default {
+	async fetch(request, env) {
+		switch (new URL(request.url).pathname) {
+		case "/id": return new Response(env.META.id)
+		case "/count": return env.COUNTER.get(env.COUNTER.idFromName("one")).fetch(request)
+		case "/kv": await env.KV.put("from", "worker"); return new Response(await env.KV.get("greeting"))
+		case "/d1": {
+			await env.DB.prepare("INSERT INTO notes (text) VALUES (?)").bind("x").run()
+			return Response.json(await env.DB.prepare("SELECT count(*) AS n FROM notes").first())
+		}
+		case "/r2": await env.FILES.put("k", "object"); return new Response(await (await env.FILES.get("k")).text())
+		case "/send": await env.JOBS.send({ a: 1 }); return new Response("sent")
+		case "/secret": return new Response(env.KEY)
+		}
+		return new Response("` + word + `")
+	},
+	async queue(batch, env) { await env.KV.put("received", JSON.stringify(batch.messages.map((m) => m.body))) },
+}`
+}
+
+func TestRealWorkerd(t *testing.T) {
+	dir := t.TempDir()
+	cloud := startReal(t, dir)
+	defer func() { stop(t, cloud) }()
+	namespace := succeed(t, cloud, "POST", "@/storage/kv/namespaces", map[string]any{"title": "t"}).get(t, "id").(string)
+	database := succeed(t, cloud, "POST", "@/d1/database", map[string]any{"name": "db"}).get(t, "uuid").(string)
+	succeed(t, cloud, "POST", "@/r2/buckets", map[string]any{"name": "files"})
+	queue := succeed(t, cloud, "POST", "@/queues", map[string]any{"queue_name": "jobs"}).get(t, "queue_id").(string)
+	values := "@/storage/kv/namespaces/" + namespace + "/values/"
+	read(t, request(t, cloud, "PUT", values+"greeting", strings.NewReader("hi")))
+	succeed(t, cloud, "POST", "@/d1/database/"+database+"/query", map[string]any{"sql": "CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('a;b')"})
+	bindings := []any{
+		map[string]any{"type": "version_metadata", "name": "META"},
+		map[string]any{"type": "kv_namespace", "name": "KV", "namespace_id": namespace},
+		map[string]any{"type": "d1", "name": "DB", "id": database},
+		map[string]any{"type": "r2_bucket", "name": "FILES", "bucket_name": "files"},
+		map[string]any{"type": "queue", "name": "JOBS", "queue_name": "jobs"},
+		map[string]any{"type": "secret_text", "name": "KEY", "text": "s3cret"},
+		map[string]any{"type": "durable_object_namespace", "name": "COUNTER", "class_name": "Counter"},
+	}
+	migrations := map[string]any{"new_tag": "v1", "steps": []any{map[string]any{"new_sqlite_classes": []string{"Counter"}}}}
+
+	put := push(t, cloud, "PUT", hello, meta("bindings", bindings, "migrations", migrations), worker("blue"))
+	if !put.Success {
+		t.Fatal(put.Errors)
+	}
+	blue := succeed(t, cloud, "GET", hello+"/deployments", nil).get(t, "deployments.0.versions.0.version_id").(string)
+	succeed(t, cloud, "POST", "@/queues/"+queue+"/consumers", map[string]any{"type": "worker", "script_name": "hello", "settings": map[string]any{"max_wait_time_ms": 10}})
+	for path, want := range map[string]string{
+		"/": "200 blue", "/id": "200 " + blue, "/kv": "200 hi", "/d1": `200 {"n":2}`, "/r2": "200 object", "/secret": "200 s3cret", "/send": "200 sent",
+	} {
+		if got := ask(t, cloud, path); got != want {
+			t.Errorf("%s: %s, not %s", path, got, want)
+		}
+	}
+	if got := ask(t, cloud, "/count"); got != "200 1" {
+		t.Errorf("count: %s", got)
+	}
+	if got := body(t, request(t, cloud, "GET", values+"from", nil).Body); got != "worker" {
+		t.Errorf("what the worker wrote is %q", got)
+	}
+
+	if got := push(t, cloud, "POST", hello+"/versions", meta("bindings", bindings), "export default {"); got.code() != codeBadUpload || !strings.Contains(got.Errors[0].Message, "SyntaxError") {
+		t.Errorf("code that does not parse: %d %v", got.Status, got.Errors)
+	}
+	if got := push(t, cloud, "POST", hello+"/versions", meta("bindings", bindings), "export default {}"); got.code() != codeBadUpload {
+		t.Errorf("code without its durable object class: %d %v", got.Status, got.Errors)
+	}
+	added := push(t, cloud, "POST", hello+"/versions", meta("bindings", bindings), worker("green"))
+	if !added.Success {
+		t.Fatal(added.Errors)
+	}
+	green := added.get(t, "id").(string)
+	override := []string{"Cloudflare-Workers-Version-Overrides", fmt.Sprintf("hello=%q", green)}
+	if got := ask(t, cloud, "/", override...); got != "200 blue" {
+		t.Errorf("an override to a version that is not deployed: %s", got)
+	}
+
+	hammering := hammer(t, cloud.URL("hello"))
+	shift(t, cloud, "", blue, 100, green, 0)
+	if got := ask(t, cloud, "/"); got != "200 blue" {
+		t.Errorf("at 0 %%: %s", got)
+	}
+	if got := ask(t, cloud, "/id", override...); got != "200 "+green {
+		t.Errorf("with override: %s", got)
+	}
+	shift(t, cloud, "", green, 100)
+	if got := ask(t, cloud, "/"); got != "200 green" {
+		t.Errorf("at 100 %%: %s", got)
+	}
+	if failed, total := hammering(); failed > 0 || total == 0 {
+		t.Errorf("%d of %d requests failed while traffic moved", failed, total)
+	}
+	if got := ask(t, cloud, "/count"); got != "200 2" {
+		t.Errorf("the durable object after the change: %s", got)
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if got := body(t, request(t, cloud, "GET", values+"received", nil).Body); got == `[{"a":1}]` {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("the queue's consumer wrote %q", got)
+		}
+	}
+
+	stop(t, cloud)
+	cloud = startReal(t, dir)
+	for path, want := range map[string]string{"/": "200 green", "/count": "200 3", "/d1": `200 {"n":3}`, "/kv": "200 hi", "/r2": "200 object"} {
+		if got := ask(t, cloud, path); got != want {
+			t.Errorf("after a restart %s: %s, not %s", path, got, want)
+		}
+	}
+}
+
+// hammer asks a URL all the time until the returned function is called.
+func hammer(t *testing.T, url string) func() (failed, total int64) {
+	var failures, all atomic.Int64
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			response, err := http.Get(url)
+			all.Add(1)
+			if err != nil {
+				failures.Add(1)
+				continue
+			}
+			if response.StatusCode != http.StatusOK {
+				failures.Add(1)
+			}
+			_ = response.Body.Close()
+		}
+	}()
+	return func() (int64, int64) {
+		close(end)
+		<-ended
+		return failures.Load(), all.Load()
+	}
+}
+
+func TestRealDatabaseKeepsD1sRules(t *testing.T) {
+	cloud := startReal(t, t.TempDir())
+	defer stop(t, cloud)
+	database := "@/d1/database/" + succeed(t, cloud, "POST", "@/d1/database", map[string]any{"name": "db"}).get(t, "uuid").(string)
+	for _, statement := range []string{"BEGIN TRANSACTION", "PRAGMA journal_mode = DELETE", "ATTACH 'x' AS y"} {
+		if got := send(t, cloud, "POST", database+"/query", map[string]any{"sql": statement}); got.Status != 400 || got.code() != codeDatabaseSQL {
+			t.Errorf("%s: %d %v", statement, got.Status, got.Errors)
+		}
+	}
+	// A file that fails in the middle has not happened.
+	if got := send(t, cloud, "POST", database+"/query", map[string]any{"sql": "CREATE TABLE a (n); INSERT INTO a VALUES (1); SELECT * FROM absent;"}); got.code() != codeDatabaseSQL {
+		t.Errorf("%d %v", got.Status, got.Errors)
+	}
+	if got := succeed(t, cloud, "GET", database, nil).get(t, "num_tables"); got != 0.0 {
+		t.Errorf("half a file left %v tables", got)
+	}
+	many := succeed(t, cloud, "POST", database+"/query", map[string]any{"sql": "CREATE TABLE a (n); INSERT INTO a VALUES (1), (2); SELECT n FROM a"})
+	if many.get(t, "2.results.1.n") != 2.0 || many.get(t, "1.meta.changes") != 2.0 || many.get(t, "3") != nil {
+		t.Errorf("%s", many.Result)
+	}
+	bookmark := succeed(t, cloud, "GET", database+"/time_travel/bookmark", nil).get(t, "bookmark").(string)
+	if again := succeed(t, cloud, "GET", database+"/time_travel/bookmark", nil).get(t, "bookmark"); again != bookmark {
+		t.Errorf("without a change the bookmark went from %s to %s", bookmark, again)
+	}
+	succeed(t, cloud, "POST", database+"/query", map[string]any{"sql": "DROP TABLE a"})
+	succeed(t, cloud, "POST", database+"/time_travel/restore?bookmark="+bookmark, nil)
+	if got := succeed(t, cloud, "POST", database+"/query", map[string]any{"sql": "SELECT count(*) AS n FROM a"}).get(t, "0.results.0.n"); got != 2.0 {
+		t.Errorf("after the restore there are %v rows", got)
+	}
+}
