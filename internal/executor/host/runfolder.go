@@ -1,0 +1,158 @@
+package host
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// keptRuns is how many runs' logs and reports are kept.
+const keptRuns = 50
+
+// runFolder is where one run works and where it leaves its logs and reports. As long as it is open a lock says so: what
+// lies in the work folder without a locked lock belonged to a run that died.
+type runFolder struct {
+	id   string
+	work string // workspaces; removed by close
+	keep string // logs and reports; made when the first one is written
+	temp string // for TMPDIR: below the system's own, since paths of sockets must be short
+	lock *flock.Flock
+
+	background sync.WaitGroup // removals under way
+}
+
+// openRunFolder makes the folder of a new run and starts to sweep those of dead ones.
+func openRunFolder(state string) (*runFolder, error) {
+	all := filepath.Join(state, "work")
+	if err := os.MkdirAll(all, 0o755); err != nil {
+		return nil, fmt.Errorf("make the folder for the run: %w", err)
+	}
+	var random [2]byte
+	for {
+		_, _ = rand.Read(random[:]) // never fails (crypto/rand since Go 1.24)
+		id := time.Now().Format("060102-150405-") + hex.EncodeToString(random[:])
+		// The lock comes before the folder, so that no folder is ever seen without it.
+		lock := flock.New(filepath.Join(all, id+".lock"))
+		locked, err := lock.TryLock()
+		if err != nil {
+			return nil, fmt.Errorf("lock the folder for the run: %w", err)
+		}
+		if !locked {
+			continue
+		}
+		f := &runFolder{
+			id: id, work: filepath.Join(all, id), keep: filepath.Join(state, "runs", id), temp: tempOf(id), lock: lock,
+		}
+		if err := os.Mkdir(f.work, 0o755); err != nil {
+			_ = lock.Close()
+			if os.IsExist(err) {
+				continue
+			}
+			return nil, fmt.Errorf("make the folder for the run: %w", err)
+		}
+		f.background.Go(func() { sweep(all, id) })
+		return f, nil
+	}
+}
+
+func tempOf(id string) string { return filepath.Join(os.TempDir(), "penstock-"+id) }
+
+// sweep removes what dead runs left. What cannot be removed now is left to the next run.
+func sweep(all, own string) {
+	entries, err := os.ReadDir(all)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		id := strings.TrimSuffix(entry.Name(), ".lock")
+		if id == own {
+			continue
+		}
+		lock := flock.New(filepath.Join(all, id+".lock"))
+		if locked, err := lock.TryLock(); err != nil || !locked {
+			continue
+		}
+		removeAll(filepath.Join(all, id))
+		removeAll(tempOf(id))
+		release(lock)
+	}
+}
+
+// release gives a lock up and removes its file. Where an open file can be removed that comes first, so that nobody locks a
+// file that is about to go; on Windows it cannot.
+func release(lock *flock.Flock) {
+	if runtime.GOOS == "windows" {
+		_ = lock.Close()
+		_ = os.Remove(lock.Path())
+		return
+	}
+	_ = os.Remove(lock.Path())
+	_ = lock.Close()
+}
+
+// discard removes a folder of this run without making anybody wait; close does.
+func (f *runFolder) discard(path string) {
+	f.background.Go(func() { removeAll(path) })
+}
+
+// close removes the work folder and forgets all but the latest runs' logs.
+func (f *runFolder) close() {
+	f.background.Wait()
+	removeAll(f.work)
+	removeAll(f.temp)
+	release(f.lock)
+	f.forget()
+}
+
+func (f *runFolder) forget() {
+	runs := filepath.Dir(f.keep)
+	entries, err := os.ReadDir(runs)
+	if err != nil || len(entries) <= keptRuns {
+		return
+	}
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	slices.Sort(names) // ids begin with the time
+	for _, name := range names[:len(names)-keptRuns] {
+		removeAll(filepath.Join(runs, name))
+	}
+}
+
+// removeAll removes a tree, also one in which a program took the write permission from folders (Go's module cache does).
+func removeAll(path string) {
+	if os.RemoveAll(path) == nil {
+		return
+	}
+	_ = filepath.WalkDir(path, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			_ = os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	_ = os.RemoveAll(path)
+}
+
+// fileName makes a stage's name one that can name a file.
+func fileName(stage string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`/\:*?"<>|%`, r) {
+			return '_'
+		}
+		return r
+	}, stage)
+	if clean != stage || strings.HasPrefix(clean, ".") {
+		clean += "~" + hex.EncodeToString([]byte(stage))
+	}
+	return clean[:min(len(clean), 120)]
+}

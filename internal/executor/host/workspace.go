@@ -1,0 +1,120 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/penstock-ci/penstock/internal/engine"
+)
+
+// workspace is the folder in which one stage runs once. It is made when the first program starts or the shell first looks
+// at the file system; a stage of nothing but plain builtins never needs one.
+type workspace struct {
+	session *Session
+	job     engine.Job
+	set     *inputSet
+
+	root    string // the app's folder as the stage sees it
+	home    string
+	temp    string
+	reports string // where the stage may write reports
+	kept    string // where they are kept, without secrets
+
+	mu     sync.Mutex
+	begun  bool
+	sealed bool // discarded, or about to be
+	err    error
+}
+
+var errSealed = errors.New("the stage has ended")
+
+// prepare makes the workspace once, and answers the same ever after.
+func (w *workspace) prepare(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sealed {
+		return errSealed
+	}
+	if !w.begun {
+		w.begun = true
+		w.err = w.fill(ctx)
+	}
+	return w.err
+}
+
+// made reports whether the workspace is there.
+func (w *workspace) made() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.begun && w.err == nil
+}
+
+// failure is what kept the workspace from being made.
+func (w *workspace) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+func (w *workspace) fill(ctx context.Context) error {
+	for _, folder := range []string{w.root, w.home, w.reports} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
+		}
+	}
+	if err := os.MkdirAll(w.temp, 0o700); err != nil {
+		return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
+	}
+	for _, name := range w.job.Stage.Caches {
+		if err := os.MkdirAll(w.session.cacheFolder(name), 0o755); err != nil {
+			return fmt.Errorf("make the folder of cache %s: %w", name, err)
+		}
+	}
+	if err := w.copyInputs(ctx); err != nil {
+		return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
+	}
+	for _, need := range w.job.Needs {
+		if err := w.session.linkOutputs(ctx, *need, w.root); err != nil {
+			return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
+		}
+	}
+	return nil
+}
+
+// copyInputs copies, and never links: what a stage writes to a source file stays in its workspace.
+func (w *workspace) copyInputs(ctx context.Context) error {
+	if len(w.set.files) == 0 {
+		return nil
+	}
+	source, err := w.session.mirror.path(ctx)
+	if err != nil {
+		return err
+	}
+	if err := makeFolders(w.root, w.set.files); err != nil {
+		return err
+	}
+	return forEach(ctx, w.session.executor.options.Parallelism, len(w.set.files), func(i int) error {
+		file := &w.set.files[i]
+		to := filepath.Join(w.root, filepath.FromSlash(file.Path))
+		if file.Mode&os.ModeSymlink != 0 {
+			return os.Symlink(filepath.FromSlash(file.Target), to)
+		}
+		return copyFile(filepath.Join(source, filepath.FromSlash(file.Path)), to, file.Mode)
+	})
+}
+
+// discard removes the workspace when it was begun; from then on it cannot be made.
+func (w *workspace) discard() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sealed = true
+	if !w.begun {
+		return
+	}
+	w.session.folder.discard(filepath.Dir(w.root))
+	w.session.folder.discard(w.temp)
+}
