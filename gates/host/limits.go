@@ -8,28 +8,28 @@ type Limits struct {
 	Evaluate time.Duration // one question, when the caller's context has no earlier deadline; default 10 min
 	Stop     time.Duration // until a killed process must be gone; default 5 s
 
-	Memory     int64 // bytes of memory that a process may write to; default 1 GiB; Linux only
-	Binary     int64 // bytes of a set's binary; default 512 MiB
-	OutputTail int   // bytes kept of what a process prints; default 16 KiB
-	Starts     int   // how often one set may be started in one run; default 8
+	Memory int64 // bytes of memory that a process may write to; default 1 GiB; Linux only
+	Binary int64 // bytes of a set's binary; default 512 MiB
+	Output int   // bytes kept of what a process prints, half from its beginning and half from its end; default 16 KiB
+	Starts int   // how often one set may be started in one run; default 8
 }
 
 func (l Limits) orDefaults() Limits {
 	defaults := Limits{
-		Start:      10 * time.Second,
-		Evaluate:   10 * time.Minute,
-		Stop:       5 * time.Second,
-		Memory:     1 << 30,
-		Binary:     512 << 20,
-		OutputTail: 16 << 10,
-		Starts:     8,
+		Start:    10 * time.Second,
+		Evaluate: 10 * time.Minute,
+		Stop:     5 * time.Second,
+		Memory:   1 << 30,
+		Binary:   512 << 20,
+		Output:   16 << 10,
+		Starts:   8,
 	}
 	override(&defaults.Start, l.Start)
 	override(&defaults.Evaluate, l.Evaluate)
 	override(&defaults.Stop, l.Stop)
 	override(&defaults.Memory, l.Memory)
 	override(&defaults.Binary, l.Binary)
-	override(&defaults.OutputTail, l.OutputTail)
+	override(&defaults.Output, l.Output)
 	override(&defaults.Starts, l.Starts)
 	return defaults
 }

@@ -26,7 +26,7 @@ type process struct {
 	gates   wire.GateSetClient
 	client  *plugin.Client
 	runner  *runner
-	output  *tail
+	output  *output
 	folder  folder
 	inputs  *inputs
 	waiting int // gates that wait for an answer; guarded by the set's turn
@@ -39,7 +39,7 @@ func launch(ctx context.Context, name string, binary *image, scratch string, gra
 	if err != nil {
 		return nil, err
 	}
-	running := &process{set: name, output: newTail(limits.OutputTail), folder: folder, inputs: newInputs(folder.in)}
+	running := &process{set: name, output: newOutput(limits.Output), folder: folder, inputs: newInputs(folder.in)}
 	running.runner = newRunner(binary, folder, granted, limits, running.output)
 	running.client = plugin.NewClient(running.clientConfig(limits))
 	// go-plugin's Start, Client and Kill take no context and have waits without an end, so they run beside us, and the
@@ -108,7 +108,7 @@ func (p *process) describe(ctx context.Context, ref PluginRef, digest string) (*
 	case status.Code(err) == codes.FailedPrecondition:
 		return nil, fmt.Errorf("%w: %s", ErrIncompatible, line(status.Convert(err).Message(), maxSummary))
 	case err != nil:
-		return nil, p.blame(fmt.Errorf("ask the gate set %s what it is: %w", p.set, err))
+		return nil, p.blame(fmt.Errorf("ask the gate set %s what it is: %w", p.set, p.lost(ctx, err)))
 	}
 	info, err := infoFromWire(answer, ref)
 	if err != nil {

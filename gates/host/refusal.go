@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -52,12 +53,15 @@ func nextStep(gate string, err error) string {
 	}
 }
 
-// lastLines returns the end of an output, in which the reason usually is. A Go program that panics is an exception: there
-// the reason comes first and many lines of stack follow.
+// reasons are how Go programs announce their end; what follows is the stack.
+var reasons = regexp.MustCompile(`(?m)^(panic|fatal error|runtime): `)
+
+// lastLines returns the part of an output in which the reason for a failure usually is: from the announcement of a crash
+// on, or the end.
 func lastLines(output string) string {
 	output = lines(output, len(output))
-	if start := strings.LastIndex(output, "panic: "); start >= 0 {
-		return shorten(output[start:], maxDetail)
+	if where := reasons.FindStringIndex(output); where != nil {
+		return shorten(output[where[0]:], maxDetail)
 	}
 	if len(output) <= maxDetail {
 		return output

@@ -30,7 +30,7 @@ type runner struct {
 	sandbox        SandboxReport
 	stdout, stderr *os.File
 	greeting       greeting
-	output         *tail
+	output         *output
 	pid            int
 	exited         chan struct{} // closed when the process is gone
 
@@ -39,7 +39,7 @@ type runner struct {
 	killed  bool        // also before the start: then there is none
 }
 
-func newRunner(binary *image, folder folder, granted grant, limits Limits, output *tail) *runner {
+func newRunner(binary *image, folder folder, granted grant, limits Limits, output *output) *runner {
 	return &runner{binary: binary, folder: folder, granted: granted, limits: limits, output: output, exited: make(chan struct{})}
 }
 
@@ -119,6 +119,7 @@ func (r *runner) spawn(streams [3]*os.File) error {
 		"TMPDIR=" + r.folder.scratch, "TMP=" + r.folder.scratch, "TEMP=" + r.folder.scratch, "HOME=" + r.folder.work,
 		// A Go program then collects its garbage harder before it meets the limit that would end it.
 		fmt.Sprintf("GOMEMLIMIT=%d", r.limits.Memory*3/4),
+		"GOTRACEBACK=single", // of a crash, the goroutine that did it is enough
 	}, r.environment...)
 	process, err := startProcess(r.binary, environment, r.folder.work, streams, &r.sandbox)
 	if err != nil {

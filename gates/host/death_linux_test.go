@@ -1,0 +1,87 @@
+package host_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/host"
+)
+
+// TestNoOrphanOutlivesTheRun asks a gate that starts a process in a session of its own.
+func TestNoOrphanOutlivesTheRun(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, host.Options{Sets: []host.PluginRef{refTo(t, "good")}})
+	if lacking := strings.Join(missing(t, h), "; "); strings.Contains(lacking, "processes") {
+		t.Skip(lacking)
+	}
+	verdict := ask(t, h, "good/orphan", gates.Request{})
+	if verdict.Outcome != gates.Pass {
+		t.Fatalf("%+v", verdict)
+	}
+	t.Logf("starting a process was %s", verdict.Summary)
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := processesCalled("penstock-gates-lingerer"); len(left) > 0 {
+		t.Errorf("still there: %v", left)
+	}
+}
+
+// TestSetsDieWithTheirHost kills a host as kill -9 does, in the midst of a question.
+func TestSetsDieWithTheirHost(t *testing.T) {
+	t.Parallel()
+	const role = "PENSTOCK_HOST_TEST_SCRATCH"
+	if scratch := os.Getenv(role); scratch != "" {
+		h := host.New(host.Options{Sets: []host.PluginRef{refTo(t, "mortal")}, ScratchDir: scratch})
+		h.Evaluate(t.Context(), "mortal/slow", gates.Request{Phase: gates.PhaseBuild}, func(message string) { fmt.Println(message) })
+		return
+	}
+
+	dying := exec.Command(os.Args[0], "-test.run=^TestSetsDieWithTheirHost$", "-test.v")
+	dying.Env = append(os.Environ(), role+"="+t.TempDir())
+	output, err := dying.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dying.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for scanner := bufio.NewScanner(output); scanner.Scan() && !strings.Contains(scanner.Text(), "step"); {
+	}
+	if running := processesCalled("penstock-gates-mortal"); len(running) != 1 {
+		t.Errorf("while the host lives: %v", running)
+	}
+	if err := dying.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = dying.Wait() // it says that it was killed
+	for range 100 {
+		if len(processesCalled("penstock-gates-mortal")) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("outlived its host: %v", processesCalled("penstock-gates-mortal"))
+}
+
+// processesCalled returns the ids of the processes with that name.
+func processesCalled(name string) []int {
+	var found []int
+	entries, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, entry := range entries {
+		text, err := os.ReadFile(entry) // one that has gone meanwhile cannot be read
+		if err == nil && strings.HasPrefix(string(text), name+"\x00") {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(entry)))
+			found = append(found, pid)
+		}
+	}
+	return found
+}
