@@ -18,11 +18,6 @@ import (
 // localTarget is the target of environments that live on this machine.
 const localTarget = "local"
 
-// localCloud is a run's hold on the local Cloudflare.
-type localCloud struct {
-	*daemon.Handle
-}
-
 // startLocalCloud finds the local Cloudflare or starts it, with the workerd of the given package folders, or the one that
 // an earlier start kept.
 func (s *Streams) startLocalCloud(ctx context.Context, packages ...string) (*daemon.Handle, error) {
@@ -118,13 +113,15 @@ func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
 }
 
 func (r *run) startLocal(ctx context.Context, options *cloudflare.Options) error {
-	handle, err := r.shared.streams.startLocalCloud(ctx, r.packageFolders(ctx)...)
-	if err != nil {
-		return err
+	if r.cloud == nil {
+		handle, err := r.shared.streams.startLocalCloud(ctx, r.packageFolders(ctx)...)
+		if err != nil {
+			return err
+		}
+		r.cloud = handle
+		r.ending(handle.Close)
 	}
-	r.cloud = &localCloud{Handle: handle}
-	r.ending(func(ctx context.Context) error { return handle.Close(ctx) })
-	options.BaseURL, options.Token, options.AccountID = handle.Info.APIURL, handle.Info.Token, handle.Info.AccountID
+	options.BaseURL, options.Token, options.AccountID = r.cloud.Info.APIURL, r.cloud.Info.Token, r.cloud.Info.AccountID
 	options.Resources = cloudflare.ByName
 	dir, err := r.shared.streams.localDir()
 	if err != nil {

@@ -138,9 +138,14 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 	if err != nil {
 		return nil, promotion.Plan{}, err
 	}
-	plan, err := promotion.MakePlan(ctx, target, promotion.Basis{
-		App: r.pipeline.Name, Environment: *r.environment, Bundle: made.bundle, Gates: facts,
-	})
+	basis := promotion.Basis{App: r.pipeline.Name, Environment: *r.environment, Bundle: made.bundle, Gates: facts}
+	plan, err := promotion.MakePlan(ctx, target, basis)
+	if err == nil && len(plan.Diff.MissingSecrets) > 0 && r.environment.Target == localTarget {
+		r.inventSecrets(plan.Diff.MissingSecrets)
+		if target, err = r.openTarget(ctx); err == nil {
+			plan, err = promotion.MakePlan(ctx, target, basis)
+		}
+	}
 	if err != nil {
 		return nil, promotion.Plan{}, err
 	}

@@ -32,23 +32,23 @@ func newInit(shared *common) *cobra.Command {
 			} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			fitted, err := appfacts.Derive(folder)
+			pipeline, notes, err := derive(folder)
 			if err != nil {
 				return err
 			}
 			if shared.json {
-				return printJSON(shared.streams.Out, fitted.Pipeline)
+				return printJSON(shared.streams.Out, pipeline)
 			}
-			text, err := pipelines.WriteYAML(&fitted.Pipeline)
+			text, err := pipelines.WriteYAML(pipeline)
 			if err != nil {
 				return err
 			}
 			if err := os.WriteFile(path, text, 0o644); err != nil {
 				return err
 			}
-			fmt.Fprintf(shared.streams.Out, "wrote %s: %d stages, %d gates, %d environments\n", pipelines.FileName, len(fitted.Pipeline.Stages),
-				len(fitted.Pipeline.Gates), len(fitted.Pipeline.Environments))
-			for _, note := range fitted.Notes {
+			fmt.Fprintf(shared.streams.Out, "wrote %s: %d stages, %d gates, %d environments\n", pipelines.FileName, len(pipeline.Stages),
+				len(pipeline.Gates), len(pipeline.Environments))
+			for _, note := range notes {
 				fmt.Fprintf(shared.streams.Out, "! %s\n", note)
 			}
 			fmt.Fprintln(shared.streams.Out, "next: read it, then `penstock check`")
@@ -57,4 +57,21 @@ func newInit(shared *common) *cobra.Command {
 	}
 	command.Flags().BoolVar(&force, "force", false, "replace the file that is there")
 	return command
+}
+
+// derive fits the shipped pipeline to the app, as if there were no penstock.yaml.
+func derive(folder string) (pipelines.Pipeline, pipelines.Problems, error) {
+	app, problems, err := appfacts.Read(folder)
+	if err != nil {
+		return pipelines.Pipeline{}, nil, unfit(folder, err)
+	}
+	problems = append(problems, pipelines.Notes(app)...)
+	if err := problems.Err(); err != nil {
+		return pipelines.Pipeline{}, nil, unfit(folder, err)
+	}
+	pipeline, wrong := pipelines.Build(pipelines.Worker(app), nil)
+	if err := wrong.Err(); err != nil {
+		return pipelines.Pipeline{}, nil, fmt.Errorf("the shipped pipeline does not fit: %w", err)
+	}
+	return pipeline, append(problems, wrong...), nil
 }

@@ -111,12 +111,26 @@ func newLocalStatus(shared *common) *cobra.Command {
 	}
 }
 
+// wranglerEnv is the file in the local state folder that points wrangler to the local Cloudflare.
+const wranglerEnv = "wrangler.env"
+
+// showLocal writes the environment file for wrangler and tells where everything is. The token is in that file only.
 func (c *common) showLocal(info localcloud.Info) error {
+	dir, err := c.streams.localDir()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, wranglerEnv)
+	if err := os.WriteFile(file, []byte(info.EnvFile()), 0o600); err != nil {
+		return fmt.Errorf("write the environment file for wrangler: %w", err)
+	}
+	info.Token = ""
 	if c.json {
 		return printJSON(c.streams.Out, struct {
-			Running bool `json:"running"`
+			Running bool   `json:"running"`
+			EnvFile string `json:"envFile"`
 			localcloud.Info
-		}{true, info})
+		}{true, file, info})
 	}
 	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(out, "running\tprocess %d\n", info.PID)
@@ -124,7 +138,7 @@ func (c *common) showLocal(info localcloud.Info) error {
 	for _, script := range info.Scripts {
 		fmt.Fprintf(out, "worker\t%s\t%s\n", script.Name, script.URL)
 	}
-	fmt.Fprintf(out, "for wrangler\tset -a; . %s; set +a\n", info.EnvFile)
+	fmt.Fprintf(out, "for wrangler\tset -a; . %s; set +a\n", file)
 	fmt.Fprintf(out, "stop it\tpenstock local down\n")
 	return out.Flush()
 }

@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/penstock-ci/penstock/internal/executor/host"
+	"time"
 )
+
+// killTime is how long the second interrupt leaves to killing what still runs. Whoever outlives it meets the minder.
+const killTime = 2 * time.Second
 
 // errInterrupted is the cause of a run's end by Ctrl-C or a polite kill.
 var errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
@@ -24,6 +26,7 @@ func Main(streams Streams) ExitCode {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	streams.killed = make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -34,7 +37,8 @@ func Main(streams Streams) ExitCode {
 		cancel(errInterrupted)
 		fmt.Fprintln(streams.Err, "\nstopping: processes are ended and traffic is put back where it was; once more stops now")
 		if _, ok := <-signals; ok {
-			host.KillAll()
+			close(streams.killed)
+			time.Sleep(killTime)
 			os.Exit(int(ExitInterrupted))
 		}
 	}()

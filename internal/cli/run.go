@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -20,6 +21,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/executor/host"
 	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -51,7 +53,6 @@ type run struct {
 	id          string
 	began       time.Time
 	folder      string
-	fitted      appfacts.Fitted
 	pipeline    *pipelines.Pipeline
 	environment *pipelines.Environment
 	source      *snapshot.Snapshot
@@ -64,7 +65,7 @@ type run struct {
 	gates   *gatehost.Host
 	stages  engine.Outcome
 	// cloud is the local Cloudflare of this run, nil until it is needed.
-	cloud *localCloud
+	cloud *daemon.Handle
 
 	endings []func(context.Context) error
 }
@@ -85,10 +86,14 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 	if err != nil {
 		return nil, err
 	}
-	if r.fitted, err = appfacts.Fit(folder); err != nil {
-		return nil, err
+	fitted, problems, err := appfacts.Fit(folder)
+	if err == nil {
+		err = problems.Err()
 	}
-	if r.pipeline, err = r.fitted.Pipeline.For(flags.environment); err != nil {
+	if err != nil {
+		return nil, unfit(folder, err)
+	}
+	if r.pipeline, err = fitted.For(flags.environment); err != nil {
 		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
 	}
 	r.environment = r.pipeline.Environment(flags.environment)
@@ -102,7 +107,8 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 		return nil, err
 	}
 	r.ending(func(context.Context) error { return r.ledger.Close() })
-	executor := host.New(host.Options{StateDir: state, Executable: shared.streams.Executable, Environ: shared.streams.Environ})
+	executor := host.New(host.Options{StateDir: state, Minder: []string{shared.streams.Executable, minderArgument}})
+	r.killOn(shared.streams.killed, executor.Kill)
 	if r.session, err = executor.Open(ctx, r.pipeline, r.source); err != nil {
 		return nil, err
 	}
@@ -111,7 +117,7 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
-	r.openObservers(executor.Name(), promotes)
+	r.openObservers(executor.Name(), promotes, problems)
 	return r, nil
 }
 
@@ -131,7 +137,7 @@ func (r *run) end(ctx context.Context) error {
 }
 
 // openObservers starts telling: the person first, then the record.
-func (r *run) openObservers(executor string, promotes bool) {
+func (r *run) openObservers(executor string, promotes bool, problems pipelines.Problems) {
 	r.record = r.ledger.Observer()
 	r.bus = engine.NewBus(r.id, fanOut{r.record, newView(r.shared)})
 	r.ending(func(ctx context.Context) error {
@@ -154,9 +160,34 @@ func (r *run) openObservers(executor string, promotes bool) {
 		info.Steps = promotion.Steps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
 	}
 	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: info})
-	for _, note := range r.fitted.Notes {
-		r.note("warning", note)
+	for _, problem := range problems {
+		level := "warning"
+		if problem.Severity == pipelines.SeverityNote {
+			level = "info"
+		}
+		r.note(level, problem.String())
 	}
+}
+
+// killOn calls kill when the second interrupt comes during this run.
+func (r *run) killOn(killed <-chan struct{}, kill func()) {
+	if killed == nil {
+		return
+	}
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-killed:
+			kill()
+		case <-over:
+		}
+	}()
+	r.ending(func(context.Context) error { close(over); return nil })
+}
+
+// unfit gives what is wrong with the app's files its exit code.
+func unfit(folder string, err error) error {
+	return fail(ExitUsage, "mend what is named, then run the same command again", fmt.Errorf("%s:\n%w", folder, err))
 }
 
 func (r *run) hasGates(phase gates.Phase) bool {
@@ -255,7 +286,12 @@ func (r *run) readBundle(ctx context.Context) (*bundle.Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the bundle: %w", err)
 	}
-	made, err := bundle.ParseFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the bundle: %w", err)
+	}
+	defer file.Close()
+	made, err := bundle.Parse(file, result.Root)
 	if err != nil {
 		return nil, fail(ExitStageFailed, "look at the stage's output: `penstock check --json`", fmt.Errorf("read what the stage %s wrote: %w", pipelines.StageBundle, err))
 	}
@@ -342,10 +378,10 @@ func openGates(streams *Streams, folder, state string) (*gatehost.Host, error) {
 		return nil, fail(ExitUsage, "", err)
 	}
 	locked, err := gatehost.ReadLock(filepath.Join(folder, "penstock.lock"))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // most apps have no gates of strangers
 		return nil, fail(ExitUsage, "", err)
 	}
 	return gatehost.New(gatehost.Options{
-		Sets: append(sets, locked...), ScratchDir: filepath.Join(state, "gates", fmt.Sprint(runtime.GOOS)),
+		Sets: append(sets, locked...), ScratchDir: filepath.Join(state, "gates"),
 	}), nil
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +36,15 @@ func (s *Streams) secrets(folder string, pipeline *pipelines.Pipeline, environme
 		}
 	}
 	return values, nil
+}
+
+// inventSecrets gives required secrets that have no value a random one. Only the local environment gets such: there is
+// nobody to ask, and nothing there is worth protecting, but an app that misses a secret would fail for that alone.
+func (r *run) inventSecrets(names []string) {
+	for _, name := range names {
+		r.secrets[name] = rand.Text() + rand.Text()
+	}
+	r.note("info", fmt.Sprintf("%s had no value and got a random one, for this machine only; set your own in the environment or in %s", list(names), devVars))
 }
 
 // readDevVars reads a dotenv file. No file is no secrets. The parser's own words are not passed on: they can quote a line,

@@ -17,6 +17,8 @@ type Streams struct {
 	Out        io.Writer // results
 	Err        io.Writer // progress and complaints
 	Executable string    // path of this binary: gate sets lie beside it, and the background parts are this binary again
+
+	killed chan struct{} // closed by the second interrupt; nil when nobody interrupts
 }
 
 // terminalWidth returns the columns of w, and whether w is a terminal at all.

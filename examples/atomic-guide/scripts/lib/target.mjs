@@ -13,12 +13,12 @@ const ENVIRONMENTS = {
 };
 
 /**
- * Reads which deployment to talk to: `--env` names it, and `--url` or BASE_URL sends the requests elsewhere.
+ * Reads which deployment to talk to: `--env` names it (or CLOUDFLARE_ENV, as for wrangler), and `--url` or BASE_URL sends the requests elsewhere.
  * PENSTOCK_HEADERS (a JSON object) is added to every request, for instance to reach a version that has no traffic yet.
  */
 export function readTarget(options = {}) {
   const { values } = parseArgs({
-    options: { env: { type: 'string', default: 'development' }, url: { type: 'string' }, ...options },
+    options: { env: { type: 'string', default: process.env.CLOUDFLARE_ENV || 'development' }, url: { type: 'string' }, ...options },
   });
   const environment = ENVIRONMENTS[values.env];
   if (environment === undefined) {
