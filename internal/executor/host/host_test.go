@@ -167,4 +167,3 @@ func read(t testing.TB, path string) string {
 	}
 	return string(text)
 }
-

@@ -242,7 +242,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 	const secret = "hunter2-ÿ/+secret"
 	w := newWorld(t)
 	s := w.open()
-	stage := script("deploy", `echo "token is $TOKEN"`, `printf %s "$TOKEN" | base64`, `/bin/sh -c 'printf "cut: %s" "${TOKEN%??????}"; sleep 0.05; printf "%s\n" "${TOKEN#???????????}"'`,
+	stage := script("deploy", `echo "token is $TOKEN"`, `printf %s "$TOKEN" | base64`, `/bin/sh -c 'printf "cut: %s" "${TOKEN%secret}"; sleep 0.05; printf "%s\n" "${TOKEN#*+}"'`,
 		`echo "<e>$TOKEN</e>" > "$PENSTOCK_REPORTS/junit.xml"`, `echo "$TOKEN" >&2`, `echo "other: ${OTHER:-unset} short: $PIN"`)
 	stage.Secrets = []string{"TOKEN", "PIN"}
 	stage.Reports = []pipelines.Report{{Kind: gates.ReportJUnit, Path: "$PENSTOCK_REPORTS/junit.xml"}}
