@@ -126,13 +126,13 @@ func (d deploymentRequest) shares() ([]runtime.Share, error) {
 
 // addDeployment shifts traffic. ?force=true overrides the question about changed secrets only.
 func (c *Cloud) addDeployment(_ http.ResponseWriter, r *http.Request) (*answer, error) {
-	c.deploying.Lock()
-	defer c.deploying.Unlock()
-	script, err := c.script(r)
+	request, err := decode[deploymentRequest](r)
 	if err != nil {
 		return nil, err
 	}
-	request, err := decode[deploymentRequest](r)
+	c.deploying.Lock()
+	defer c.deploying.Unlock()
+	script, err := c.script(r)
 	if err != nil {
 		return nil, err
 	}

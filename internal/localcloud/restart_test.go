@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,7 +79,7 @@ func TestDeploymentThatNoLongerStartsDoesNotStopTheRest(t *testing.T) {
 	deployed(t, cloud)
 	stop(t, cloud)
 
-	broken := &refusing{fakeWorkers{scripts: map[string]runtime.Script{}}}
+	broken := &refusing{fakeWorkers: fakeWorkers{scripts: map[string]runtime.Script{}}}
 	again, err := Start(t.Context(), Options{Dir: dir, start: func(runtime.Options) (workers, databases, error) {
 		return broken, fakeDatabases{dir}, nil
 	}})
@@ -89,11 +90,23 @@ func TestDeploymentThatNoLongerStartsDoesNotStopTheRest(t *testing.T) {
 	if got := again.Info().Scripts; len(got) != 1 || !strings.Contains(got[0].Problem, "no longer") {
 		t.Errorf("scripts: %+v", got)
 	}
+	broken.willing.Store(true)
+	deployed(t, again)
+	if got := again.Info().Scripts; got[0].Problem != "" {
+		t.Errorf("after a good deployment the problem is still %q", got[0].Problem)
+	}
 }
 
-type refusing struct{ fakeWorkers }
+// refusing starts nothing until it is willing.
+type refusing struct {
+	fakeWorkers
+	willing atomic.Bool
+}
 
-func (r *refusing) Apply(_ context.Context, script runtime.Script) error {
+func (r *refusing) Apply(ctx context.Context, script runtime.Script) error {
+	if r.willing.Load() {
+		return r.fakeWorkers.Apply(ctx, script)
+	}
 	return &runtime.StartError{Script: script.Name, Output: "no longer"}
 }
 

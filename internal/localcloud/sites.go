@@ -43,9 +43,16 @@ func (c *Cloud) scriptInfos() []ScriptInfo {
 	return infos
 }
 
-// openSite makes sure that a Worker has its address. Callers hold deploying, or are alone at start.
+// openSite makes sure that a Worker has its address, and forgets what was wrong with it. Callers hold deploying, or are
+// alone at start.
 func (c *Cloud) openSite(ctx context.Context, script string) error {
-	if c.URL(script) != "" {
+	c.mutex.Lock()
+	open := c.sites[script]
+	if open != nil {
+		open.problem = ""
+	}
+	c.mutex.Unlock()
+	if open != nil {
 		return nil
 	}
 	listener, err := c.sitePort(ctx, script)
