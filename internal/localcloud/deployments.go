@@ -23,9 +23,7 @@ func (c *Cloud) deploymentRoutes() []route {
 	}
 }
 
-// shownDeployments is how many a list holds.
-// Source: https://developers.cloudflare.com/workers/configuration/versions-and-deployments/ ("10 most recent"), raised with
-// the limit on versions.
+// shownDeployments is how many a list holds: as many as there are versions that can be deployed.
 const shownDeployments = 100
 
 func describeDeployment(deployment store.Deployment) map[string]any {

@@ -310,7 +310,7 @@ func (c *Cloud) checkConsumer(ctx context.Context, request consumerRequest) erro
 }
 
 // addConsumer connects a Worker to a queue, which can have one.
-// Source: https://developers.cloudflare.com/queues/configuration/configure-queues/ ("A queue can only have one consumer").
+// Source: https://developers.cloudflare.com/queues/configuration/configure-queues/
 func (c *Cloud) addConsumer(_ http.ResponseWriter, r *http.Request) (*answer, error) {
 	queue, err := c.queue(r)
 	if err != nil {
