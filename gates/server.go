@@ -2,6 +2,7 @@ package gates
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -80,6 +81,8 @@ func judge(ctx context.Context, gate Gate, request *Request) (verdict *Verdict) 
 	}()
 	verdict, err := gate.Evaluate(ctx, request)
 	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+		return &Verdict{Outcome: Error, Summary: "the gate did not answer in time", NextStep: "if the gate needs longer, raise its timeout in penstock.yaml"}
 	case err != nil:
 		return couldNotAsk(err.Error())
 	case verdict == nil:

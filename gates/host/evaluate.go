@@ -179,13 +179,13 @@ func (p *process) ask(ctx context.Context, request gates.Request, stop time.Dura
 
 // lost says in words why an answer broke off.
 func (p *process) lost(ctx context.Context, err error) error {
+	said := status.Convert(err)
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), said.Code() == codes.DeadlineExceeded: // the other end's clock may strike first
 		return fmt.Errorf("it did not answer in time: %w", context.DeadlineExceeded)
 	case ctx.Err() != nil:
 		return fmt.Errorf("the question was withdrawn: %w", context.Cause(ctx))
 	}
-	said := status.Convert(err)
 	switch said.Code() {
 	case codes.ResourceExhausted:
 		return fmt.Errorf("it sent more than %d MiB in one message", wire.MaxMessageBytes>>20)

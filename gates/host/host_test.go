@@ -44,6 +44,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	os.Setenv("PENSTOCK_HOST_TEST_SETS", built.path) // for the tests inside of the package, and for those that start this one anew
 	digest := sha256.Sum256(content)
 	built.digest = hex.EncodeToString(digest[:])
 	return m.Run()

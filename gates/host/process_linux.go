@@ -30,7 +30,8 @@ func startProcess(binary *image, environment []string, dir string, streams [3]*o
 	process, err := start(unix.CLONE_NEWUSER | unix.CLONE_NEWPID)
 	for _, refused := range []error{unix.EPERM, unix.ENOSPC, unix.EINVAL, unix.ENOSYS} {
 		if errors.Is(err, refused) {
-			report.miss(fmt.Sprintf("processes: this system allows no process namespaces (%v), so only its process group is killed with a set", refused))
+			report.miss("processes: this system lets you make no process namespaces, so only its process group is killed with a set: " +
+				"a hostile one could leave a process behind")
 			return start(0)
 		}
 	}
