@@ -31,8 +31,8 @@ func Notes(app App) Problems {
 			note(SeverityWarning, manifest, "coverage cannot be measured: "+what, fix)
 		}
 		if app.TestRunner == "node" && reporting.covers {
-			note(SeverityNote, manifest, "node --test counts the test files among the covered code unless it is Node 22.5 or later with --test-coverage-exclude",
-				"take the coverage as an upper bound, or use vitest")
+			note(SeverityWarning, manifest, "node --test counts the test files among the covered code unless it is Node 22.5 or later with --test-coverage-exclude",
+				"take the measured coverage as an upper bound, or use vitest")
 		}
 	}
 	if typecheck(app).Name == "" {

@@ -8,7 +8,6 @@ type commands struct {
 	run      string // followed by a script's name
 	// pass stands between a script's name and the options meant for its command.
 	pass  string
-	exec  string // followed by a program that a package has installed; never downloads one
 	audit string // asks the registry for advisories, as JSON
 }
 
@@ -21,7 +20,6 @@ func (a *App) commands() commands {
 			unlocked: "pnpm install --no-lockfile",
 			run:      "pnpm run ",
 			pass:     " ", // pnpm hands a -- on to the script
-			exec:     "pnpm exec ",
 			audit:    "pnpm audit --json --audit-level high",
 		}
 	case Yarn:
@@ -31,7 +29,6 @@ func (a *App) commands() commands {
 				unlocked: "yarn install --no-immutable",
 				run:      "yarn run ",
 				pass:     " ",
-				exec:     "yarn exec ",
 				audit:    "yarn npm audit --all --recursive --json --severity high",
 			}
 		}
@@ -40,7 +37,6 @@ func (a *App) commands() commands {
 			unlocked: "yarn install --no-lockfile --non-interactive",
 			run:      "yarn run ",
 			pass:     " ",
-			exec:     "yarn run ",
 			audit:    "yarn audit --json --level high",
 		}
 	case Bun:
@@ -49,7 +45,6 @@ func (a *App) commands() commands {
 			unlocked: "bun install --no-save",
 			run:      "bun run ",
 			pass:     " ",
-			exec:     "bun x --no-install ",
 			audit:    "bun audit --json",
 		}
 	default:
@@ -58,11 +53,14 @@ func (a *App) commands() commands {
 			unlocked: "npm install --no-package-lock --no-audit --no-fund",
 			run:      "npm run ",
 			pass:     " -- ",
-			exec:     "npx --no-install ",
 			audit:    "npm audit --json --audit-level=high",
 		}
 	}
 }
+
+// program is the path of a program that a direct dependency brings. Every package manager links it there; starting it
+// without the manager is a second faster and leaves the manager's own notes, which it finds by HOME, out of it.
+func program(name string) string { return "node_modules/.bin/" + name }
 
 // script is the command that runs a package script with more options.
 func (a *App) script(name, options string) string {

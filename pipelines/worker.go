@@ -82,7 +82,7 @@ func typecheck(app App) Stage {
 	case app.Typecheck != "":
 		return app.stage(StageTypecheck, "check types", app.script(app.Typecheck, ""))
 	case app.TypeScript:
-		return app.stage(StageTypecheck, "check types", app.commands().exec+"tsc --noEmit --pretty false")
+		return app.stage(StageTypecheck, "check types", program("tsc")+" --noEmit --pretty false")
 	default:
 		return Stage{}
 	}
@@ -141,7 +141,7 @@ func bundle(app App) Stage {
 	// about itself go into a folder of the stage, not into anybody's home. --env "" is the top level.
 	stage := app.stage(StageBundle, "bundle with wrangler",
 		`HOME="$PWD/.penstock-home" XDG_CONFIG_HOME="$PWD/.penstock-home" WRANGLER_LOG_PATH="$PWD/.penstock-home/logs" `+
-			app.commands().exec+`wrangler deploy --dry-run --outfile `+BundleFile+` --config `+app.Worker.ConfigFile+` --env "$`+EnvWranglerEnvironment+`"`)
+			program("wrangler")+` deploy --dry-run --outfile `+BundleFile+` --config `+app.Worker.ConfigFile+` --env "$`+EnvWranglerEnvironment+`"`)
 	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit, StageBuild}
 	stage.Outputs = []string{BundleFile}
 	stage.PerEnvironment = true

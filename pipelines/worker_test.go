@@ -209,19 +209,19 @@ func TestCommandsOfEachPackageManager(t *testing.T) {
 		manager PackageManager
 		berry   bool
 		lock    string
-		want    []string // install, lint, bundle
+		want    []string // install, lint
 	}{
-		{NPM, false, "package-lock.json", []string{"npm ci ", "npm run lint -- --format json", "npx --no-install wrangler deploy"}},
-		{NPM, false, "", []string{"npm install ", "npm run lint -- --format json", "npx --no-install wrangler deploy"}},
-		{PNPM, false, "pnpm-lock.yaml", []string{"pnpm install --frozen-lockfile", "pnpm run lint --format json", "pnpm exec wrangler deploy"}},
-		{Yarn, false, "yarn.lock", []string{"yarn install --frozen-lockfile", "yarn run lint --format json", "yarn run wrangler deploy"}},
-		{Yarn, true, "yarn.lock", []string{"yarn install --immutable", "yarn run lint --format json", "yarn exec wrangler deploy"}},
-		{Bun, false, "bun.lock", []string{"bun install --frozen-lockfile", "bun run lint --format json", "bun x --no-install wrangler deploy"}},
+		{NPM, false, "package-lock.json", []string{"npm ci ", "npm run lint -- --format json"}},
+		{NPM, false, "", []string{"npm install ", "npm run lint -- --format json"}},
+		{PNPM, false, "pnpm-lock.yaml", []string{"pnpm install --frozen-lockfile", "pnpm run lint --format json"}},
+		{Yarn, false, "yarn.lock", []string{"yarn install --frozen-lockfile", "yarn run lint --format json"}},
+		{Yarn, true, "yarn.lock", []string{"yarn install --immutable", "yarn run lint --format json"}},
+		{Bun, false, "bun.lock", []string{"bun install --frozen-lockfile", "bun run lint --format json"}},
 	} {
 		app := guideApp()
 		app.PackageManager, app.Berry, app.Lockfile = test.manager, test.berry, test.lock
 		p := Worker(app)
-		for i, name := range []string{"install", "lint", "bundle"} {
+		for i, name := range []string{"install", "lint"} {
 			if run := p.Stage(name).Run[0]; !strings.Contains(run, test.want[i]) {
 				t.Errorf("%s (lock %q): %s runs %s, want %s", test.manager, test.lock, name, run, test.want[i])
 			}

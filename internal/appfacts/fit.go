@@ -23,7 +23,8 @@ func Fit(dir string) (pipelines.Pipeline, pipelines.Problems, error) {
 		return pipelines.Pipeline{}, nil, err
 	}
 	problems = append(problems, wrong...)
-	if problems.Err() == nil && !file.Custom() {
+	known := app.Dependencies != nil && app.Worker.ConfigFile != "" // both files could be read
+	if known && !file.Custom() {
 		problems = append(problems, pipelines.Notes(app)...)
 	}
 	if problems.Err() != nil {
