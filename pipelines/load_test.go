@@ -112,11 +112,11 @@ environments:
 	}
 }
 
-// TestAliasesCannotMeanMillions is the billion laughs.
+// TestAliasesCannotMeanMillions is the billion laughs, of which a million is enough to fail without taking all memory.
 func TestAliasesCannotMeanMillions(t *testing.T) {
 	t.Parallel()
 	text := "gates:\n  a/b:\n    config:\n      l0: &l0 [lol,lol,lol,lol,lol,lol,lol,lol,lol,lol]\n"
-	for i := range 9 {
+	for i := range 5 {
 		previous := "*l" + string(rune('0'+i))
 		text += "      l" + string(rune('1'+i)) + ": &l" + string(rune('1'+i)) + " [" + strings.Repeat(previous+",", 9) + previous + "]\n"
 	}

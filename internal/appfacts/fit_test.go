@@ -139,6 +139,7 @@ func TestTestScripts(t *testing.T) {
 		{"vitest run | tee log", "", false, ""},
 		{"vitest run > log", "", false, ""},
 		{"vitest run || true", "", false, ""},
+		{"true || vitest run", "", false, ""},
 		{"vitest run &", "", false, ""},
 		{"jest", "jest", false, "jest"},
 		{"jest --watchAll", "jest", true, "jest --watchAll"},
