@@ -49,8 +49,7 @@ func TestStory(t *testing.T) {
 
 	t.Run("edited under load", func(t *testing.T) {
 		hammer := startHammer(t, m.url()+"/health")
-		defer m.edit("src/health.ts", "export", "// edited\nexport")()
-		m.edit("package.json", `"description": "`, `"description": "Edited: `)
+		defer m.edit("src/handlers/health.ts", "5_000", "5_001")()
 		edited := m.must(0, "deploy", "--env", "local")
 		sent, failed, seen := hammer.stop()
 		t.Logf("edited deploy took %s; %d requests, %d failed, versions %v", edited.took.Round(time.Millisecond), sent, len(failed), seen)
@@ -68,9 +67,9 @@ func TestStory(t *testing.T) {
 		says                         []string
 	}{
 		{"a broken test", "test/health.test.ts", "toBe(200)", "toBe(201)", 3, []string{"quality/tests", "test/health.test.ts:", "201"}},
-		{"a type error", "src/health.ts", "export", "export const wrong: number = 'text';\nexport", 3, []string{"quality/typecheck", "src/health.ts:", "TS2322"}},
-		{"a lint error", "src/health.ts", "export", "var old = 1; export { old };\nexport", 3, []string{"quality/lint", "src/health.ts:", "no-var"}},
-		{"low coverage", "src/health.ts", "export", untested(400) + "export", 4, []string{"quality/coverage", "limit 80 %"}},
+		{"a type error", "src/handlers/health.ts", "export", "export const wrong: number = 'text';\nexport", 3, []string{"quality/typecheck", "src/handlers/health.ts:", "TS2322"}},
+		{"a lint error", "src/handlers/health.ts", "export", "var old = 1; export { old };\nexport", 3, []string{"quality/lint", "src/handlers/health.ts:", "no-var"}},
+		{"low coverage", "src/handlers/health.ts", "export", untested(400) + "export", 4, []string{"quality/coverage", "limit 80 %"}},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
 			putBack := m.edit(broken.file, broken.old, broken.replacement)

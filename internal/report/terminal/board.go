@@ -186,3 +186,8 @@ func (b *board) step(wanted *event.Step) *stepRow {
 	b.steps = append(b.steps, row)
 	return row
 }
+
+// promoting tells whether any step of the promotion has begun.
+func (b *board) promoting() bool {
+	return slices.ContainsFunc(b.steps, func(row *stepRow) bool { return row.state != waiting })
+}

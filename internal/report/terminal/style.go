@@ -114,9 +114,9 @@ func measured(v *gates.Verdict) string {
 		return ""
 	}
 	m := v.Measurements[0]
-	unit := m.Unit
-	if unit != "" {
-		unit = " " + unit
+	unit := ""
+	if m.Unit != "" && m.Unit != "count" {
+		unit = " " + m.Unit
 	}
 	text := number(m.Value) + unit
 	if m.Limit != nil {

@@ -51,14 +51,23 @@ func (p palette) table(w io.Writer, b *board, width int) {
 		if row.state == waiting {
 			text = "not asked"
 		}
-		if value := measured(row.Verdict); value != "" {
+		if value := measured(row.Verdict); value != "" && !strings.Contains(text, number(row.Verdict.Measurements[0].Value)) {
 			text = value + " · " + text
 		}
 		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.gateSign(row), names, row.Name, spent, oneLine(text, width-names-16))
 	}
+	if !b.promoting() {
+		if len(b.steps) > 0 && b.result.ExitCode != 0 {
+			fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.dim.Render("○"), names, "promotion", "", p.dim.Render("not begun: what is live stays as it is"))
+		}
+		return
+	}
 	for _, row := range b.steps {
 		text, spent := row.tell(now)
 		if row.state == waiting {
+			if b.result.ExitCode == 0 {
+				continue // there was nothing to do for it
+			}
 			text = "not done"
 		}
 		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.stepSign(row), names, row.Name, spent, p.dim.Render(oneLine(text, width-names-16)))
