@@ -43,6 +43,7 @@ type Description struct {
 // Needs lists what a gate asks for beyond reports. The host grants only what the pipeline allows.
 type Needs struct {
 	Source  bool     // read the source snapshot
+	History bool     // read the source's git history, with git
 	Hosts   []string // network hosts, "host" or "host:port"
 	Secrets []string // names
 }

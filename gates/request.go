@@ -15,8 +15,17 @@ type Request struct {
 	Stages    []Stage
 	Reports   []Report
 	SourceDir string            // the source snapshot; empty when not asked for
+	History   *History          // nil when not asked for, and when the source is in no git repository
 	Secrets   map[string]string // by name, only those granted
 	progress  func(message string)
+}
+
+// History is the git history of the source: a bare repository with the commits, branches and tags of the app's own, and
+// with nothing else of it (no config, where tokens lie, no hooks, no index). Git is on the gate's PATH.
+type History struct {
+	Dir string // the bare repository, to be read only; HEAD is the commit that is judged, and absent before the first one
+	// Folder is the app's folder within the repository, with forward slashes; empty when it is the repository's top.
+	Folder string
 }
 
 // Run says which run is being judged.

@@ -17,6 +17,7 @@ func descriptionToWire(description Description) *wire.Description {
 		Title:        clean(description.Title),
 		ConfigSchema: clean(description.Config),
 		NeedsSource:  description.Needs.Source,
+		NeedsHistory: description.Needs.History,
 		NeedsHosts:   description.Needs.Hosts,
 		NeedsSecrets: description.Needs.Secrets,
 	}
@@ -42,6 +43,9 @@ func requestFromWire(message *wire.EvaluateRequest) Request {
 		},
 		SourceDir: message.GetSourceDir(),
 		Secrets:   message.GetSecrets(),
+	}
+	if history := message.GetHistory(); history != nil {
+		request.History = &History{Dir: history.GetDir(), Folder: history.GetFolder()}
 	}
 	for _, stage := range message.GetStages() {
 		request.Stages = append(request.Stages, Stage{

@@ -99,7 +99,7 @@ func start(t *testing.T, binary string) (*host.Host, string) {
 
 func closeHost(t *testing.T, h *host.Host) {
 	t.Helper()
-	if err := h.Close(context.Background()); err != nil {
+	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Errorf("stop the set: %v", err)
 	}
 }

@@ -46,7 +46,7 @@ func Run(t *testing.T, gate gates.Gate, cases []Case) {
 			request.Config = config
 			answers := make(chan gates.Verdict, 2)
 			for range 2 {
-				go func() { answers <- evaluate(context.Background(), t, gate, request) }()
+				go func() { answers <- evaluate(t.Context(), t, gate, request) }()
 			}
 			first, second := <-answers, <-answers
 			if first.Outcome != second.Outcome {
@@ -65,7 +65,7 @@ func Run(t *testing.T, gate gates.Gate, cases []Case) {
 		if _, err := host.CheckConfig(description.Config, request.Config); err != nil {
 			t.Skip("the gate cannot be asked without a config of its own")
 		}
-		if verdict := evaluate(context.Background(), t, gate, request); verdict.Outcome.Allows() {
+		if verdict := evaluate(t.Context(), t, gate, request); verdict.Outcome.Allows() {
 			t.Errorf("with no reports and no stages it answers %s: %s", verdict.Outcome, verdict.Summary)
 		}
 	})
@@ -74,7 +74,7 @@ func Run(t *testing.T, gate gates.Gate, cases []Case) {
 		if len(cases) == 0 {
 			t.Skip("there are no cases to ask")
 		}
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		returned := make(chan struct{})
 		go func() {

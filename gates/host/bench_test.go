@@ -1,7 +1,6 @@
 package host_test
 
 import (
-	"context"
 	"fmt"
 	"os/exec"
 	"sync"
@@ -39,7 +38,7 @@ func BenchmarkGates(b *testing.B) {
 					})
 				}
 				asking.Wait()
-				if err := h.Close(context.Background()); err != nil {
+				if err := h.Close(b.Context()); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -90,13 +90,25 @@ func confineFiles(binary *image, own folder, granted grant, report *SandboxRepor
 	if binary.folder != "" {
 		rules.mustAllow(binary.path, unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_EXECUTE)
 	}
-	if binary.linked {
+	if binary.linked || granted.history != "" {
 		for _, path := range systemLibraries {
 			rules.mayAllow(path, readFiles|unix.LANDLOCK_ACCESS_FS_EXECUTE)
 		}
 	}
 	if granted.source != "" {
 		rules.mustAllow(granted.source, readFiles)
+	}
+	if granted.history != "" {
+		folders, err := historyFolders(granted.history)
+		if err != nil {
+			return err
+		}
+		for _, folder := range folders {
+			rules.mustAllow(folder, readFiles)
+		}
+		for _, folder := range gitFolders() {
+			rules.mayAllow(folder, readFiles|unix.LANDLOCK_ACCESS_FS_EXECUTE)
+		}
 	}
 	if granted.hosts != "" {
 		for _, path := range networkFiles {

@@ -110,7 +110,7 @@ func TestAHangingGateTakesNoNeighbourWithIt(t *testing.T) {
 	neighbour := make(chan gates.Verdict)
 	started := make(chan struct{})
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		first := true
 		neighbour <- h.Evaluate(ctx, "good/slow", gates.Request{Phase: gates.PhaseBuild}, func(string) {
@@ -170,7 +170,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	answered := make(chan gates.Verdict)
 	started := make(chan struct{}, 1000)
 	go func() {
-		answered <- h.Evaluate(context.Background(), "good/slow", gates.Request{Phase: gates.PhaseBuild}, func(string) { started <- struct{}{} })
+		answered <- h.Evaluate(t.Context(), "good/slow", gates.Request{Phase: gates.PhaseBuild}, func(string) { started <- struct{}{} })
 	}()
 	<-started
 	begun := time.Now()

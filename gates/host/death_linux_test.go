@@ -22,7 +22,8 @@ func TestNoOrphanOutlivesTheRun(t *testing.T) {
 	if lacking := strings.Join(missing(t, h), "; "); strings.Contains(lacking, "processes") {
 		t.Skip(lacking)
 	}
-	verdict := ask(t, h, "good/orphan", gates.Request{})
+	mark := fmt.Sprintf("orphan-%d", os.Getpid())
+	verdict := ask(t, h, "good/orphan", gates.Request{Run: gates.Run{ID: mark}})
 	if verdict.Outcome != gates.Pass {
 		t.Fatalf("%+v", verdict)
 	}
@@ -30,7 +31,7 @@ func TestNoOrphanOutlivesTheRun(t *testing.T) {
 	if err := h.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if left := processesCalled("penstock-gates-lingerer"); len(left) > 0 {
+	if left := processesCalled("penstock-gates-lingerer\x00" + mark); len(left) > 0 {
 		t.Errorf("still there: %v", left)
 	}
 }
@@ -38,15 +39,16 @@ func TestNoOrphanOutlivesTheRun(t *testing.T) {
 // TestSetsDieWithTheirHost kills a host as kill -9 does, in the midst of a question.
 func TestSetsDieWithTheirHost(t *testing.T) {
 	t.Parallel()
-	const role = "PENSTOCK_HOST_TEST_SCRATCH"
-	if scratch := os.Getenv(role); scratch != "" {
-		h := host.New(host.Options{Sets: []host.PluginRef{refTo(t, "mortal")}, ScratchDir: scratch})
-		h.Evaluate(t.Context(), "mortal/slow", gates.Request{Phase: gates.PhaseBuild}, func(message string) { fmt.Println(message) })
+	const scratchVariable, nameVariable = "PENSTOCK_HOST_TEST_SCRATCH", "PENSTOCK_HOST_TEST_NAME"
+	if scratch, name := os.Getenv(scratchVariable), os.Getenv(nameVariable); scratch != "" {
+		h := host.New(host.Options{Sets: []host.PluginRef{refTo(t, name)}, ScratchDir: scratch})
+		h.Evaluate(t.Context(), name+"/slow", gates.Request{Phase: gates.PhaseBuild}, func(message string) { fmt.Println(message) })
 		return
 	}
 
+	name := fmt.Sprintf("mortal-%d", os.Getpid())
 	dying := exec.Command(os.Args[0], "-test.run=^TestSetsDieWithTheirHost$", "-test.v")
-	dying.Env = append(os.Environ(), role+"="+t.TempDir())
+	dying.Env = append(os.Environ(), scratchVariable+"="+t.TempDir(), nameVariable+"="+name)
 	output, err := dying.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +58,7 @@ func TestSetsDieWithTheirHost(t *testing.T) {
 	}
 	for scanner := bufio.NewScanner(output); scanner.Scan() && !strings.Contains(scanner.Text(), "step"); {
 	}
-	if running := processesCalled("penstock-gates-mortal"); len(running) != 1 {
+	if running := processesCalled(host.BinaryPrefix + name); len(running) != 1 {
 		t.Errorf("while the host lives: %v", running)
 	}
 	if err := dying.Process.Kill(); err != nil {
@@ -64,21 +66,21 @@ func TestSetsDieWithTheirHost(t *testing.T) {
 	}
 	_ = dying.Wait() // it says that it was killed
 	for range 100 {
-		if len(processesCalled("penstock-gates-mortal")) == 0 {
+		if len(processesCalled(host.BinaryPrefix+name)) == 0 {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Errorf("outlived its host: %v", processesCalled("penstock-gates-mortal"))
+	t.Errorf("outlived its host: %v", processesCalled(host.BinaryPrefix+name))
 }
 
-// processesCalled returns the ids of the processes with that name.
-func processesCalled(name string) []int {
+// processesCalled returns the ids of the processes whose arguments, joined by zero bytes, begin so.
+func processesCalled(arguments string) []int {
 	var found []int
 	entries, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, entry := range entries {
 		text, err := os.ReadFile(entry) // one that has gone meanwhile cannot be read
-		if err == nil && strings.HasPrefix(string(text), name+"\x00") {
+		if err == nil && strings.HasPrefix(string(text), arguments+"\x00") {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(entry)))
 			found = append(found, pid)
 		}

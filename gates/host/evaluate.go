@@ -90,6 +90,10 @@ func (h *Host) narrow(ctx context.Context, set *set, description gates.Descripti
 	if description.Needs.Source {
 		narrowed.SourceDir, granted.source = request.SourceDir, request.SourceDir
 	}
+	narrowed.History = nil
+	if description.Needs.History && request.History != nil {
+		narrowed.History, granted.history = request.History, request.History.Dir
+	}
 	narrowed.Secrets = map[string]string{}
 	for _, name := range description.Needs.Secrets {
 		if value, given := request.Secrets[name]; given {

@@ -74,7 +74,7 @@ func newHost(t testing.TB, options host.Options) *host.Host {
 	}
 	h := host.New(options)
 	t.Cleanup(func() {
-		if err := h.Close(context.Background()); err != nil {
+		if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Errorf("close: %v", err)
 		}
 		left, err := os.ReadDir(options.ScratchDir)
@@ -91,7 +91,7 @@ func ask(t testing.TB, h *host.Host, gate string, request gates.Request) gates.V
 	if request.Phase == "" {
 		request.Phase = gates.PhaseBuild
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	return h.Evaluate(ctx, gate, request, nil)
 }

@@ -121,6 +121,9 @@ func (r *runner) spawn(streams [3]*os.File) error {
 		fmt.Sprintf("GOMEMLIMIT=%d", r.limits.Memory*3/4),
 		"GOTRACEBACK=single", // of a crash, the goroutine that did it is enough
 	}, r.environment...)
+	if r.granted.history != "" {
+		environment = append(environment, gitPath())
+	}
 	process, err := startProcess(r.binary, environment, r.folder.work, streams, &r.sandbox)
 	if err != nil {
 		return err

@@ -33,8 +33,9 @@ func (i SetInfo) gate(name string) (gates.Description, error) {
 
 // grant is what one process may reach beyond its own folders. Processes are never shared between different grants.
 type grant struct {
-	source string // folder that may be read; "" none
-	hosts  string // sorted and joined by a comma; "" none
+	source  string // folder that may be read; "" none
+	history string // bare repository that may be read with git; "" none
+	hosts   string // sorted and joined by a comma; "" none
 }
 
 // set is one gate set of a run: its verified binary and its processes.

@@ -51,7 +51,10 @@ func descriptionFromWire(message *wire.Description) gates.Description {
 		Name:   message.GetName(),
 		Title:  line(message.GetTitle(), maxName),
 		Config: message.GetConfigSchema(),
-		Needs:  gates.Needs{Source: message.GetNeedsSource(), Hosts: message.GetNeedsHosts(), Secrets: message.GetNeedsSecrets()},
+		Needs: gates.Needs{
+			Source: message.GetNeedsSource(), History: message.GetNeedsHistory(),
+			Hosts: message.GetNeedsHosts(), Secrets: message.GetNeedsSecrets(),
+		},
 	}
 	for _, phase := range message.GetPhases() {
 		description.Phases = append(description.Phases, gates.Phase(phase))
@@ -75,6 +78,9 @@ func requestToWire(request gates.Request, nonce string) *wire.EvaluateRequest {
 		SourceDir: request.SourceDir,
 		Secrets:   request.Secrets,
 		Nonce:     nonce,
+	}
+	if request.History != nil {
+		message.History = &wire.History{Dir: request.History.Dir, Folder: request.History.Folder}
 	}
 	for _, stage := range request.Stages {
 		message.Stages = append(message.Stages, &wire.Stage{

@@ -85,6 +85,7 @@ func (c lintConfig) judge(stage *gates.Stage, found []gates.Finding, reports int
 			errors++
 		case gates.LevelWarning:
 			warnings++
+		case gates.LevelNote: // shown, and of no weight
 		}
 	}
 	var limit *float64

@@ -146,6 +146,7 @@ type Description struct {
 	NeedsSource   bool                   `protobuf:"varint,6,opt,name=needs_source,json=needsSource,proto3" json:"needs_source,omitempty"`
 	NeedsHosts    []string               `protobuf:"bytes,7,rep,name=needs_hosts,json=needsHosts,proto3" json:"needs_hosts,omitempty"`
 	NeedsSecrets  []string               `protobuf:"bytes,8,rep,name=needs_secrets,json=needsSecrets,proto3" json:"needs_secrets,omitempty"`
+	NeedsHistory  bool                   `protobuf:"varint,9,opt,name=needs_history,json=needsHistory,proto3" json:"needs_history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -236,6 +237,13 @@ func (x *Description) GetNeedsSecrets() []string {
 	return nil
 }
 
+func (x *Description) GetNeedsHistory() bool {
+	if x != nil {
+		return x.NeedsHistory
+	}
+	return false
+}
+
 type EvaluateRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Gate       string                 `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
@@ -247,7 +255,8 @@ type EvaluateRequest struct {
 	SourceDir  string                 `protobuf:"bytes,7,opt,name=source_dir,json=sourceDir,proto3" json:"source_dir,omitempty"`
 	Secrets    map[string]string      `protobuf:"bytes,8,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Answered back in the verdict, so that an answer to another question is recognised.
-	Nonce         string `protobuf:"bytes,9,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	Nonce         string   `protobuf:"bytes,9,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	History       *History `protobuf:"bytes,10,opt,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -345,6 +354,65 @@ func (x *EvaluateRequest) GetNonce() string {
 	return ""
 }
 
+func (x *EvaluateRequest) GetHistory() *History {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+type History struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Dir           string                 `protobuf:"bytes,1,opt,name=dir,proto3" json:"dir,omitempty"`
+	Folder        string                 `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *History) Reset() {
+	*x = History{}
+	mi := &file_gates_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *History) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*History) ProtoMessage() {}
+
+func (x *History) ProtoReflect() protoreflect.Message {
+	mi := &file_gates_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use History.ProtoReflect.Descriptor instead.
+func (*History) Descriptor() ([]byte, []int) {
+	return file_gates_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *History) GetDir() string {
+	if x != nil {
+		return x.Dir
+	}
+	return ""
+}
+
+func (x *History) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
 type Run struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -361,7 +429,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_gates_proto_msgTypes[4]
+	mi := &file_gates_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -373,7 +441,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[4]
+	mi := &file_gates_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -386,7 +454,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{4}
+	return file_gates_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Run) GetId() string {
@@ -460,7 +528,7 @@ type Stage struct {
 
 func (x *Stage) Reset() {
 	*x = Stage{}
-	mi := &file_gates_proto_msgTypes[5]
+	mi := &file_gates_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +540,7 @@ func (x *Stage) String() string {
 func (*Stage) ProtoMessage() {}
 
 func (x *Stage) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[5]
+	mi := &file_gates_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +553,7 @@ func (x *Stage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stage.ProtoReflect.Descriptor instead.
 func (*Stage) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{5}
+	return file_gates_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Stage) GetName() string {
@@ -549,7 +617,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_gates_proto_msgTypes[6]
+	mi := &file_gates_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +629,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[6]
+	mi := &file_gates_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +642,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{6}
+	return file_gates_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Report) GetKind() string {
@@ -618,7 +686,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_gates_proto_msgTypes[7]
+	mi := &file_gates_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +698,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[7]
+	mi := &file_gates_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +711,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{7}
+	return file_gates_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EvaluateResponse) GetMessage() isEvaluateResponse_Message {
@@ -704,7 +772,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_gates_proto_msgTypes[8]
+	mi := &file_gates_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +784,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[8]
+	mi := &file_gates_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +797,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{8}
+	return file_gates_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Verdict) GetGate() string {
@@ -810,7 +878,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_gates_proto_msgTypes[9]
+	mi := &file_gates_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +890,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[9]
+	mi := &file_gates_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +903,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{9}
+	return file_gates_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Finding) GetLevel() string {
@@ -901,7 +969,7 @@ type Measurement struct {
 
 func (x *Measurement) Reset() {
 	*x = Measurement{}
-	mi := &file_gates_proto_msgTypes[10]
+	mi := &file_gates_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +981,7 @@ func (x *Measurement) String() string {
 func (*Measurement) ProtoMessage() {}
 
 func (x *Measurement) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[10]
+	mi := &file_gates_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +994,7 @@ func (x *Measurement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Measurement.ProtoReflect.Descriptor instead.
 func (*Measurement) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{10}
+	return file_gates_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Measurement) GetName() string {
@@ -981,7 +1049,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_gates_proto_msgTypes[11]
+	mi := &file_gates_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1061,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[11]
+	mi := &file_gates_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1074,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{11}
+	return file_gates_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Evidence) GetName() string {
@@ -1033,7 +1101,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_gates_proto_msgTypes[12]
+	mi := &file_gates_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1113,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[12]
+	mi := &file_gates_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1126,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{12}
+	return file_gates_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Clearance) GetBy() string {
@@ -1087,7 +1155,7 @@ const file_gates_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1f\n" +
 	"\vsdk_version\x18\x03 \x01(\tR\n" +
 	"sdkVersion\x124\n" +
-	"\x05gates\x18\x04 \x03(\v2\x1e.penstock.gates.v1.DescriptionR\x05gates\"\x80\x02\n" +
+	"\x05gates\x18\x04 \x03(\v2\x1e.penstock.gates.v1.DescriptionR\x05gates\"\xa5\x02\n" +
 	"\vDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
@@ -1097,7 +1165,8 @@ const file_gates_proto_rawDesc = "" +
 	"\fneeds_source\x18\x06 \x01(\bR\vneedsSource\x12\x1f\n" +
 	"\vneeds_hosts\x18\a \x03(\tR\n" +
 	"needsHosts\x12#\n" +
-	"\rneeds_secrets\x18\b \x03(\tR\fneedsSecrets\"\xa9\x03\n" +
+	"\rneeds_secrets\x18\b \x03(\tR\fneedsSecrets\x12#\n" +
+	"\rneeds_history\x18\t \x01(\bR\fneedsHistory\"\xdf\x03\n" +
 	"\x0fEvaluateRequest\x12\x12\n" +
 	"\x04gate\x18\x01 \x01(\tR\x04gate\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1f\n" +
@@ -1109,10 +1178,15 @@ const file_gates_proto_rawDesc = "" +
 	"\n" +
 	"source_dir\x18\a \x01(\tR\tsourceDir\x12I\n" +
 	"\asecrets\x18\b \x03(\v2/.penstock.gates.v1.EvaluateRequest.SecretsEntryR\asecrets\x12\x14\n" +
-	"\x05nonce\x18\t \x01(\tR\x05nonce\x1a:\n" +
+	"\x05nonce\x18\t \x01(\tR\x05nonce\x124\n" +
+	"\ahistory\x18\n" +
+	" \x01(\v2\x1a.penstock.gates.v1.HistoryR\ahistory\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdc\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
+	"\aHistory\x12\x10\n" +
+	"\x03dir\x18\x01 \x01(\tR\x03dir\x12\x16\n" +
+	"\x06folder\x18\x02 \x01(\tR\x06folder\"\xdc\x01\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12 \n" +
@@ -1189,45 +1263,47 @@ func file_gates_proto_rawDescGZIP() []byte {
 	return file_gates_proto_rawDescData
 }
 
-var file_gates_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_gates_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_gates_proto_goTypes = []any{
 	(*DescribeRequest)(nil),     // 0: penstock.gates.v1.DescribeRequest
 	(*DescribeResponse)(nil),    // 1: penstock.gates.v1.DescribeResponse
 	(*Description)(nil),         // 2: penstock.gates.v1.Description
 	(*EvaluateRequest)(nil),     // 3: penstock.gates.v1.EvaluateRequest
-	(*Run)(nil),                 // 4: penstock.gates.v1.Run
-	(*Stage)(nil),               // 5: penstock.gates.v1.Stage
-	(*Report)(nil),              // 6: penstock.gates.v1.Report
-	(*EvaluateResponse)(nil),    // 7: penstock.gates.v1.EvaluateResponse
-	(*Verdict)(nil),             // 8: penstock.gates.v1.Verdict
-	(*Finding)(nil),             // 9: penstock.gates.v1.Finding
-	(*Measurement)(nil),         // 10: penstock.gates.v1.Measurement
-	(*Evidence)(nil),            // 11: penstock.gates.v1.Evidence
-	(*Clearance)(nil),           // 12: penstock.gates.v1.Clearance
-	nil,                         // 13: penstock.gates.v1.EvaluateRequest.SecretsEntry
-	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
+	(*History)(nil),             // 4: penstock.gates.v1.History
+	(*Run)(nil),                 // 5: penstock.gates.v1.Run
+	(*Stage)(nil),               // 6: penstock.gates.v1.Stage
+	(*Report)(nil),              // 7: penstock.gates.v1.Report
+	(*EvaluateResponse)(nil),    // 8: penstock.gates.v1.EvaluateResponse
+	(*Verdict)(nil),             // 9: penstock.gates.v1.Verdict
+	(*Finding)(nil),             // 10: penstock.gates.v1.Finding
+	(*Measurement)(nil),         // 11: penstock.gates.v1.Measurement
+	(*Evidence)(nil),            // 12: penstock.gates.v1.Evidence
+	(*Clearance)(nil),           // 13: penstock.gates.v1.Clearance
+	nil,                         // 14: penstock.gates.v1.EvaluateRequest.SecretsEntry
+	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
 }
 var file_gates_proto_depIdxs = []int32{
 	2,  // 0: penstock.gates.v1.DescribeResponse.gates:type_name -> penstock.gates.v1.Description
-	4,  // 1: penstock.gates.v1.EvaluateRequest.run:type_name -> penstock.gates.v1.Run
-	5,  // 2: penstock.gates.v1.EvaluateRequest.stages:type_name -> penstock.gates.v1.Stage
-	6,  // 3: penstock.gates.v1.EvaluateRequest.reports:type_name -> penstock.gates.v1.Report
-	13, // 4: penstock.gates.v1.EvaluateRequest.secrets:type_name -> penstock.gates.v1.EvaluateRequest.SecretsEntry
-	8,  // 5: penstock.gates.v1.EvaluateResponse.verdict:type_name -> penstock.gates.v1.Verdict
-	9,  // 6: penstock.gates.v1.Verdict.findings:type_name -> penstock.gates.v1.Finding
-	10, // 7: penstock.gates.v1.Verdict.measurements:type_name -> penstock.gates.v1.Measurement
-	11, // 8: penstock.gates.v1.Verdict.evidence:type_name -> penstock.gates.v1.Evidence
-	12, // 9: penstock.gates.v1.Verdict.pending:type_name -> penstock.gates.v1.Clearance
-	14, // 10: penstock.gates.v1.Clearance.ask_again:type_name -> google.protobuf.Duration
-	0,  // 11: penstock.gates.v1.GateSet.Describe:input_type -> penstock.gates.v1.DescribeRequest
-	3,  // 12: penstock.gates.v1.GateSet.Evaluate:input_type -> penstock.gates.v1.EvaluateRequest
-	1,  // 13: penstock.gates.v1.GateSet.Describe:output_type -> penstock.gates.v1.DescribeResponse
-	7,  // 14: penstock.gates.v1.GateSet.Evaluate:output_type -> penstock.gates.v1.EvaluateResponse
-	13, // [13:15] is the sub-list for method output_type
-	11, // [11:13] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	5,  // 1: penstock.gates.v1.EvaluateRequest.run:type_name -> penstock.gates.v1.Run
+	6,  // 2: penstock.gates.v1.EvaluateRequest.stages:type_name -> penstock.gates.v1.Stage
+	7,  // 3: penstock.gates.v1.EvaluateRequest.reports:type_name -> penstock.gates.v1.Report
+	14, // 4: penstock.gates.v1.EvaluateRequest.secrets:type_name -> penstock.gates.v1.EvaluateRequest.SecretsEntry
+	4,  // 5: penstock.gates.v1.EvaluateRequest.history:type_name -> penstock.gates.v1.History
+	9,  // 6: penstock.gates.v1.EvaluateResponse.verdict:type_name -> penstock.gates.v1.Verdict
+	10, // 7: penstock.gates.v1.Verdict.findings:type_name -> penstock.gates.v1.Finding
+	11, // 8: penstock.gates.v1.Verdict.measurements:type_name -> penstock.gates.v1.Measurement
+	12, // 9: penstock.gates.v1.Verdict.evidence:type_name -> penstock.gates.v1.Evidence
+	13, // 10: penstock.gates.v1.Verdict.pending:type_name -> penstock.gates.v1.Clearance
+	15, // 11: penstock.gates.v1.Clearance.ask_again:type_name -> google.protobuf.Duration
+	0,  // 12: penstock.gates.v1.GateSet.Describe:input_type -> penstock.gates.v1.DescribeRequest
+	3,  // 13: penstock.gates.v1.GateSet.Evaluate:input_type -> penstock.gates.v1.EvaluateRequest
+	1,  // 14: penstock.gates.v1.GateSet.Describe:output_type -> penstock.gates.v1.DescribeResponse
+	8,  // 15: penstock.gates.v1.GateSet.Evaluate:output_type -> penstock.gates.v1.EvaluateResponse
+	14, // [14:16] is the sub-list for method output_type
+	12, // [12:14] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_gates_proto_init() }
@@ -1235,18 +1311,18 @@ func file_gates_proto_init() {
 	if File_gates_proto != nil {
 		return
 	}
-	file_gates_proto_msgTypes[7].OneofWrappers = []any{
+	file_gates_proto_msgTypes[8].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Verdict)(nil),
 	}
-	file_gates_proto_msgTypes[10].OneofWrappers = []any{}
+	file_gates_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gates_proto_rawDesc), len(file_gates_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -103,13 +103,13 @@ func hungry(context.Context, *gates.Request) (*gates.Verdict, error) {
 
 // orphan starts a process that leaves the group and would outlive the run: itself, which is the only program that a
 // confined set could start.
-func orphan(context.Context, *gates.Request) (*gates.Verdict, error) {
+func orphan(_ context.Context, request *gates.Request) (*gates.Verdict, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	child := exec.Command("/proc/self/exe")
-	child.Args = []string{"penstock-gates-lingerer"}
+	child.Args = []string{"penstock-gates-lingerer", request.Run.ID}
 	child.Stdin, child.Stdout, child.Stderr = null, null, null
 	child.SysProcAttr = newSession()
 	if err := child.Start(); err != nil {
