@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -130,4 +131,16 @@ func BenchmarkMaterialise(b *testing.B) {
 	if err := session.Close(context.Background()); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// BenchmarkBareProgram is what a program costs without Penstock: Go's fork and exec, two at a time.
+func BenchmarkBareProgram(b *testing.B) {
+	b.SetParallelism(1)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := exec.Command("/bin/true").Run(); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }

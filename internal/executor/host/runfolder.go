@@ -27,7 +27,14 @@ type runFolder struct {
 	temp string // for TMPDIR: below the system's own, since paths of sockets must be short
 	lock *flock.Flock
 
-	background sync.WaitGroup // removals under way
+	tempOnce sync.Once
+	tempErr  error
+
+	mu        sync.Mutex
+	discarded []string // to be removed, by one goroutine at a time
+	removing  bool
+
+	background sync.WaitGroup
 }
 
 // openRunFolder makes the folder of a new run and starts to sweep those of dead ones.
@@ -62,6 +69,12 @@ func openRunFolder(state string) (*runFolder, error) {
 		f.background.Go(func() { sweep(all, id) })
 		return f, nil
 	}
+}
+
+// makeTemp makes the run's folder for temporary files once. That it must not exist yet keeps others from preparing it.
+func (f *runFolder) makeTemp() error {
+	f.tempOnce.Do(func() { f.tempErr = os.Mkdir(f.temp, 0o700) })
+	return f.tempErr
 }
 
 func tempOf(id string) string { return filepath.Join(os.TempDir(), "penstock-"+id) }
@@ -99,9 +112,30 @@ func release(lock *flock.Flock) {
 	_ = lock.Close()
 }
 
-// discard removes a folder of this run without making anybody wait; close does.
-func (f *runFolder) discard(path string) {
-	f.background.Go(func() { removeAll(path) })
+// discard removes folders of this run without making anybody wait; close does.
+func (f *runFolder) discard(paths ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.discarded = append(f.discarded, paths...)
+	if f.removing {
+		return
+	}
+	f.removing = true
+	f.background.Go(func() {
+		for {
+			f.mu.Lock()
+			paths := f.discarded
+			f.discarded = nil
+			f.removing = len(paths) > 0
+			f.mu.Unlock()
+			if len(paths) == 0 {
+				return
+			}
+			for _, path := range paths {
+				removeAll(path)
+			}
+		}
+	})
 }
 
 // close removes the work folder and forgets all but the latest runs' logs.

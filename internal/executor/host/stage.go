@@ -47,8 +47,8 @@ func (s *Session) newStageRun(job engine.Job, set *inputSet) *stageRun {
 		redactor: redact.New(s.hidden(job)),
 		workspace: &workspace{
 			session: s, job: job, set: set,
+			home:    filepath.Join(s.folder.work, folder),
 			root:    filepath.Join(s.folder.work, folder, "app"),
-			home:    filepath.Join(s.folder.work, folder, "home"),
 			temp:    filepath.Join(s.folder.temp, fmt.Sprint(n)),
 			reports: filepath.Join(s.folder.work, folder, "reports"),
 			kept:    filepath.Join(s.folder.keep, "reports", folder),
@@ -181,10 +181,13 @@ func (r *stageRun) variables() []string {
 	s, w := r.session, r.workspace
 	all := map[string]string{
 		"HOME": w.home, "TMPDIR": w.temp, "CI": "true", "NO_COLOR": "1",
-		"PENSTOCK_REPORTS": w.reports, markVariable: r.family.mark,
-		"PATH": filepath.Join(w.root, "node_modules", ".bin") + string(filepath.ListSeparator) + s.environment.path,
+		markVariable: r.family.mark,
+		"PATH":       filepath.Join(w.root, "node_modules", ".bin") + string(filepath.ListSeparator) + s.environment.path,
 		// What corepack fetches is a tool, not the app's; without a shared folder every stage would fetch it again.
 		"COREPACK_HOME": s.cacheFolder("corepack"), "COREPACK_ENABLE_DOWNLOAD_PROMPT": "0",
+	}
+	if len(r.job.Stage.Reports) > 0 {
+		all["PENSTOCK_REPORTS"] = w.reports
 	}
 	if windowsHome {
 		all["USERPROFILE"], all["APPDATA"], all["LOCALAPPDATA"] = w.home, w.home, w.home

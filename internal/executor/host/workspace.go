@@ -18,10 +18,10 @@ type workspace struct {
 	job     engine.Job
 	set     *inputSet
 
+	home    string // the stage's folder; everything but temp and kept lies in it
 	root    string // the app's folder as the stage sees it
-	home    string
 	temp    string
-	reports string // where the stage may write reports
+	reports string // where the stage may write reports; made only for stages that declare some
 	kept    string // where they are kept, without secrets
 
 	mu     sync.Mutex
@@ -61,13 +61,18 @@ func (w *workspace) failure() error {
 }
 
 func (w *workspace) fill(ctx context.Context) error {
-	for _, folder := range []string{w.root, w.home, w.reports} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := w.session.folder.makeTemp(); err != nil {
+		return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
+	}
+	// Few of them, and no looking whether they are there: folders cost more than all else that a small stage does.
+	folders := []string{w.home, w.root, w.temp}
+	if len(w.job.Stage.Reports) > 0 {
+		folders = append(folders, w.reports)
+	}
+	for _, folder := range folders {
+		if err := os.Mkdir(folder, 0o700); err != nil {
 			return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
 		}
-	}
-	if err := os.MkdirAll(w.temp, 0o700); err != nil {
-		return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
 	}
 	for _, name := range w.job.Stage.Caches {
 		if err := os.MkdirAll(w.session.cacheFolder(name), 0o755); err != nil {
@@ -115,6 +120,5 @@ func (w *workspace) discard() {
 	if !w.begun {
 		return
 	}
-	w.session.folder.discard(filepath.Dir(w.root))
-	w.session.folder.discard(w.temp)
+	w.session.folder.discard(w.home, w.temp)
 }
