@@ -126,7 +126,8 @@ func TestStopAnywhere(t *testing.T) {
 				if o.code == 0 {
 					t.Skip("it had finished before the signal")
 				}
-				if with == syscall.SIGINT && o.code != 130 {
+				begun := o.out+o.err != "" // before that the system's own way to end a process is as good
+				if with == syscall.SIGINT && o.code != 130 && begun {
 					t.Errorf("want exit code 130, got %s", o)
 				}
 				if o.took > wait+15*time.Second {

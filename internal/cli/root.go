@@ -40,23 +40,32 @@ func newRoot(streams *Streams) *cobra.Command {
 		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
 		newVerify(shared), newGates(shared), newLocal(shared), newVersion(shared),
 	)
-	for _, command := range root.Commands() {
-		refuseExtraWords(command)
-	}
+	refuseExtraWords(root)
 	return root
 }
 
 // refuseExtraWords makes a wrong word a usage error with the exit code for it.
 func refuseExtraWords(command *cobra.Command) {
+	if command.HasSubCommands() && command.RunE == nil {
+		command.RunE = func(command *cobra.Command, _ []string) error { return command.Help() }
+	}
 	check := command.Args
 	if check == nil {
 		check = cobra.NoArgs
 	}
 	command.Args = func(command *cobra.Command, args []string) error {
-		if err := check(command, args); err != nil {
-			return fail(ExitUsage, "`"+command.CommandPath()+" --help` shows what it takes", err)
+		err := check(command, args)
+		if err == nil {
+			return nil
 		}
-		return nil
+		next := "`" + command.CommandPath() + " --help` shows what it takes"
+		if len(args) > 0 && command.HasSubCommands() {
+			command.SuggestionsMinimumDistance = 2
+			if near := command.SuggestionsFor(args[0]); len(near) > 0 {
+				next = "did you mean `" + command.CommandPath() + " " + near[0] + "`?"
+			}
+		}
+		return fail(ExitUsage, next, err)
 	}
 	for _, below := range command.Commands() {
 		refuseExtraWords(below)
