@@ -55,8 +55,10 @@ func TestCheckHost(t *testing.T) {
 		if (err == nil) != accepted {
 			t.Errorf("host %q: %v", host, err)
 		}
-		if err != nil && !(strings.Contains(err.Error(), minHost) && strings.Contains(err.Error(), SDKVersion) && strings.Contains(err.Error(), "update penstock")) {
-			t.Errorf("host %q: the message names not both versions and what to do: %v", host, err)
+		for _, says := range []string{minHost, SDKVersion, "update penstock"} {
+			if err != nil && !strings.Contains(err.Error(), says) {
+				t.Errorf("host %q: it is not told that %s: %v", host, says, err)
+			}
 		}
 	}
 }

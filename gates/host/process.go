@@ -50,7 +50,7 @@ func launch(ctx context.Context, name string, binary *image, scratch string, gra
 	case err = <-connected:
 	case <-ctx.Done():
 		running.kill()
-		<-connected
+		_ = <-connected // what a killed process made of it says less than the following
 		err = fmt.Errorf("it did not start in time: %w", ctx.Err())
 	}
 	if err == nil {

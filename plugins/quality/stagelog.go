@@ -28,13 +28,18 @@ func readFile(path string) ([]byte, error) {
 	return content, err
 }
 
-// problem says what is wrong with a report without naming the path of the copy that the gate was given.
+// problem says what is wrong with a report.
 func problem(report gates.Report, err error) string {
+	return fmt.Sprintf("the %s report of stage %s cannot be read: %v", report.Kind, report.Stage, cause(err))
+}
+
+// cause is an error without the path of the copy that the gate was given, which means nothing to anybody else.
+func cause(err error) error {
 	var path *os.PathError
 	if errors.As(err, &path) {
-		err = path.Err
+		return path.Err
 	}
-	return fmt.Sprintf("the %s report of stage %s cannot be read: %v", report.Kind, report.Stage, err)
+	return err
 }
 
 var ansi = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`)

@@ -38,7 +38,7 @@ func (typecheckGate) Evaluate(_ context.Context, request *gates.Request) (*gates
 	stage := request.Stage(config.Stage)
 	log, err := readLog(stage)
 	if err != nil {
-		return inconclusive("run the stage again", "%s ran, but its log cannot be read", config.Stage), nil
+		return inconclusive("run the stage again", "%s ran, but its log cannot be read: %v", config.Stage, cause(err)), nil
 	}
 	found := parseTSC(log, stage.Root)
 	measurements := []gates.Measurement{count("errors", len(found), atMost(0))}
