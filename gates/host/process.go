@@ -44,13 +44,18 @@ func launch(ctx context.Context, name string, binary *image, scratch string, gra
 	running.client = plugin.NewClient(running.clientConfig(limits))
 	// go-plugin's Start, Client and Kill take no context and have waits without an end, so they run beside us, and the
 	// process is killed when time is up: that ends every one of those waits.
-	connected := make(chan error, 1)
-	go func() { connected <- running.connect() }()
+	connected := make(chan struct{})
+	var connectErr error
+	go func() {
+		defer close(connected)
+		connectErr = running.connect()
+	}()
 	select {
-	case err = <-connected:
+	case <-connected:
+		err = connectErr
 	case <-ctx.Done():
 		running.kill()
-		_ = <-connected // what a killed process made of it says less than the following
+		<-connected // what a killed process made of it says less than the following
 		err = fmt.Errorf("it did not start in time: %w", ctx.Err())
 	}
 	if err == nil {
