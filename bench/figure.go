@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -25,10 +26,10 @@ func summarise(samples []time.Duration) figure {
 	return figure{Median: median, Min: milliseconds(sorted[0]), Max: milliseconds(sorted[len(sorted)-1]), Runs: len(sorted)}
 }
 
-// per is the cost of one of n things: what n of them took beyond the median of none, divided by n.
-func (f figure) per(n int, none figure) figure {
-	each := func(whole float64) float64 { return (whole - none.Median) / float64(n) }
-	return figure{Median: each(f.Median), Min: each(f.Min), Max: each(f.Max), Runs: f.Runs}
+// per is the figure of one of n.
+func (f figure) per(n int) figure {
+	count := float64(n)
+	return figure{Median: f.Median / count, Min: f.Min / count, Max: f.Max / count, Runs: f.Runs}
 }
 
 // String is the figure as tables show it, with about three digits.
@@ -38,7 +39,7 @@ func (f figure) String() string {
 }
 
 func digitsFor(value float64) int {
-	switch {
+	switch value = math.Abs(value); {
 	case value >= 100:
 		return 0
 	case value >= 10:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -27,11 +28,28 @@ func TestSummarise(t *testing.T) {
 	}
 }
 
-func TestPerTakesAwayTheBaseline(t *testing.T) {
+// TestTakeTurnsPairsEachRunWithNone: what a machine does meanwhile must meet both.
+func TestTakeTurnsPairsEachRunWithNone(t *testing.T) {
 	t.Parallel()
-	got := figure{Median: 120, Min: 110, Max: 220, Runs: 5}.per(10, figure{Median: 20, Min: 1, Max: 90, Runs: 9})
-	if diff := cmp.Diff(figure{Median: 10, Min: 9, Max: 20, Runs: 5}, got); diff != "" {
-		t.Error(diff)
+	load := time.Duration(0)
+	work := func(own time.Duration) func(context.Context) (sample, error) {
+		return func(context.Context) (sample, error) {
+			load += 5 * time.Millisecond
+			return sample{wall: own + load}, nil
+		}
+	}
+	outcomes, err := takeTurns(t.Context(), []contender{
+		{Name: "a", run: work(30 * time.Millisecond), none: work(10 * time.Millisecond)},
+		{Name: "missing", Missing: "it is not here"},
+	}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := outcomes[0].extra.per(10), (figure{2.5, 2.5, 2.5, fewestRuns}); got != want {
+		t.Errorf("one of ten took %v, want %v", got, want)
+	}
+	if outcomes[1].wall.Runs != 0 {
+		t.Error("a contender that is missing has a figure")
 	}
 }
 

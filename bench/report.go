@@ -45,16 +45,16 @@ type row struct {
 	AtMost  bool    `json:"peakAtMost,omitempty"`
 }
 
-// add completes a comparison and puts it into the section. none holds the runs with none of its things, by contender.
-func (s *section) add(g group, contenders []contender, outcomes, none []outcome) {
+// add completes a comparison and puts it into the section.
+func (s *section) add(g group, contenders []contender, outcomes []outcome) {
 	for i, contender := range contenders {
 		line := row{Name: contender.Name, Does: contender.Does, Missing: contender.Missing}
 		if measured := outcomes[i]; measured.wall.Runs > 0 {
 			line.Wall = &measured.wall
 			line.PeakMiB = float64(measured.peak) / (1 << 20)
 			line.AtMost = measured.peak > 0 && measured.peak <= measured.floor
-			if g.Things > 0 && none != nil && none[i].wall.Runs > 0 {
-				each := measured.wall.per(g.Things, none[i].wall)
+			if g.Things > 0 {
+				each := measured.extra.per(g.Things)
 				line.Each, line.EachWall = &each, measured.wall.Median/float64(g.Things)
 			}
 		}

@@ -58,7 +58,7 @@ func measureWarm(ctx context.Context, b *bench) (section, error) {
 	if err != nil {
 		return result, err
 	}
-	result.add(group{Title: "Start-up"}, starts, outcomes, nil)
+	result.add(group{Title: "Start-up"}, starts, outcomes)
 	return result, nil
 }
 
@@ -123,7 +123,7 @@ func (b *bench) compareWarm(ctx context.Context, into *section, app warmApp) err
 	if err != nil {
 		return err
 	}
-	into.add(group{Title: app.title}, contenders, outcomes, nil)
+	into.add(group{Title: app.title}, contenders, outcomes)
 	return nil
 }
 
