@@ -4,6 +4,7 @@ package terminal
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/event"
@@ -106,7 +107,9 @@ func (b *board) applyStage(e event.Event) {
 		row.Attempt = e.Stage.Attempt
 		row.tail, row.last = nil, ""
 	case event.StageOutput:
-		row.last = e.Text
+		if strings.TrimSpace(e.Text) != "" {
+			row.last = e.Text
+		}
 		row.tail = append(row.tail, e.Text)
 		if len(row.tail) > tailLines {
 			row.tail = slices.Delete(row.tail, 0, len(row.tail)-tailLines)

@@ -54,7 +54,7 @@ func (p *Plain) Observe(e event.Event) {
 		if row.Error != "" {
 			word = "failed"
 		} else if row.Skipped {
-			word = "nothing to do"
+			word = "passed over"
 		}
 		p.say(row.Name, "%s in %s: %s", word, spent, oneLine(text, 0))
 	case event.RunFinished:

@@ -138,6 +138,8 @@ func (row *stepRow) tell(now time.Time) (text, spent string) {
 		return row.Error, elapsed(row.Duration)
 	case row.Detail != "":
 		return row.Detail, elapsed(row.Duration)
+	case row.Skipped:
+		return "nothing to do", elapsed(row.Duration)
 	default:
 		return row.Title, elapsed(row.Duration)
 	}
