@@ -22,7 +22,8 @@ func (r *reading) built(name string) {
 		return
 	}
 	top, _, _ := strings.Cut(name, "/")
-	if r.exists(name) && !(slices.Contains(builtFolders, top) && r.app.HasScript("build")) {
+	built := slices.Contains(builtFolders, top) && r.app.HasScript("build")
+	if r.exists(name) && !built {
 		return
 	}
 	if !slices.Contains(r.app.Worker.Built, top) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -96,6 +97,5 @@ func (c *common) withLedger(ctx context.Context, use func(*ledger.Ledger) error)
 	if err != nil {
 		return err
 	}
-	defer record.Close()
-	return use(record)
+	return errors.Join(use(record), record.Close())
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -88,8 +87,6 @@ func printJSON(w io.Writer, value any) error {
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(value)
 }
-
-var errNoRuns = errors.New("nothing has been run yet")
 
 func environmentFlag(command *cobra.Command, into *string, what string) {
 	command.Flags().StringVarP(into, "env", "e", "local", fmt.Sprintf("the `environment` %s", what))

@@ -27,7 +27,7 @@ func (s proxiedSmoke) RunSmoke(ctx context.Context, moment string, address promo
 	if err != nil {
 		return false, "", fmt.Errorf("give the smoke stages an address: %w", err)
 	}
-	defer proxy.Close()
+	defer func() { _ = proxy.Close() }() // what it served has been counted
 	ok, summary, err := s.stages.RunSmoke(ctx, moment, promotion.Address{URL: proxy.URL}, version, log)
 	if err != nil || !ok {
 		return ok, summary, err

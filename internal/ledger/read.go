@@ -117,7 +117,7 @@ func (l *Ledger) Run(ctx context.Context, id string) (Run, error) {
 			return
 		}
 		var rows *sql.Rows
-		if rows, err = l.db.QueryContext(ctx, query, id); err == nil {
+		if rows, err = l.db.QueryContext(ctx, query, id); err == nil { //nolint:rowserrcheck // decodeRows asks it
 			err = into(rows)
 		}
 	}

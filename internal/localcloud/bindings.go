@@ -100,7 +100,7 @@ func (c *Cloud) exists(ctx context.Context, script string, binding store.Binding
 		_, err = c.store.Bucket(ctx, binding.String(field))
 	case "queue":
 		field = "queue_name"
-		_, err = c.queueNamed(ctx, binding.String(field))
+		err = c.needQueue(ctx, binding.String(field))
 	case "service":
 		field = "service"
 		if binding.String(field) != script {

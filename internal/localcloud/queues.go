@@ -30,17 +30,16 @@ func (c *Cloud) queueRoutes() []route {
 	}
 }
 
-// queueNamed finds a queue by the name that bindings use; store.ErrNotFound when there is none.
-func (c *Cloud) queueNamed(ctx context.Context, name string) (store.Queue, error) {
+// needQueue answers store.ErrNotFound when there is no queue of the name that bindings use.
+func (c *Cloud) needQueue(ctx context.Context, name string) error {
 	queues, err := c.store.Queues(ctx)
 	if err != nil {
-		return store.Queue{}, err
+		return err
 	}
-	at := slices.IndexFunc(queues, func(queue store.Queue) bool { return queue.Name == name })
-	if at < 0 {
-		return store.Queue{}, store.ErrNotFound
+	if !slices.ContainsFunc(queues, func(queue store.Queue) bool { return queue.Name == name }) {
+		return store.ErrNotFound
 	}
-	return queues[at], nil
+	return nil
 }
 
 func (c *Cloud) queue(r *http.Request) (store.Queue, error) {
@@ -302,7 +301,7 @@ func (c *Cloud) checkConsumer(ctx context.Context, request consumerRequest) erro
 		}
 	}
 	if request.DeadLetterQueue != "" {
-		if _, err := c.queueNamed(ctx, request.DeadLetterQueue); err != nil {
+		if err := c.needQueue(ctx, request.DeadLetterQueue); err != nil {
 			return errors.Join(ignoreNotFound(err), bad("dead letter queue %q does not exist", request.DeadLetterQueue))
 		}
 	}

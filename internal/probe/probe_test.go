@@ -77,7 +77,7 @@ func TestWhatCountsAsWorking(t *testing.T) {
 		}, green, paths(pipelines.ProofRequired, pipelines.Probe{Path: "/", Status: 302}), true, true, "302"},
 		"a redirect within the host is": {func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/" {
-				http.Redirect(w, r, "/health", 302)
+				http.Redirect(w, r, "/health", http.StatusFound)
 				return
 			}
 			inHeader(green, 200)(w, r)

@@ -41,10 +41,10 @@ func newPalette(w io.Writer, colour bool) palette {
 }
 
 func (p palette) stageSign(row *stageRow) string {
-	switch {
-	case row.state == waiting:
+	switch row.state {
+	case waiting:
 		return p.dim.Render("○")
-	case row.state == running:
+	case running:
 		return p.strong.Render("●")
 	}
 	switch row.Outcome {

@@ -70,9 +70,7 @@ func (t *Target) finalClasses() []string {
 	var classes []string
 	drop := func(name string) { classes = slices.DeleteFunc(classes, func(c string) bool { return c == name }) }
 	for _, migration := range t.Worker.Migrations {
-		for _, class := range slices.Concat(migration.NewClasses, migration.NewSQLiteClasses) {
-			classes = append(classes, class)
-		}
+		classes = append(classes, slices.Concat(migration.NewClasses, migration.NewSQLiteClasses)...)
 		for _, renamed := range migration.RenamedClasses {
 			drop(renamed.From)
 			classes = append(classes, renamed.To)
