@@ -63,7 +63,7 @@ func decodeTree(data []byte) (*tree, error) {
 	fields := strings.Split(string(data), "\x00")
 	for ; len(fields) >= 3; fields = fields[3:] {
 		facts := strings.Split(fields[0], " ")
-		if len(facts) != 5 || len(facts[0]) != 1 {
+		if len(facts) != 5 || len(facts[0]) != 1 || !strings.Contains("fxld", facts[0]) {
 			return nil, errors.New("the manifest is damaged")
 		}
 		perm, err1 := strconv.ParseUint(facts[1], 8, 32)
