@@ -58,7 +58,7 @@ func (s Smoke) RunSmoke(ctx context.Context, moment string, address promotion.Ad
 	summary := strings.Join(bad, "; ")
 	switch outcome.Outcome {
 	case event.Passed:
-		return true, fmt.Sprintf("%d smoke stages passed", len(outcome.Results)), nil
+		return true, plural(len(outcome.Results), "smoke stage") + " passed", nil
 	case event.Failed:
 		return false, summary, nil
 	default:
@@ -92,4 +92,11 @@ func headerLines(address promotion.Address) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -44,7 +44,10 @@ func (p *Plain) Observe(e event.Event) {
 	case event.GateFinished:
 		row := p.board.gate(e.Gate)
 		text, spent := row.tell(e.Time)
-		p.say("gate "+row.Name, "%s in %s: %s", e.Gate.Verdict.Outcome, spent, oneLine(text, 0))
+		if e.Gate.Verdict != nil { // its outcome is told anyway
+			text = strings.TrimPrefix(text, string(e.Gate.Verdict.Outcome)+": ")
+			p.say("gate "+row.Name, "%s in %s: %s", e.Gate.Verdict.Outcome, spent, oneLine(text, 0))
+		}
 	case event.StepProgress:
 		p.say(e.Step.Name, "%s", oneLine(e.Text, 0))
 	case event.StepFinished:
@@ -64,6 +67,7 @@ func (p *Plain) Observe(e event.Event) {
 
 func (p *Plain) finished(row *stageRow) {
 	text, spent := row.tell(row.started)
+	text = strings.TrimPrefix(text, string(row.Outcome)+": ")
 	if spent != "" {
 		spent = " in " + spent
 	}

@@ -130,6 +130,14 @@ func number(value float64) string {
 	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", math.Trunc(value*100+math.Copysign(1e-9, value))/100), "0"), ".")
 }
 
+// counted writes a number with its noun: "1 stage", "2 stages".
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // short cuts digests and ids for people: "sha256:4f2c1a9b…".
 func short(digest string) string {
 	algorithm, hex, found := strings.Cut(digest, ":")

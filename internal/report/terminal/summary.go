@@ -166,7 +166,7 @@ func (p palette) ending(w io.Writer, b *board) {
 			ran++
 		}
 	}
-	fmt.Fprintf(w, "%s in %s · %d stages ran, %d from cache", word, elapsed(result.Duration), ran, cached)
+	fmt.Fprintf(w, "%s in %s · %s ran, %d from cache", word, elapsed(result.Duration), counted(ran, "stage"), cached)
 	if b.bundle != nil {
 		fmt.Fprintf(w, " · bundle %s (%d bytes)", short(b.bundle.Digest), b.bundle.Size)
 	}

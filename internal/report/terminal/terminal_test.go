@@ -1,0 +1,174 @@
+package terminal
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/event"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func at(seconds float64) time.Time { return noon.Add(time.Duration(seconds * float64(time.Second))) }
+
+func limit(value float64) *float64 { return &value }
+
+// served is a run that went well; blocked is one in which a test, the coverage and a smoke were wrong.
+func served() []event.Event {
+	return []event.Event{
+		begin(),
+		{Type: event.StageStarted, Time: at(0.1), Stage: &event.Stage{Name: "install", Moment: "build"}},
+		{Type: event.StageFinished, Time: at(0.1), Stage: &event.Stage{Name: "install", Moment: "build", Outcome: event.Passed, Cached: true, Why: "inputs unchanged since 2026-11-21"}},
+		{Type: event.StageStarted, Time: at(0.2), Stage: &event.Stage{Name: "test", Moment: "build"}},
+		{Type: event.StageOutput, Time: at(1), Stage: &event.Stage{Name: "test"}, Text: "\x1b[32m✓\x1b[0m 130 tests\x07"},
+		{Type: event.StageOutput, Time: at(1), Stage: &event.Stage{Name: "test"}, Text: ""},
+		{Type: event.StageFinished, Time: at(8.6), Stage: &event.Stage{Name: "test", Moment: "build", Outcome: event.Passed, Duration: 8400 * time.Millisecond, Why: "src/index.ts changed"}},
+		{Type: event.BundleBuilt, Bundle: &event.Bundle{Digest: "sha256:ada3a052965ebc5ca5e7e0d4db1eebc6d5", Size: 251407, Modules: 1}},
+		{Type: event.GateStarted, Time: at(8.6), Gate: &event.Gate{Name: "quality/coverage", Phase: gates.PhaseBuild}},
+		{Type: event.GateFinished, Time: at(8.7), Gate: &event.Gate{Name: "quality/coverage", Phase: gates.PhaseBuild, Enforcement: "overridable", Duration: 90 * time.Millisecond, Verdict: &gates.Verdict{
+			Outcome: gates.Pass, Summary: "92.4 % of lines covered, limit 80 %", Measurements: []gates.Measurement{{Name: "lines", Value: 92.4, Unit: "%", Limit: limit(80)}},
+		}}},
+		{Type: event.StepStarted, Time: at(9), Step: &event.Step{Name: "upload", Title: "upload the new version"}},
+		{Type: event.StepFinished, Time: at(9.1), Step: &event.Step{Name: "upload", Title: "upload the new version", Detail: "version 3ac7b8a1", Duration: 100 * time.Millisecond}},
+		{Type: event.StepFinished, Time: at(9.1), Step: &event.Step{Name: "migrate", Title: "apply migrations", Skipped: true}},
+		{Type: event.Note, Level: "warning", Text: "package.json: there is no lint script"},
+		{Type: event.RunFinished, Time: at(9.2), Result: &event.Result{
+			Outcome: "done", Duration: 9200 * time.Millisecond, Version: "3ac7b8a1-b916", Previous: "6a1488b5-0c57", URL: "http://127.0.0.1:8787", NextStep: "open it",
+		}},
+	}
+}
+
+func blocked() []event.Event {
+	var findings []gates.Finding
+	for line := 1; line <= 12; line++ {
+		findings = append(findings, gates.Finding{Level: gates.LevelError, File: "src/a.ts", Line: line, Column: 3, Message: "wrong", Rule: "TS2322", Detail: "- 1\n+ 2\n"})
+	}
+	return []event.Event{
+		begin(),
+		{Type: event.StageStarted, Time: at(0), Stage: &event.Stage{Name: "install", Moment: "build"}},
+		{Type: event.StageOutput, Time: at(0), Stage: &event.Stage{Name: "install"}, Text: "npm error 404"},
+		{Type: event.StageFinished, Time: at(2), Stage: &event.Stage{Name: "install", Moment: "build", Outcome: event.Failed, ExitCode: 1, Duration: 2 * time.Second, Log: "install.log"}},
+		{Type: event.StageFinished, Time: at(2), Stage: &event.Stage{Name: "test", Moment: "build", Outcome: event.Skipped, Why: "needs install, which failed"}},
+		{Type: event.GateFinished, Time: at(2), Gate: &event.Gate{Name: "quality/coverage", Phase: gates.PhaseBuild, Enforcement: "overridable", Blocks: true, Verdict: &gates.Verdict{
+			Outcome: gates.Fail, Summary: "79.99 % of lines covered, limit 80 %", NextStep: "test more", Findings: findings,
+			Measurements: []gates.Measurement{{Name: "lines", Value: 79.999, Unit: "%", Limit: limit(80)}},
+		}}},
+		{Type: event.RunFinished, Time: at(2), Result: &event.Result{Outcome: "failed", ExitCode: 3, Duration: 2 * time.Second, Reason: "failed: install", NextStep: "mend it"}},
+	}
+}
+
+func begin() event.Event {
+	return event.Event{Type: event.RunStarted, Time: noon, Run: "01RUN", RunInfo: &event.RunInfo{
+		App: "guide", Environment: "local", Commit: "0123456789abcdef", Dirty: true, Files: 62,
+		Stages: []event.Stage{{Name: "install", Moment: "build"}, {Name: "test", Needs: []string{"install"}, Moment: "build"}},
+		Gates:  []event.Gate{{Name: "quality/coverage", Phase: gates.PhaseBuild, Title: "enough is tested"}},
+		Steps:  []event.Step{{Name: "migrate", Title: "apply migrations"}, {Name: "upload", Title: "upload the new version"}},
+	}}
+}
+
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	for name, events := range map[string][]event.Event{"served": served(), "blocked": blocked()} {
+		var lines, summary bytes.Buffer
+		plain := NewPlain(&lines, &summary, false)
+		for _, e := range events {
+			plain.Observe(e)
+		}
+		golden(t, name+".lines", lines.String())
+		golden(t, name+".summary", summary.String())
+	}
+}
+
+// TestTree draws the tree in the middle of a run: what is waiting, running and done must be told apart without colour.
+func TestTree(t *testing.T) {
+	t.Parallel()
+	var b board
+	for _, e := range served()[:6] {
+		b.apply(e)
+	}
+	golden(t, "tree", newPalette(&bytes.Buffer{}, false).tree(&b, at(5), 80))
+}
+
+// TestNothingMovesTheCursor holds back every control character that a tool writes: a log line must not redraw the screen.
+func TestNothingMovesTheCursor(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"\x1b[2J\x1b[Hgone", "a\rb", "bell\x07", "\x1b]0;title\x07x", "\u009b31m", "tab\tbed"} {
+		for _, r := range oneLine(text, 0) {
+			if r < 0x20 || (r >= 0x7f && r < 0xa0) {
+				t.Errorf("%q kept %q", text, r)
+			}
+		}
+	}
+	if got := oneLine(strings.Repeat("界", 30), 21); len([]rune(got)) != 11 {
+		t.Errorf("wide characters are counted as narrow ones: %q", got)
+	}
+}
+
+// TestNumberNeverRoundsUp: a value that missed its limit must not read as if it had met it.
+func TestNumberNeverRoundsUp(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[float64]string{79.999: "79.99", 80: "80", 92.4: "92.4", 0: "0", -1.5: "-1.5", 0.1 + 0.2: "0.3"} {
+		if got := number(value); got != want {
+			t.Errorf("number(%v) = %s, want %s", value, got, want)
+		}
+	}
+}
+
+// TestLive draws on something that is no terminal and wants the summary in the end, whatever happened to the drawing.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	var screen, summary bytes.Buffer
+	live := NewLive(&screen, &summary, false, func() int { return 100 })
+	for _, e := range served() {
+		live.Observe(e)
+	}
+	live.Close()
+	if !strings.Contains(summary.String(), "live: version 3ac7b8a1-b916") {
+		t.Errorf("no summary:\n%s", summary.String())
+	}
+	if strings.Contains(summary.String(), "\x1b") {
+		t.Error("a summary without colour has escape sequences")
+	}
+}
+
+// TestColour uses it only when asked to.
+func TestColour(t *testing.T) {
+	t.Parallel()
+	for _, colour := range []bool{true, false} {
+		var lines, summary bytes.Buffer
+		plain := NewPlain(&lines, &summary, colour)
+		for _, e := range blocked() {
+			plain.Observe(e)
+		}
+		if got := strings.Contains(summary.String(), "\x1b["); got != colour {
+			t.Errorf("colour %v: escape sequences %v", colour, got)
+		}
+	}
+}
