@@ -46,4 +46,7 @@ type Needs struct {
 	History bool     // read the source's git history, with git
 	Hosts   []string // network hosts, "host" or "host:port"
 	Secrets []string // names
+	// Version asks the running version: Run.URL is its address, and the only one that can be reached. There is no running
+	// version in [PhaseBuild], so a gate with this need cannot name that phase.
+	Version bool
 }

@@ -36,8 +36,12 @@ type Run struct {
 	Commit       string // full hash; empty outside a git repository
 	SourceDigest string // "sha256:…" of the snapshot
 	BundleDigest string // "sha256:…"; empty before there is a bundle
-	URL          string // of the version being judged, in the promote and bake phases
-	VersionID    string
+	// URL is where the version that is judged answers, without a trailing slash and without any header of the gate's own;
+	// only for a gate with Needs.Version. It is no public name: links and policies that name the host go by PublicURL.
+	URL       string
+	VersionID string
+	// PublicURL is where everybody finds the environment, to be read and not to be asked; empty when there is no such name.
+	PublicURL string
 }
 
 // Stage is how one stage of the run went.

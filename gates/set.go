@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"golang.org/x/mod/semver"
 )
@@ -50,6 +51,9 @@ func (d Description) Check() error {
 	}
 	if len(d.Phases) == 0 {
 		problems = append(problems, fmt.Errorf("gate %q names no phase in which it can be asked", d.Name))
+	}
+	if d.Needs.Version && slices.Contains(d.Phases, PhaseBuild) {
+		problems = append(problems, fmt.Errorf("gate %q needs the running version and names the phase build, in which there is none", d.Name))
 	}
 	for _, phase := range d.Phases {
 		switch phase {

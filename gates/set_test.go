@@ -28,8 +28,10 @@ func TestSetCheck(t *testing.T) {
 		t.Errorf("a good set: %v", err)
 	}
 	noTitle, noPhase, badPhase := described("a"), described("b"), described("c")
+	early := described("d")
+	early.Needs.Version = true
 	noTitle.Title, noPhase.Phases, badPhase.Phases = "", nil, []Phase{"later"}
-	bad := Set{Name: "Quality Checks", Version: "v1", Gates: []Gate{described("x"), described("x"), described("../x"), noTitle, noPhase, badPhase}}
+	bad := Set{Name: "Quality Checks", Version: "v1", Gates: []Gate{described("x"), described("x"), described("../x"), noTitle, noPhase, badPhase, early}}
 	err := bad.check()
 	if err == nil {
 		t.Fatal("a bad set is accepted")
@@ -37,6 +39,7 @@ func TestSetCheck(t *testing.T) {
 	for _, says := range []string{
 		`"Quality Checks" is not a lower-case word`, `"v1" is not a semantic version`, `two gates are called "x"`,
 		`"../x" is not a lower-case word`, `"a" has no title`, `"b" names no phase`, `phase "later", which does not exist`,
+		`"d" needs the running version and names the phase build`,
 	} {
 		if !strings.Contains(err.Error(), says) {
 			t.Errorf("it is not told that %s", says)

@@ -20,6 +20,7 @@ func descriptionToWire(description Description) *wire.Description {
 		NeedsHistory: description.Needs.History,
 		NeedsHosts:   description.Needs.Hosts,
 		NeedsSecrets: description.Needs.Secrets,
+		NeedsVersion: description.Needs.Version,
 	}
 	for _, phase := range description.Phases {
 		message.Phases = append(message.Phases, string(phase))
@@ -39,7 +40,7 @@ func requestFromWire(message *wire.EvaluateRequest) Request {
 		Run: Run{
 			ID: run.GetId(), App: run.GetApp(), Environment: run.GetEnvironment(), Commit: run.GetCommit(),
 			SourceDigest: run.GetSourceDigest(), BundleDigest: run.GetBundleDigest(),
-			URL: run.GetUrl(), VersionID: run.GetVersionId(),
+			URL: run.GetUrl(), VersionID: run.GetVersionId(), PublicURL: run.GetPublicUrl(),
 		},
 		SourceDir: message.GetSourceDir(),
 		Secrets:   message.GetSecrets(),

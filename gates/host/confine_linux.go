@@ -114,10 +114,10 @@ func confineFiles(binary *image, own folder, granted grant, report *SandboxRepor
 		for _, path := range networkFiles {
 			rules.mayAllow(path, readFiles)
 		}
-		if version >= 4 {
-			for _, port := range ports(granted.hosts) {
-				rules.allowPort(port)
-			}
+	}
+	if version >= 4 {
+		for _, port := range ports(granted) {
+			rules.allowPort(port)
 		}
 	}
 	if rules.err != nil {
@@ -127,12 +127,7 @@ func confineFiles(binary *image, own folder, granted grant, report *SandboxRepor
 		return errno
 	}
 	report.enforce(fmt.Sprintf("files: its own folders and what was granted (Landlock %d)", version))
-	if granted.hosts != "" {
-		if version >= 4 {
-			report.enforce("network: TCP to the ports of " + granted.hosts)
-		}
-		report.miss("network: a set that was granted " + granted.hosts + " may reach other hosts too: the kernel can bound ports, not names")
-	}
+	reportNetwork(granted, version >= 4, report)
 	if version < 6 {
 		report.miss("signals: this kernel's Landlock cannot keep a set from signalling your other processes")
 	}
@@ -190,10 +185,35 @@ func (r *ruleset) allowPort(port uint64) {
 	}
 }
 
-// ports returns the ports of "host" and "host:port"; a host without one means HTTPS, and DNS over TCP comes with any.
-func ports(hosts string) []uint64 {
-	found := []uint64{53}
-	for _, host := range strings.Split(hosts, ",") {
+// reportNetwork says what is left open to a set that was granted any of the network.
+func reportNetwork(granted grant, portsAreBound bool, report *SandboxReport) {
+	for _, open := range []string{granted.hosts, granted.version} {
+		switch {
+		case open == "":
+		case portsAreBound:
+			report.enforce("network: TCP to the ports of " + open + " only")
+			report.miss("network: a set that was granted " + open + " may reach the same ports of other hosts: the kernel can bound ports, not hosts")
+		default:
+			report.miss("network: a set that was granted " + open + " may reach every host: this kernel's Landlock cannot bound TCP")
+		}
+	}
+	if granted.hosts != "" || granted.version != "" {
+		report.miss("network: a set that was granted a host may talk to the socket files of this machine's services, such as Docker's")
+	}
+}
+
+// ports returns the TCP ports of a grant. Among hosts one without a port means HTTPS, and DNS comes with any.
+func ports(granted grant) []uint64 {
+	var found []uint64
+	hosts := strings.Split(granted.version, ",")
+	if granted.hosts != "" {
+		found = append(found, 53)
+		hosts = append(hosts, strings.Split(granted.hosts, ",")...)
+	}
+	for _, host := range hosts {
+		if host == "" {
+			continue
+		}
 		port := uint64(443)
 		if _, text, err := net.SplitHostPort(host); err == nil {
 			if number, err := strconv.ParseUint(text, 10, 16); err == nil {

@@ -36,6 +36,7 @@ func TestBadSets(t *testing.T) {
 		"no-gates":         "has no gates",
 		"twins":            "two gates called gate",
 		"no-phase":         "names no phase",
+		"early-version":    "names the phase build",
 		"loose-schema":     "additionalProperties",
 		"reaching-schema":  "must stand alone",
 		"no-verdict":       "ended its answer without a verdict",

@@ -68,6 +68,9 @@ func (h *Host) evaluate(ctx context.Context, gate string, request gates.Request,
 
 // narrow leaves in the request what the gate said that it needs and what it may have, and nothing else.
 func (h *Host) narrow(ctx context.Context, set *set, description gates.Description, request gates.Request) (gates.Request, grant, error) {
+	if description.Needs.Version && request.Phase == gates.PhaseBuild {
+		return request, grant{}, fmt.Errorf("%w: it asks the running version, and there is none in the phase build", ErrNoVersion)
+	}
 	if !slices.Contains(description.Phases, request.Phase) {
 		return request, grant{}, fmt.Errorf("%w: the gate cannot be asked in the phase %q, only in %v", ErrConfig, request.Phase, description.Phases)
 	}
@@ -100,10 +103,29 @@ func (h *Host) narrow(ctx context.Context, set *set, description gates.Descripti
 			narrowed.Secrets[name] = value
 		}
 	}
-	hosts := slices.DeleteFunc(slices.Clone(description.Needs.Hosts), func(host string) bool { return !slices.Contains(h.options.Hosts, host) })
-	slices.Sort(hosts)
-	granted.hosts = strings.Join(slices.Compact(hosts), ",")
-	return narrowed, granted, nil
+	if !description.Needs.Version {
+		narrowed.Run.URL = ""
+	}
+	granted.hosts, granted.version, err = h.network(description, request.Run.URL)
+	return narrowed, granted, err
+}
+
+// network returns the part of a gate's grant that is about the network. version is the address of the running version.
+func (h *Host) network(description gates.Description, version string) (hosts, address string, err error) {
+	granted := slices.DeleteFunc(slices.Clone(description.Needs.Hosts), func(host string) bool { return !slices.Contains(h.options.Hosts, host) })
+	if description.Needs.Version {
+		host, isName, err := versionHost(version)
+		switch {
+		case err != nil:
+			return "", "", err
+		case isName:
+			granted = append(granted, host)
+		default:
+			address = host
+		}
+	}
+	slices.Sort(granted)
+	return strings.Join(slices.Compact(granted), ","), address, nil
 }
 
 // hand copies the files of the request to where the process may read them.

@@ -167,7 +167,7 @@ func TestAGateIsGivenWhatItAskedFor(t *testing.T) {
 		"secrets":      "1|",
 		"phase":        "build|",
 		"source":       "|",
-		"run":          "{ID:r1 App:shop Environment:production Commit:abc SourceDigest: BundleDigest: URL: VersionID:}|",
+		"run":          "{ID:r1 App:shop Environment:production Commit:abc SourceDigest: BundleDigest: URL: VersionID: PublicURL:}|",
 	}
 	if os.Geteuid() == 0 && len(missing(t, h)) > 0 {
 		delete(want, "write") // nothing keeps root from writing a file but a sandbox

@@ -23,6 +23,8 @@ var (
 	ErrIncompatible = errors.New("incompatible gate set")
 	// ErrMisbehaved says that a set broke the contract: it crashed, hung, or answered something that is no answer.
 	ErrMisbehaved = errors.New("gate set broke the contract")
+	// ErrNoVersion says that a gate asks the running version where there is none.
+	ErrNoVersion = errors.New("no running version")
 	// ErrConfig says that a gate's config does not satisfy the gate's own schema.
 	ErrConfig = errors.New("invalid gate config")
 	// ErrClosed says that the host was closed.

@@ -40,6 +40,8 @@ func nextStep(gate string, err error) string {
 		return "run only gate sets that you trust: `make build` makes penstock and its own sets together, and penstock.lock pins those of others"
 	case errors.Is(err, ErrUnknownGate):
 		return "correct the gate's name in penstock.yaml; `penstock gates list` shows those that there are"
+	case errors.Is(err, ErrNoVersion):
+		return "ask it in the phase promote or bake of a deployment to an environment that has an address"
 	case errors.Is(err, ErrConfig):
 		return "correct the gate in penstock.yaml; `penstock gates info " + line(gate, maxName) + "` shows what it takes"
 	case errors.Is(err, ErrIncompatible):

@@ -36,6 +36,7 @@ type grant struct {
 	source  string // folder that may be read; "" none
 	history string // bare repository that may be read with git; "" none
 	hosts   string // sorted and joined by a comma; "" none
+	version string // "address:port" of the running version, an address and no name; "" none
 }
 
 // set is one gate set of a run: its verified binary and its processes.

@@ -14,7 +14,8 @@ var native = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AU
 
 // confineSockets keeps the thread from reaching anything over a socket, by a seccomp filter, unless a host was granted.
 // Landlock bounds TCP only: without this a set could still send UDP, or talk to the daemon behind a socket file, such as
-// Docker's. A set that only answers questions has no need to connect to anybody: the host connects to it.
+// Docker's. A set that only answers questions has no need to connect to anybody: the host connects to it. One that asks
+// the running version, at an address that takes no DNS to find, gets TCP and nothing else.
 func confineSockets(granted grant, report *SandboxReport) error {
 	if granted.hosts != "" {
 		return nil
@@ -24,7 +25,7 @@ func confineSockets(granted grant, report *SandboxReport) error {
 		report.miss("network: sockets other than TCP are not confined on " + runtime.GOARCH)
 		return nil
 	}
-	filter := socketFilter(architecture)
+	filter := socketFilter(architecture, granted.version != "")
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	// prctl, not seccomp(2): some container runtimes forbid the latter and allow the former. It acts on this thread.
 	_, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0, 0)
@@ -36,7 +37,11 @@ func confineSockets(granted grant, report *SandboxReport) error {
 	if errno != 0 {
 		return fmt.Errorf("filter system calls: %w", errno)
 	}
-	report.enforce("network: none")
+	if granted.version == "" {
+		report.enforce("network: none")
+	} else {
+		report.enforce("network: no protocol but TCP")
+	}
 	return nil
 }
 
@@ -46,20 +51,27 @@ const (
 	offsetArchitecture = 4
 	offsetArgument0    = 16
 	offsetArgument1    = 24
+	offsetArgument2    = 32
+	offsetArgument3    = 40
 )
+
+// fastOpen is MSG_FASTOPEN, by which sending connects; Landlock has not always seen that.
+const fastOpen = 0x20000000
 
 // socketFilter answers each system call of the confined processes: a stream socket of the local family may be made and
 // listened on, nothing may be connected to, and io_uring, which does the same things unseen by filters, is not there.
-func socketFilter(architecture uint32) []unix.SockFilter {
+// With tcp, sockets of TCP (and not of its relatives, which Landlock does not bound) may be made and connected besides.
+func socketFilter(architecture uint32, tcp bool) []unix.SockFilter {
 	const (
 		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		atOver = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
 		mask   = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
+		jump   = unix.BPF_JMP | unix.BPF_JA
 		answer = unix.BPF_RET | unix.BPF_K
 	)
 	refuse := func(errno uintptr) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(errno) }
-	return []unix.SockFilter{
+	filter := []unix.SockFilter{
 		{Code: load, K: offsetArchitecture},
 		{Code: equal, K: architecture, Jt: 1},
 		{Code: answer, K: unix.SECCOMP_RET_KILL_PROCESS},
@@ -69,6 +81,33 @@ func socketFilter(architecture uint32) []unix.SockFilter {
 		{Code: answer, K: refuse(uintptr(unix.ENOSYS))},
 		{Code: equal, K: unix.SYS_IO_URING_SETUP, Jf: 1},
 		{Code: answer, K: refuse(uintptr(unix.ENOSYS))},
+	}
+	if tcp {
+		const anyBit = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+		return append(filter, []unix.SockFilter{
+			{Code: equal, K: unix.SYS_SENDTO, Jt: 2},
+			{Code: equal, K: unix.SYS_SENDMMSG, Jt: 1},
+			{Code: equal, K: unix.SYS_SENDMSG, Jt: 2, Jf: 4},
+			{Code: load, K: offsetArgument3}, // the flags of sendto and sendmmsg
+			{Code: jump, K: 1},
+			{Code: load, K: offsetArgument2}, // the flags of sendmsg
+			{Code: anyBit, K: fastOpen, Jt: 12, Jf: 11},
+			{Code: equal, K: unix.SYS_SOCKET, Jf: 10},
+			{Code: load, K: offsetArgument1},
+			{Code: mask, K: 0xf}, // the type without its flags
+			{Code: equal, K: unix.SOCK_STREAM, Jf: 8},
+			{Code: load, K: offsetArgument0},
+			{Code: equal, K: unix.AF_UNIX, Jt: 5},
+			{Code: equal, K: unix.AF_INET, Jt: 1},
+			{Code: equal, K: unix.AF_INET6, Jf: 4},
+			{Code: load, K: offsetArgument2},
+			{Code: equal, K: 0, Jt: 1}, // the family's own, which is TCP
+			{Code: equal, K: unix.IPPROTO_TCP, Jf: 1},
+			{Code: answer, K: unix.SECCOMP_RET_ALLOW},
+			{Code: answer, K: refuse(uintptr(unix.EACCES))},
+		}...)
+	}
+	return append(filter, []unix.SockFilter{
 		{Code: equal, K: unix.SYS_CONNECT, Jf: 1},
 		{Code: answer, K: refuse(uintptr(unix.EACCES))},
 		{Code: equal, K: unix.SYS_SOCKET, Jt: 1},
@@ -80,5 +119,5 @@ func socketFilter(architecture uint32) []unix.SockFilter {
 		{Code: equal, K: unix.SOCK_STREAM, Jt: 1},
 		{Code: answer, K: refuse(uintptr(unix.EACCES))},
 		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
-	}
+	}...)
 }

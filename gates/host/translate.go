@@ -53,7 +53,7 @@ func descriptionFromWire(message *wire.Description) gates.Description {
 		Config: message.GetConfigSchema(),
 		Needs: gates.Needs{
 			Source: message.GetNeedsSource(), History: message.GetNeedsHistory(),
-			Hosts: message.GetNeedsHosts(), Secrets: message.GetNeedsSecrets(),
+			Hosts: message.GetNeedsHosts(), Secrets: message.GetNeedsSecrets(), Version: message.GetNeedsVersion(),
 		},
 	}
 	for _, phase := range message.GetPhases() {
@@ -74,6 +74,7 @@ func requestToWire(request gates.Request, nonce string) *wire.EvaluateRequest {
 		Run: &wire.Run{
 			Id: run.ID, App: run.App, Environment: run.Environment, Commit: run.Commit,
 			SourceDigest: run.SourceDigest, BundleDigest: run.BundleDigest, Url: run.URL, VersionId: run.VersionID,
+			PublicUrl: run.PublicURL,
 		},
 		SourceDir: request.SourceDir,
 		Secrets:   request.Secrets,

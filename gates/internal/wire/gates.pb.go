@@ -137,16 +137,18 @@ func (x *DescribeResponse) GetGates() []*Description {
 }
 
 type Description struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Title         string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
-	Phases        []string               `protobuf:"bytes,3,rep,name=phases,proto3" json:"phases,omitempty"`
-	ConfigSchema  string                 `protobuf:"bytes,4,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
-	ReportKinds   []string               `protobuf:"bytes,5,rep,name=report_kinds,json=reportKinds,proto3" json:"report_kinds,omitempty"`
-	NeedsSource   bool                   `protobuf:"varint,6,opt,name=needs_source,json=needsSource,proto3" json:"needs_source,omitempty"`
-	NeedsHosts    []string               `protobuf:"bytes,7,rep,name=needs_hosts,json=needsHosts,proto3" json:"needs_hosts,omitempty"`
-	NeedsSecrets  []string               `protobuf:"bytes,8,rep,name=needs_secrets,json=needsSecrets,proto3" json:"needs_secrets,omitempty"`
-	NeedsHistory  bool                   `protobuf:"varint,9,opt,name=needs_history,json=needsHistory,proto3" json:"needs_history,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Title        string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	Phases       []string               `protobuf:"bytes,3,rep,name=phases,proto3" json:"phases,omitempty"`
+	ConfigSchema string                 `protobuf:"bytes,4,opt,name=config_schema,json=configSchema,proto3" json:"config_schema,omitempty"`
+	ReportKinds  []string               `protobuf:"bytes,5,rep,name=report_kinds,json=reportKinds,proto3" json:"report_kinds,omitempty"`
+	NeedsSource  bool                   `protobuf:"varint,6,opt,name=needs_source,json=needsSource,proto3" json:"needs_source,omitempty"`
+	NeedsHosts   []string               `protobuf:"bytes,7,rep,name=needs_hosts,json=needsHosts,proto3" json:"needs_hosts,omitempty"`
+	NeedsSecrets []string               `protobuf:"bytes,8,rep,name=needs_secrets,json=needsSecrets,proto3" json:"needs_secrets,omitempty"`
+	NeedsHistory bool                   `protobuf:"varint,9,opt,name=needs_history,json=needsHistory,proto3" json:"needs_history,omitempty"`
+	// The running version, at Run.url; not together with the phase build.
+	NeedsVersion  bool `protobuf:"varint,10,opt,name=needs_version,json=needsVersion,proto3" json:"needs_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,6 +242,13 @@ func (x *Description) GetNeedsSecrets() []string {
 func (x *Description) GetNeedsHistory() bool {
 	if x != nil {
 		return x.NeedsHistory
+	}
+	return false
+}
+
+func (x *Description) GetNeedsVersion() bool {
+	if x != nil {
+		return x.NeedsVersion
 	}
 	return false
 }
@@ -423,6 +432,7 @@ type Run struct {
 	BundleDigest  string                 `protobuf:"bytes,6,opt,name=bundle_digest,json=bundleDigest,proto3" json:"bundle_digest,omitempty"`
 	Url           string                 `protobuf:"bytes,7,opt,name=url,proto3" json:"url,omitempty"`
 	VersionId     string                 `protobuf:"bytes,8,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
+	PublicUrl     string                 `protobuf:"bytes,9,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +519,13 @@ func (x *Run) GetUrl() string {
 func (x *Run) GetVersionId() string {
 	if x != nil {
 		return x.VersionId
+	}
+	return ""
+}
+
+func (x *Run) GetPublicUrl() string {
+	if x != nil {
+		return x.PublicUrl
 	}
 	return ""
 }
@@ -1155,7 +1172,7 @@ const file_gates_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1f\n" +
 	"\vsdk_version\x18\x03 \x01(\tR\n" +
 	"sdkVersion\x124\n" +
-	"\x05gates\x18\x04 \x03(\v2\x1e.penstock.gates.v1.DescriptionR\x05gates\"\xa5\x02\n" +
+	"\x05gates\x18\x04 \x03(\v2\x1e.penstock.gates.v1.DescriptionR\x05gates\"\xca\x02\n" +
 	"\vDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +
@@ -1166,7 +1183,9 @@ const file_gates_proto_rawDesc = "" +
 	"\vneeds_hosts\x18\a \x03(\tR\n" +
 	"needsHosts\x12#\n" +
 	"\rneeds_secrets\x18\b \x03(\tR\fneedsSecrets\x12#\n" +
-	"\rneeds_history\x18\t \x01(\bR\fneedsHistory\"\xdf\x03\n" +
+	"\rneeds_history\x18\t \x01(\bR\fneedsHistory\x12#\n" +
+	"\rneeds_version\x18\n" +
+	" \x01(\bR\fneedsVersion\"\xdf\x03\n" +
 	"\x0fEvaluateRequest\x12\x12\n" +
 	"\x04gate\x18\x01 \x01(\tR\x04gate\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1f\n" +
@@ -1186,7 +1205,7 @@ const file_gates_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\aHistory\x12\x10\n" +
 	"\x03dir\x18\x01 \x01(\tR\x03dir\x12\x16\n" +
-	"\x06folder\x18\x02 \x01(\tR\x06folder\"\xdc\x01\n" +
+	"\x06folder\x18\x02 \x01(\tR\x06folder\"\xfb\x01\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12 \n" +
@@ -1196,7 +1215,9 @@ const file_gates_proto_rawDesc = "" +
 	"\rbundle_digest\x18\x06 \x01(\tR\fbundleDigest\x12\x10\n" +
 	"\x03url\x18\a \x01(\tR\x03url\x12\x1d\n" +
 	"\n" +
-	"version_id\x18\b \x01(\tR\tversionId\"\xaa\x01\n" +
+	"version_id\x18\b \x01(\tR\tversionId\x12\x1d\n" +
+	"\n" +
+	"public_url\x18\t \x01(\tR\tpublicUrl\"\xaa\x01\n" +
 	"\x05Stage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x1b\n" +

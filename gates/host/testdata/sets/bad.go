@@ -51,6 +51,7 @@ var bad = map[string]func(name string){
 	"no-gates":         raw(server{change: func(answer *wire.DescribeResponse) { answer.Gates = nil }}),
 	"twins":            raw(server{change: func(answer *wire.DescribeResponse) { answer.Gates = append(answer.Gates, answer.Gates[0]) }}),
 	"no-phase":         raw(server{change: func(answer *wire.DescribeResponse) { answer.Gates[0].Phases = nil }}),
+	"early-version":    raw(server{change: func(answer *wire.DescribeResponse) { answer.Gates[0].NeedsVersion = true }}),
 	"loose-schema":     raw(server{change: func(answer *wire.DescribeResponse) { answer.Gates[0].ConfigSchema = `{"type":"object"}` }}),
 	"reaching-schema": raw(server{change: func(answer *wire.DescribeResponse) {
 		answer.Gates[0].ConfigSchema = `{"type":"object","additionalProperties":false,"properties":{"a":{"$ref":"file:///etc/passwd"}}}`

@@ -22,6 +22,8 @@ func serveGood(name string) {
 		gate{name: "echo", reports: []gates.ReportKind{gates.ReportJUnit}, needs: gates.Needs{Secrets: []string{"TOKEN"}}, ask: echo},
 		gate{name: "source", needs: gates.Needs{Source: true}, ask: readSource},
 		gate{name: "network", needs: gates.Needs{Hosts: []string{"127.0.0.1:1", os.Getenv("NOT_SET")}}, ask: dialGranted},
+		gate{name: "prober", phases: []gates.Phase{gates.PhasePromote, gates.PhaseBake}, needs: gates.Needs{Version: true}, ask: askVersion},
+		gate{name: "blind", phases: []gates.Phase{gates.PhasePromote}, ask: spy},
 		gate{name: "slow", ask: slow},
 		gate{name: "error", ask: func(context.Context, *gates.Request) (*gates.Verdict, error) { return nil, errors.New("no such luck") }},
 		gate{name: "nothing", ask: func(context.Context, *gates.Request) (*gates.Verdict, error) { return nil, nil }},
@@ -50,6 +52,7 @@ const limitSchema = `{
 type gate struct {
 	name    string
 	schema  string
+	phases  []gates.Phase // the build phase when nil
 	reports []gates.ReportKind
 	needs   gates.Needs
 	ask     func(context.Context, *gates.Request) (*gates.Verdict, error)
@@ -58,6 +61,9 @@ type gate struct {
 func (g gate) Describe() gates.Description {
 	description := gates.Description{
 		Name: g.name, Title: "answers as the tests need it", Phases: []gates.Phase{gates.PhaseBuild}, Config: g.schema, Needs: g.needs,
+	}
+	if g.phases != nil {
+		description.Phases = g.phases
 	}
 	for _, kind := range g.reports {
 		description.Reports = append(description.Reports, gates.Report{Kind: kind})

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,6 +78,26 @@ func try(kind, what string) error {
 		return err
 	}
 	return fmt.Errorf("cannot try %q", kind)
+}
+
+// askVersion asks the running version who it is, and then tries like spy what it may not reach.
+func askVersion(ctx context.Context, request *gates.Request) (*gates.Verdict, error) {
+	question, err := http.NewRequestWithContext(ctx, http.MethodGet, request.Run.URL+"/who", nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(question)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := spy(ctx, request)
+	verdict.Summary = string(text) + ", public at " + request.Run.PublicURL
+	return verdict, err
 }
 
 func dialGranted(context.Context, *gates.Request) (*gates.Verdict, error) {
