@@ -1,0 +1,17 @@
+// Command penstock-gates-security serves the gates of the set "security": are the packages, the source and the answers of
+// the app safe to ship?
+//
+// The gates of the build phase judge the source and what stages left; they run nothing of the app. What a gate of this set
+// finds, it never shows: a secret is named by rule, place and fingerprint.
+package main
+
+import "github.com/penstock-ci/penstock/gates"
+
+func main() { gates.Serve(set()) }
+
+func set() gates.Set {
+	return gates.Set{Name: "security", Version: "0.1.0", Gates: []gates.Gate{
+		auditGate{},   // do the packages have known vulnerabilities?
+		secretsGate{}, // are there credentials in the source or its history?
+	}}
+}
