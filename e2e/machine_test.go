@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -40,10 +41,7 @@ func newMachine(t *testing.T, app string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, binary: filepath.Join(root, "bin", "penstock"), app: filepath.Join(t.TempDir(), "app"), state: t.TempDir()}
-	if _, err := os.Stat(m.binary); err != nil {
-		t.Fatalf("%v: run `make build` first", err)
-	}
+	m := &machine{t: t, binary: filepath.Join(installed(t, filepath.Join(root, "bin")), "penstock"), app: filepath.Join(t.TempDir(), "app"), state: t.TempDir()}
 	copyTracked(t, filepath.Join(root, app), m.app)
 	m.git("init", "--quiet")
 	m.git("add", "-A")
@@ -53,6 +51,63 @@ func newMachine(t *testing.T, app string) *machine {
 		m.expectNobodyLeft()
 	})
 	return m
+}
+
+// in is the same machine for a subtest.
+func (m *machine) in(t *testing.T) *machine {
+	same := *m
+	same.t = t
+	return &same
+}
+
+// installed copies penstock and its gate sets, once, so that a build beside the tests does not change what they run.
+func installed(t *testing.T, bin string) string {
+	t.Helper()
+	install.Do(func() {
+		if installFolder, installProblem = os.MkdirTemp("", "penstock-e2e-"); installProblem != nil {
+			return
+		}
+		installProblem = copyBinaries(bin, installFolder)
+	})
+	if installProblem != nil {
+		t.Fatalf("%v: run `make build` first", installProblem)
+	}
+	return installFolder
+}
+
+func copyBinaries(from, to string) error {
+	built, err := filepath.Glob(filepath.Join(from, "penstock*"))
+	if err != nil {
+		return err
+	}
+	if len(built) < 2 {
+		return errors.New("there is no penstock with its gate sets in bin")
+	}
+	for _, path := range built {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(path)), content, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var (
+	install        sync.Once
+	installFolder  string
+	installProblem error
+)
+
+// TestMain removes what installed made.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if installFolder != "" {
+		os.RemoveAll(installFolder)
+	}
+	os.Exit(code)
 }
 
 func copyTracked(t *testing.T, from, to string) {

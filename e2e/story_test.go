@@ -34,6 +34,7 @@ func TestStory(t *testing.T) {
 	expectServed(t, m, version)
 
 	t.Run("nothing changed", func(t *testing.T) {
+		m := m.in(t)
 		again := m.must(0, "deploy", "--env", "local")
 		t.Logf("unchanged deploy took %s", again.took.Round(time.Millisecond))
 		if again.took > 5*time.Second {
@@ -48,6 +49,7 @@ func TestStory(t *testing.T) {
 	})
 
 	t.Run("edited under load", func(t *testing.T) {
+		m := m.in(t)
 		hammer := startHammer(t, m.url()+"/health")
 		defer m.edit("src/handlers/health.ts", "5_000", "5_001")()
 		edited := m.must(0, "deploy", "--env", "local")
@@ -72,6 +74,7 @@ func TestStory(t *testing.T) {
 		{"low coverage", "src/handlers/health.ts", "export", untested(400) + "export", 4, []string{"quality/coverage", "limit 80 %"}},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
+			m := m.in(t)
 			putBack := m.edit(broken.file, broken.old, broken.replacement)
 			defer putBack()
 			before := m.url()
@@ -97,6 +100,7 @@ func TestStory(t *testing.T) {
 	}
 
 	t.Run("the record", func(t *testing.T) {
+		m := m.in(t)
 		var runs []struct {
 			Outcome  string `json:"outcome"`
 			ExitCode int    `json:"exitCode"`
@@ -121,6 +125,7 @@ func TestStopAnywhere(t *testing.T) {
 			30 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second, 6 * time.Second, 12 * time.Second, 20 * time.Second,
 		} {
 			t.Run(fmt.Sprintf("%s after %s", with, wait), func(t *testing.T) {
+				m := m.in(t)
 				o := m.stopAfter(wait, with, "deploy", "--env", "local", "--no-cache")
 				t.Logf("ended with %d after %s", o.code, o.took.Round(time.Millisecond))
 				if o.code == 0 {

@@ -29,6 +29,7 @@ func TestAppWithoutPenstockFiles(t *testing.T) {
 	}
 
 	t.Run("init writes what was derived", func(t *testing.T) {
+		m := m.in(t)
 		m.must(0, "init")
 		m.must(2, "init") // it is there already
 		again := m.must(0, "deploy")
@@ -47,6 +48,7 @@ func TestAppWithoutPenstockFiles(t *testing.T) {
 		"an unknown environment": {"", "", []string{"nowhere", "local"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			m := m.in(t)
 			args := []string{"deploy"}
 			if broken.file == "" {
 				args = append(args, "--env", "nowhere")
