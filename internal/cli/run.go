@@ -64,6 +64,9 @@ type run struct {
 	session engine.Session
 	gates   *gatehost.Host
 	stages  engine.Outcome
+	// sourceDir and history are what gates may be granted beside the reports; openEvidence fills them in.
+	sourceDir string
+	history   *gates.History
 	// cloud is the local Cloudflare of this run, nil until it is needed.
 	cloud *daemon.Handle
 
@@ -235,6 +238,9 @@ func (r *run) build(ctx context.Context) (built, error) {
 			}})
 		}
 	}
+	if err := r.openEvidence(ctx); err != nil {
+		return made, err
+	}
 	made.judgement, err = engine.Judge(ctx, r.judgeOptions(made, gates.PhaseBuild))
 	switch {
 	case ctx.Err() != nil:
@@ -254,6 +260,39 @@ func (r *run) build(ctx context.Context) (built, error) {
 	}
 }
 
+// openEvidence makes what gates may ask for beside the reports: the snapshot as files, without what git ignores (secrets
+// in .dev.vars, packages), and a view of the history. What cannot be had is missing for the gates, which say so.
+func (r *run) openEvidence(ctx context.Context) error {
+	if len(r.pipeline.Gates) == 0 {
+		return nil
+	}
+	reader, ok := r.session.(engine.SourceReader)
+	if !ok {
+		return errors.New("this executor cannot hand out the source")
+	}
+	var err error
+	if r.sourceDir, err = reader.SourceDir(ctx); err != nil {
+		return err
+	}
+	if r.source.Commit == "" {
+		return nil
+	}
+	folder, err := os.MkdirTemp("", "penstock-history-")
+	if err != nil {
+		return fmt.Errorf("make a view of the history: %w", err)
+	}
+	r.ending(func(context.Context) error { return os.RemoveAll(folder) })
+	history, err := snapshot.TakeHistory(ctx, r.folder, filepath.Join(folder, "repository"))
+	if err != nil {
+		r.note("warning", "gates cannot look at the history: "+err.Error())
+		return nil
+	}
+	if history != nil {
+		r.history = &gates.History{Dir: history.Dir, Folder: history.Folder}
+	}
+	return nil
+}
+
 // judgeOptions are those of every phase; the phase's own address is filled in by whoever asks.
 func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
 	stages, reports := engine.Evidence(r.pipeline, r.stages.Results)
@@ -261,7 +300,7 @@ func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
 		Run: gates.Run{
 			ID: r.id, App: r.pipeline.Name, Environment: r.environment.Name, Commit: r.source.Commit, SourceDigest: r.source.Digest,
 		},
-		Stages: stages, Reports: reports, SourceDir: r.folder,
+		Stages: stages, Reports: reports, SourceDir: r.sourceDir, History: r.history,
 	}
 	if made.bundle != nil {
 		request.Run.BundleDigest = made.bundle.Digest

@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// told is what one command line printed and answered.
+type told struct {
+	code     ExitCode
+	out, err string
+}
+
+// say runs one command line in an app's folder, with a state folder of its own and nothing of this process's environment.
+func say(t *testing.T, folder string, args ...string) told {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	state := t.TempDir()
+	code := Run(t.Context(), Streams{
+		Args: append(args, "-C", folder), In: strings.NewReader(""), Out: &out, Err: &complaints, Executable: filepath.Join(t.TempDir(), "penstock"),
+		Env: func(name string) string {
+			if name == "PENSTOCK_STATE_DIR" {
+				return state
+			}
+			return ""
+		},
+	})
+	return told{code, out.String(), complaints.String()}
+}
+
+// app writes a small app.
+func app(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"package.json":   `{"name": "small", "devDependencies": {"wrangler": "4.86.0"}}`,
+		"wrangler.jsonc": `{"name": "small", "main": "index.js", "compatibility_date": "2026-04-01"}`,
+		"index.js":       `export default { fetch() { return new Response("hello"); } };`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// TestWrongWords: every wrong word is exit code 2, says what is wrong and what to type instead.
+func TestWrongWords(t *testing.T) {
+	t.Parallel()
+	folder := app(t)
+	for _, row := range []struct {
+		args []string
+		says []string
+	}{
+		{[]string{"depoly"}, []string{`unknown command "depoly"`, "next: did you mean `penstock deploy`?"}},
+		{[]string{"local", "stauts"}, []string{"next: did you mean `penstock local status`?"}},
+		{[]string{"deploy", "--nonsense"}, []string{"unknown flag: --nonsense", "penstock deploy --help"}},
+		{[]string{"deploy", "extra"}, []string{"next: `penstock deploy --help`"}},
+		{[]string{"gates", "info"}, []string{"accepts 1 arg(s)", "penstock gates info --help"}},
+		{[]string{"check", "--env", "produktion"}, []string{`no environment "produktion"`, "production", "--env"}},
+	} {
+		got := say(t, folder, row.args...)
+		if got.code != ExitUsage {
+			t.Errorf("penstock %v: exit code %d", row.args, got.code)
+		}
+		for _, want := range row.says {
+			if !strings.Contains(got.err, want) {
+				t.Errorf("penstock %v does not say %q:\n%s", row.args, want, got.err)
+			}
+		}
+	}
+}
+
+// TestEveryCommandShowsAnExample holds the rule for what people see: help with an example, and JSON.
+func TestEveryCommandShowsAnExample(t *testing.T) {
+	t.Parallel()
+	root := newRoot(&Streams{Env: func(string) string { return "" }})
+	if !strings.Contains(root.Long, exitTable()) {
+		t.Error("help does not list the exit codes")
+	}
+	commands := root.Commands()
+	for i := 0; i < len(commands); i++ {
+		command := commands[i]
+		commands = append(commands, command.Commands()...)
+		if !command.Hidden && command.Example == "" {
+			t.Errorf("%s has no example", command.CommandPath())
+		}
+		if command.InheritedFlags().Lookup("json") == nil {
+			t.Errorf("%s has no --json", command.CommandPath())
+		}
+	}
+}
+
+// TestEmptyHistory: commands that read must answer before anything was ever run, in both forms.
+func TestEmptyHistory(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for _, name := range []string{"history", "status"} {
+		if got := say(t, folder, name); got.code != ExitDone || !strings.Contains(got.out, "penstock deploy --env local") {
+			t.Errorf("%s: %+v", name, got)
+		}
+		got := say(t, folder, name, "--json")
+		var rows []any
+		if err := json.Unmarshal([]byte(got.out), &rows); err != nil || rows == nil || len(rows) != 0 {
+			t.Errorf("%s --json is no empty list: %v, %+v", name, err, got)
+		}
+	}
+	if got := say(t, folder, "verify"); got.code != ExitDone || !strings.Contains(got.out, "0 events hold together") {
+		t.Errorf("verify: %+v", got)
+	}
+	if got := say(t, folder, "local", "status", "--json"); got.code != ExitDone || !strings.Contains(got.out, `"running": false`) {
+		t.Errorf("local status: %+v", got)
+	}
+}
+
+// TestInit writes the derived pipeline once, and never over a person's file.
+func TestInit(t *testing.T) {
+	t.Parallel()
+	folder := app(t)
+	if got := say(t, folder, "init"); got.code != ExitDone || !strings.Contains(got.out, "wrote penstock.yaml") || !strings.Contains(got.out, "no lock file") {
+		t.Fatalf("init: %+v", got)
+	}
+	path := filepath.Join(folder, pipelines.FileName)
+	mine := []byte("pipeline: worker\n")
+	if err := os.WriteFile(path, mine, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := say(t, folder, "init"); got.code != ExitUsage || !strings.Contains(got.err, "--force") {
+		t.Errorf("a second init: %+v", got)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, mine) {
+		t.Errorf("a refused init changed the file: %v", err)
+	}
+	if got := say(t, folder, "init", "--force"); got.code != ExitDone {
+		t.Errorf("init --force: %+v", got)
+	}
+	var pipeline pipelines.Pipeline
+	if got := say(t, folder, "init", "--json"); json.Unmarshal([]byte(got.out), &pipeline) != nil || pipeline.Name != "small" {
+		t.Errorf("init --json: %+v", got)
+	}
+}
+
+// TestUnpinnedBuildTrustsNoGate: a penstock that was not built together with its sets refuses to judge.
+func TestUnpinnedBuildTrustsNoGate(t *testing.T) {
+	t.Parallel()
+	got := say(t, app(t), "gates", "list")
+	if got.code == ExitDone || !strings.Contains(got.err, "make build") {
+		t.Errorf("gates list: %+v", got)
+	}
+}
+
+// TestProblemsAreListedAtOnce, with their places, before anything runs.
+func TestProblemsAreListedAtOnce(t *testing.T) {
+	t.Parallel()
+	folder := app(t)
+	if err := os.WriteFile(filepath.Join(folder, pipelines.FileName), []byte("stages:\n  bundle:\n    timeot: 5m\n    retries: many\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := say(t, folder, "check")
+	for _, want := range []string{"penstock.yaml:3:5", "timeout", "penstock.yaml:4:"} {
+		if !strings.Contains(got.err, want) {
+			t.Errorf("check does not say %q:\n%s", want, got.err)
+		}
+	}
+	if got.code != ExitUsage {
+		t.Errorf("exit code %d", got.code)
+	}
+}
+
+// TestClassify gives each kind of end its exit code: callers branch on them.
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	stale := promotion.Result{Phase: promotion.Superseded, Cause: errors.New("stale")}
+	for _, row := range []struct {
+		err  error
+		want ExitCode
+	}{
+		{nil, ExitDone},
+		{errors.New("never heard of"), ExitInternal},
+		{&engine.MissingToolsError{Missing: []engine.MissingTool{{Tool: pipelines.Tool{Name: "node"}}}}, ExitUsage},
+		{fmt.Errorf("x: %w", &promotion.BusyError{Environment: "local"}), ExitBusy},
+		{fmt.Errorf("x: %w", promotion.ErrUnreachable), ExitUnreachable},
+		{fmt.Errorf("x: %w", context.Canceled), ExitInterrupted},
+		{promotionFailure(promotion.Result{Phase: promotion.RolledBack, Cause: promotion.ErrUnreachable}, nil), ExitRolledBack},
+		{promotionFailure(stale, nil), ExitBusy},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.BlockedError{}}, nil), ExitBlocked},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.MissingError{}}, nil), ExitBlocked},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.MigrationError{}}, nil), ExitStageFailed},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed}, &promotion.BusyError{}), ExitBusy},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed}, nil), ExitStageFailed}, // never 0
+	} {
+		if got, _ := classify(row.err); got != row.want {
+			t.Errorf("%v: exit code %d, want %d", row.err, got, row.want)
+		}
+	}
+}
+
+// TestSecretsComeFromWhereTheyShould: the local environment reads .dev.vars, a real one never does, and the process
+// environment wins. An error about the file never quotes it.
+func TestSecretsComeFromWhereTheyShould(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, devVars), []byte("# local\nJWT_SECRET=\"from the file\"\nexport OTHER=x=y\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	streams := Streams{Env: func(name string) string {
+		return map[string]string{"TOKEN": "from the environment", "UNRELATED": "not named by anybody"}[name]
+	}}
+	pipeline := &pipelines.Pipeline{Stages: []pipelines.Stage{{Name: "a", Secrets: []string{"TOKEN"}}}}
+	for target, want := range map[string]map[string]string{
+		localTarget:  {"JWT_SECRET": "from the file", "OTHER": "x=y", "TOKEN": "from the environment"},
+		"cloudflare": {"TOKEN": "from the environment"},
+	} {
+		got, err := streams.secrets(folder, pipeline, &pipelines.Environment{Target: target, Secrets: []string{"JWT_SECRET"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", target, diff)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, devVars), []byte("hunter2 without a name\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := streams.secrets(folder, pipeline, &pipelines.Environment{Target: localTarget})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a broken file: %v", err)
+	}
+}
+
+// TestKeepWorkerd copies once and takes a changed binary anew.
+func TestKeepWorkerd(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	binary := filepath.Join(folder, "workerd")
+	kept := filepath.Join(folder, "kept")
+	var copies []string
+	for _, content := range []string{"one", "one", "another"} {
+		if err := os.WriteFile(binary, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		to, err := keepWorkerd(binary, kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if now, err := os.ReadFile(to); err != nil || string(now) != content {
+			t.Errorf("the copy holds %q, %v", now, err)
+		}
+		copies = append(copies, to)
+	}
+	if copies[0] != copies[1] || copies[1] == copies[2] {
+		t.Errorf("copies: %v", copies)
+	}
+	if newestFile(kept) != copies[2] {
+		t.Errorf("newest is %s", newestFile(kept))
+	}
+}
