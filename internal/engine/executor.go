@@ -77,6 +77,12 @@ type OutputReader interface {
 	OutputPath(ctx context.Context, result Result, output string) (string, error)
 }
 
+// SourceReader is implemented by sessions that can hand out the snapshot that the run works with as files.
+type SourceReader interface {
+	// SourceDir returns a folder with the snapshot's files and no others, to be read only, until the session is closed.
+	SourceDir(ctx context.Context) (string, error)
+}
+
 // MissingToolsError says what the pipeline needs and this machine lacks.
 type MissingToolsError struct {
 	Missing []MissingTool

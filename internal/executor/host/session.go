@@ -48,6 +48,7 @@ type Session struct {
 var (
 	_ engine.Session      = (*Session)(nil)
 	_ engine.OutputReader = (*Session)(nil)
+	_ engine.SourceReader = (*Session)(nil)
 )
 
 // Run runs one stage, or answers with its known result.
