@@ -114,6 +114,23 @@ func TestCacheStory(t *testing.T) {
 	wantCached(t, used, true, "unchanged")
 }
 
+func TestOrderAloneIsACause(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write("a", "1")
+	first, second := script("first", "true"), script("second", "true")
+	second.Needs, second.Inputs = []string{"first"}, []string{"nothing"}
+	run := func() engine.Result {
+		s := w.open(first, second)
+		defer s.close()
+		return s.pass(second, s.pass(first))
+	}
+	run()
+	w.write("a", "2")
+	wantCached(t, run(), false, "what it waits for was different: first")
+	wantCached(t, run(), true, "unchanged")
+}
+
 func TestFailuresAreNotCached(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

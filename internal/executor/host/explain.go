@@ -207,8 +207,17 @@ func (s *Session) whyNot(now parts, set *inputSet, last *lastRun) string {
 	for _, tool := range differences(before.Tools, now.Tools) {
 		reasons = append(reasons, fmt.Sprintf("%s %s→%s", tool, orNone(before.Tools[tool]), orNone(now.Tools[tool])))
 	}
+	var rerun []string
 	for _, need := range differences(before.Needs, now.Needs) {
+		if strings.HasPrefix(now.Needs[need], noOutputs) && strings.HasPrefix(before.Needs[need], noOutputs) {
+			rerun = append(rerun, need)
+			continue
+		}
 		reasons = append(reasons, "what "+need+" made changed")
+	}
+	if len(reasons) == 0 && len(rerun) > 0 {
+		// A cause of its own only where there is no other: mostly the same files are inputs of both.
+		reasons = append(reasons, "what it waits for was different: "+strings.Join(rerun, ", "))
 	}
 	if len(reasons) > 0 {
 		return strings.Join(reasons, "; ")

@@ -15,6 +15,9 @@ import (
 // count.
 const keyFormat = "host 1"
 
+// noOutputs begins what stands for a stage that left nothing but its having passed.
+const noOutputs = "passed "
+
 // parts are what a stage's result depends on. Their digest is the cache key; kept beside the result they explain it.
 type parts struct {
 	Format     string            `json:"format"`
@@ -22,7 +25,7 @@ type parts struct {
 	Definition map[string]string `json:"definition"` // field of the stage: its value as JSON
 	Inputs     string            `json:"inputs"`     // digest of the selected files
 	Tools      map[string]string `json:"tools"`      // declared tool: version found
-	Needs      map[string]string `json:"needs"`      // stage: digest of its outputs, or its key when it has none
+	Needs      map[string]string `json:"needs"`      // stage: digest of its outputs, or noOutputs and its key
 }
 
 // partsOf collects them. Not among them: image (containers only), caches, time-out, retries and title, which say how a
@@ -52,7 +55,7 @@ func (s *Session) partsOf(job engine.Job) (parts, *inputSet, error) {
 		case need.OutputDigest != "":
 			p.Needs[need.Stage] = need.OutputDigest
 		case direct[need.Stage]:
-			p.Needs[need.Stage] = need.Key
+			p.Needs[need.Stage] = noOutputs + need.Key
 		}
 	}
 	return p, set, nil

@@ -181,13 +181,10 @@ func (r *stageRun) variables() []string {
 	s, w := r.session, r.workspace
 	all := map[string]string{
 		"HOME": w.home, "TMPDIR": w.temp, "CI": "true", "NO_COLOR": "1",
-		markVariable: r.family.mark,
-		"PATH":       filepath.Join(w.root, "node_modules", ".bin") + string(filepath.ListSeparator) + s.environment.path,
+		"PENSTOCK_REPORTS": w.reports, markVariable: r.family.mark,
+		"PATH": filepath.Join(w.root, "node_modules", ".bin") + string(filepath.ListSeparator) + s.environment.path,
 		// What corepack fetches is a tool, not the app's; without a shared folder every stage would fetch it again.
 		"COREPACK_HOME": s.cacheFolder("corepack"), "COREPACK_ENABLE_DOWNLOAD_PROMPT": "0",
-	}
-	if len(r.job.Stage.Reports) > 0 {
-		all["PENSTOCK_REPORTS"] = w.reports
 	}
 	if windowsHome {
 		all["USERPROFILE"], all["APPDATA"], all["LOCALAPPDATA"] = w.home, w.home, w.home

@@ -21,7 +21,7 @@ type workspace struct {
 	home    string // the stage's folder; everything but temp and kept lies in it
 	root    string // the app's folder as the stage sees it
 	temp    string
-	reports string // where the stage may write reports; made only for stages that declare some
+	reports string // where the stage may write reports
 	kept    string // where they are kept, without secrets
 
 	mu     sync.Mutex
@@ -65,11 +65,7 @@ func (w *workspace) fill(ctx context.Context) error {
 		return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
 	}
 	// Few of them, and no looking whether they are there: folders cost more than all else that a small stage does.
-	folders := []string{w.home, w.root, w.temp}
-	if len(w.job.Stage.Reports) > 0 {
-		folders = append(folders, w.reports)
-	}
-	for _, folder := range folders {
+	for _, folder := range []string{w.home, w.root, w.reports, w.temp} {
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
 		}
