@@ -11,7 +11,7 @@ type Limits struct {
 	Memory int64 // bytes of memory that a process may write to; default 1 GiB; Linux only
 	Binary int64 // bytes of a set's binary; default 512 MiB
 	Output int   // bytes kept of what a process prints, half from its beginning and half from its end; default 16 KiB
-	Starts int   // how often one set may be started in one run; default 8
+	Starts int   // how often one set may be started with the same grant in one run; default 8
 }
 
 func (l Limits) orDefaults() Limits {

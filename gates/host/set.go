@@ -53,12 +53,12 @@ type set struct {
 	schemas   map[string]*schema
 	processes map[grant]*process
 	retired   []*process // no longer asked; killed once nobody waits for them
-	starts    int
+	starts    map[grant]int
 	closed    bool
 }
 
 func newSet(host *Host, ref PluginRef) *set {
-	return &set{host: host, ref: ref, turn: make(chan struct{}, 1), schemas: map[string]*schema{}, processes: map[grant]*process{}}
+	return &set{host: host, ref: ref, turn: make(chan struct{}, 1), schemas: map[string]*schema{}, processes: map[grant]*process{}, starts: map[grant]int{}}
 }
 
 func (s *set) lock(ctx context.Context) error {
@@ -107,12 +107,13 @@ func (s *set) acquire(ctx context.Context, granted grant) (*process, error) {
 }
 
 // release gives a process back. One that misbehaved is not asked again: it is killed as soon as no other gate waits for
-// it, so that one gate that hangs does not take its neighbours' answers with it.
+// it, so that one gate that hangs does not take its neighbours' answers with it. Nor is one that was granted a version:
+// who asks gives each question an address of its own, so nobody would come back for the process.
 func (s *set) release(running *process, misbehaved bool) {
 	s.turn <- struct{}{}
 	defer s.unlock()
 	running.waiting--
-	if misbehaved {
+	if misbehaved || (running.runner.granted.version != "" && running.waiting == 0) {
 		s.retire(running)
 	}
 	s.sweep()
@@ -149,9 +150,9 @@ func (s *set) start(ctx context.Context, granted grant) (*process, error) {
 		s.sweep()
 	}
 	limits := s.host.limits
-	if s.starts >= limits.Starts {
+	if s.starts[granted] >= limits.Starts {
 		return nil, fmt.Errorf("%w: the gate set %s was started %d times in this run and is not started again: report it to its author",
-			ErrMisbehaved, s.ref.Set, s.starts)
+			ErrMisbehaved, s.ref.Set, s.starts[granted])
 	}
 	scratch, err := s.host.scratch()
 	if err != nil {
@@ -165,7 +166,7 @@ func (s *set) start(ctx context.Context, granted grant) (*process, error) {
 		s.image = image
 	}
 
-	s.starts++
+	s.starts[granted]++
 	ctx, cancel := context.WithTimeout(ctx, limits.Start)
 	defer cancel()
 	running, err := launch(ctx, s.ref.Set, s.image, scratch, granted, limits)
