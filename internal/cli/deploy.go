@@ -57,7 +57,8 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	judging := r.judgeOptions(made, gates.PhasePromote)
 	options := promotion.Options{
 		Target: target, Journal: r.ledger, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
-		Promotion: strings.ToLower(ulid.Make().String()), Judge: engine.PromotionJudge{Options: judging},
+		Promotion: strings.ToLower(ulid.Make().String()),
+		Judge:     proxiedJudge{judge: engine.PromotionJudge{Options: judging}, smoke: r.environment.Smoke},
 	}
 	if len(r.pipeline.StagesAt(pipelines.WhenSmoke)) > 0 {
 		options.SmokeStages = proxiedSmoke{proof: r.environment.Smoke.Version, stages: engine.Smoke{

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"regexp"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -64,10 +65,15 @@ func showPlan(streams *Streams, plan promotion.Plan) {
 func fromTo(change event.Change) string {
 	switch {
 	case change.From != "" && change.To != "":
-		return change.From + " → " + change.To
+		return brief(change.From) + " → " + brief(change.To)
 	case change.To != "":
-		return "→ " + change.To
+		return "→ " + brief(change.To)
 	default:
-		return change.From
+		return brief(change.From)
 	}
 }
+
+// digests are cut for people; --json has them whole.
+var digests = regexp.MustCompile(`(sha256:[0-9a-f]{12})[0-9a-f]{52}`)
+
+func brief(text string) string { return digests.ReplaceAllString(text, "$1") }
