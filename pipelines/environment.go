@@ -17,7 +17,8 @@ const (
 )
 
 // For returns the pipeline as it runs for one environment: the stages that are marked PerEnvironment know it by
-// [EnvEnvironment] and [EnvWranglerEnvironment]. Ask it before a run; p itself is not changed.
+// [EnvEnvironment] and [EnvWranglerEnvironment], and gates weigh what they weigh there. Ask it before a run; p itself is
+// not changed.
 func (p *Pipeline) For(environment string) (*Pipeline, error) {
 	env := p.Environment(environment)
 	if env == nil {
@@ -41,6 +42,14 @@ func (p *Pipeline) For(environment string) (*Pipeline, error) {
 		}
 		stage.Env[EnvEnvironment] = env.Name
 		stage.Env[EnvWranglerEnvironment] = env.WranglerEnv
+	}
+	fitted.Gates = slices.Clone(p.Gates)
+	for i := range fitted.Gates {
+		gate := &fitted.Gates[i]
+		if enforcement, other := gate.EnforcementIn[env.Name]; other {
+			gate.Enforcement = enforcement
+		}
+		gate.EnforcementIn = nil
 	}
 	return &fitted, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,8 +102,24 @@ func (f *File) Apply(shipped Pipeline) (Pipeline, Problems) {
 	}
 	d := decoding{file: f}
 	d.whole(f.root, &p, &p)
+	forgetRemoved(shipped, &p)
 	d.problems.Sort()
 	return p, d.problems
+}
+
+// forgetRemoved takes environments that the file removes out of what the shipped gates say of single environments.
+func forgetRemoved(shipped Pipeline, p *Pipeline) {
+	for _, env := range shipped.Environments {
+		if p.Environment(env.Name) != nil {
+			continue
+		}
+		for i, gate := range p.Gates {
+			if _, named := gate.EnforcementIn[env.Name]; named {
+				p.Gates[i].EnforcementIn = maps.Clone(gate.EnforcementIn)
+				delete(p.Gates[i].EnforcementIn, env.Name)
+			}
+		}
+	}
 }
 
 // Custom reports whether the file stands alone, so that nothing about the shipped pipeline matters.

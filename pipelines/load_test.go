@@ -76,7 +76,7 @@ environments:
 `, []string{
 			`penstock.yaml:1:1: "workers" is no pipeline, did you mean "worker"?; write worker to adjust the shipped pipeline, or custom to replace it`,
 			`penstock.yaml:2:1: unknown key "stagse", did you mean "stages"?; the keys here are pipeline, name, stages, gates, environments`,
-			`penstock.yaml:5:5: unknown key "timeuot", did you mean "timeout"?; the keys here are title, image, run, needs, inputs, outputs, reports, caches, env, secrets, network, timeout, retries, when, tools, perEnvironment, remove`,
+			`penstock.yaml:5:5: unknown key "timeuot", did you mean "timeout"?; the keys here are title, image, run, needs, inputs, outputs, reports, caches, env, secrets, network, timeout, maxAge, retries, when, tools, perEnvironment, remove`,
 			`penstock.yaml:6:5: "5" is not a duration; write a number with its unit, such as 90s, 5m or 1h30m`,
 			`penstock.yaml:7:5: retries must be a whole number, not "two"; write it without quotes and without a unit`,
 			`penstock.yaml:8:5: secrets are names, without values; write a list of names; a value never belongs in this file: if one was here, consider it known`,
@@ -85,7 +85,7 @@ environments:
 			`penstock.yaml:13:13: what is removed has no other keys; take them away, or the line ` + "`remove: true`",
 			`penstock.yaml:15:3: "test" is already in line 4; keep one of them`,
 			`penstock.yaml:16:3: name must be a mapping, not a list; write ` + "`key: value`" + ` lines, indented below it`,
-			`penstock.yaml:19:5: unknown key "gate"; the keys here are phase, enforcement, config, environments, timeout, remove`,
+			`penstock.yaml:19:5: unknown key "gate"; the keys here are phase, enforcement, enforcementIn, config, environments, timeout, remove`,
 			`penstock.yaml:22:13: element 0 of steps must be a number, not "10%"; write it without quotes and without a unit`,
 			`penstock.yaml:23:32: unknown key "code"; the keys here are path, status`,
 			`penstock.yaml:24:5: provision must be true or false, not "yes"; write it without quotes and without a unit`,
@@ -190,6 +190,24 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// TestRemovingAnEnvironmentLeavesNothingOfIt: the shipped gates name the local environment, and its removal is no mistake.
+func TestRemovingAnEnvironmentLeavesNothingOfIt(t *testing.T) {
+	t.Parallel()
+	base := shipped()
+	base.Environments = append(base.Environments, Environment{Name: "local"})
+	base.Gates = append(base.Gates, GateRef{Gate: "security/audit", EnforcementIn: map[string]Enforcement{"local": Advisory}})
+	p, problems := Build(base, load(t, "environments:\n  local: {remove: true}\n"))
+	if problems != nil {
+		t.Error(problems)
+	}
+	if left := p.Gates[len(p.Gates)-1].EnforcementIn; len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	if len(base.Gates[len(base.Gates)-1].EnforcementIn) != 1 {
+		t.Error("the shipped pipeline was changed")
+	}
+}
+
 func TestApplyNamesWhatCannotBeRemoved(t *testing.T) {
 	t.Parallel()
 	_, problems := load(t, "stages:\n  tset: {remove: true}\n").Apply(shipped())
@@ -245,6 +263,7 @@ stages:
     secrets: [KEY, "TOKEN=abc123"]
     timeout: -1s
     retries: 99
+    maxAge: 9000h
     network: offline
     tools: [{name: "rm -rf"}]
   bundle:
@@ -264,6 +283,7 @@ gates:
   security/headers:
     phase: promote
     environments: [productoin]
+    enforcementIn: {produciton: advisory, production: stern}
 environments:
   production:
     target: aws
@@ -299,28 +319,31 @@ environments:
 		`:13:20: this is not a secret's name`,
 		`:14:5: -1s cannot be a time limit; choose more than 0 and at most 24h`,
 		`:15:5: 99 more attempts; choose from 0 to 10`,
-		`:16:5: "offline" is not known here; use one of default, none`,
-		`:17:14: "rm -rf" cannot be a program's name`,
-		`:19:14: "src/[" is not a glob`,
-		`:23:5: more than one stage makes the bundle: bundle, probe`,
-		`:22:5: the bundle must exist before there is a version to ask`,
-		`:26:13: stage late needs probe, which only runs when there is a version to ask`,
-		`:28:3: "coverage" cannot be a gate's name`,
-		`:28:14: "strict" is not known here; use one of advisory, overridable, mandatory`,
-		`:30:5: quality/coverage judges the build, which is the same for all environments`,
-		`:30:20: "prod" is no environment`,
-		`:31:5: 48h cannot be a time limit`,
-		`:34:20: "productoin" is no environment, did you mean "production"?`,
-		`:37:5: "aws" is not known here; use one of cloudflare, local`,
-		`:38:12: "a b" cannot be a variable's name`,
-		`:39:5: "../seed.sql" leads out of the app's folder`,
-		`:40:17: 20 does not follow 50`,
-		`:41:5: 200h cannot be a time to watch`,
-		`:42:22: "ada" is empty or there twice`,
-		`:43:13: "always" is not known here`,
-		`:43:40: "health" is not a path on the Worker`,
-		`:43:54: 99 is not an HTTP status`,
-		`:45:5: the last step is 50 %`,
+		`:16:5: 9000h cannot be an age; choose from 0 (for ever) to 8760h`,
+		`:17:5: "offline" is not known here; use one of default, none`,
+		`:18:14: "rm -rf" cannot be a program's name`,
+		`:20:14: "src/[" is not a glob`,
+		`:24:5: more than one stage makes the bundle: bundle, probe`,
+		`:23:5: the bundle must exist before there is a version to ask`,
+		`:27:13: stage late needs probe, which only runs when there is a version to ask`,
+		`:29:3: "coverage" cannot be a gate's name`,
+		`:29:14: "strict" is not known here; use one of advisory, overridable, mandatory`,
+		`:31:5: quality/coverage judges the build, which is the same for all environments`,
+		`:31:20: "prod" is no environment`,
+		`:32:5: 48h cannot be a time limit`,
+		`:35:20: "productoin" is no environment, did you mean "production"?`,
+		`:36:21: "produciton" is no environment, did you mean "production"?`,
+		`:36:43: "stern" is not known here; use one of advisory, overridable, mandatory`,
+		`:39:5: "aws" is not known here; use one of cloudflare, local`,
+		`:40:12: "a b" cannot be a variable's name`,
+		`:41:5: "../seed.sql" leads out of the app's folder`,
+		`:42:17: 20 does not follow 50`,
+		`:43:5: 200h cannot be a time to watch`,
+		`:44:22: "ada" is empty or there twice`,
+		`:45:13: "always" is not known here`,
+		`:45:40: "health" is not a path on the Worker`,
+		`:45:54: 99 is not an HTTP status`,
+		`:47:5: the last step is 50 %`,
 	} {
 		if !strings.Contains(got, FileName+want) {
 			t.Errorf("nothing says %s", want)
@@ -329,8 +352,8 @@ environments:
 	if strings.Contains(got, "abc123") {
 		t.Error("the value of a secret is repeated")
 	}
-	if count := strings.Count(got, "\n"); count != 42 {
-		t.Errorf("%d problems, want 42:\n%s", count, got)
+	if count := strings.Count(got, "\n"); count != 45 {
+		t.Errorf("%d problems, want 45:\n%s", count, got)
 	}
 	if t.Failed() {
 		t.Log(got)
@@ -369,11 +392,12 @@ func TestRoundTripOfEverything(t *testing.T) {
 			Inputs: []string{"**", "!x"}, Outputs: []string{BundleFile, "1.10"},
 			Reports: []Report{{Kind: "lcov", Path: "$PENSTOCK_REPORTS/a", Optional: true}},
 			Caches:  []string{"npm"}, Env: map[string]string{"A": "1.10", "B": "", "C": "~", "D": "0x1f", "E": "2024-01-01"}, Secrets: []string{"Y", "N"},
-			Network: NetworkNone, Timeout: 1500 * time.Millisecond, Retries: 3, Tools: []Tool{{"node", ">=20 <23"}, {Name: "git"}}, PerEnvironment: true,
+			Network: NetworkNone, Timeout: 1500 * time.Millisecond, MaxAge: 36 * time.Hour, Retries: 3, Tools: []Tool{{"node", ">=20 <23"}, {Name: "git"}}, PerEnvironment: true,
 		}, {Name: "on", Run: []string{"x"}, When: WhenSmoke, Needs: []string{"no"}}},
 		Gates: []GateRef{{
 			Gate: "a/b", Phase: "bake", Enforcement: Advisory, Environments: []string{"Production"}, Timeout: 2 * time.Hour,
-			Config: map[string]any{"f": 80.0, "i": 80, "t": "80", "l": []any{1, "x", true, nil, 2.5}, "m": map[string]any{"null": nil}, "e": map[string]any{}},
+			EnforcementIn: map[string]Enforcement{"Production": Mandatory},
+			Config:        map[string]any{"f": 80.0, "i": 80, "t": "80", "l": []any{1, "x", true, nil, 2.5}, "m": map[string]any{"null": nil}, "e": map[string]any{}},
 		}},
 		Environments: []Environment{{
 			Name: "Production", Target: "local", WranglerEnv: "production", Secrets: []string{"S"}, Vars: map[string]string{"V": "true"}, Provision: true,

@@ -8,7 +8,7 @@ type commands struct {
 	run      string // followed by a script's name
 	// pass stands between a script's name and the options meant for its command.
 	pass  string
-	audit string // asks the registry for advisories, as JSON
+	audit string // asks the registry for advisories, as JSON; all of them, as the gate has a level of its own
 }
 
 // commands returns the package manager's forms.
@@ -20,7 +20,7 @@ func (a *App) commands() commands {
 			unlocked: "pnpm install --no-lockfile",
 			run:      "pnpm run ",
 			pass:     " ", // pnpm hands a -- on to the script
-			audit:    "pnpm audit --json --audit-level high",
+			audit:    "pnpm audit --json",
 		}
 	case Yarn:
 		if a.Berry {
@@ -29,7 +29,7 @@ func (a *App) commands() commands {
 				unlocked: "yarn install --no-immutable",
 				run:      "yarn run ",
 				pass:     " ",
-				audit:    "yarn npm audit --all --recursive --json --severity high",
+				audit:    "yarn npm audit --all --recursive --json",
 			}
 		}
 		return commands{
@@ -37,7 +37,7 @@ func (a *App) commands() commands {
 			unlocked: "yarn install --no-lockfile --non-interactive",
 			run:      "yarn run ",
 			pass:     " ",
-			audit:    "yarn audit --json --level high",
+			audit:    "yarn audit --json",
 		}
 	case Bun:
 		return commands{
@@ -53,7 +53,7 @@ func (a *App) commands() commands {
 			unlocked: "npm install --no-package-lock --no-audit --no-fund",
 			run:      "npm run ",
 			pass:     " -- ",
-			audit:    "npm audit --json --audit-level=high",
+			audit:    "npm audit --json --audit-level=high --package-lock-only --fetch-retries=1 --fetch-timeout=30000",
 		}
 	}
 }

@@ -38,6 +38,9 @@ type Stage struct {
 	Network Network  `json:"network,omitempty"`
 	// Timeout bounds one attempt. Zero after validation is not possible: Default fills it in.
 	Timeout time.Duration `json:"timeout"`
+	// MaxAge is how long a result may be reused when no input changed, for stages that ask the world: what is known about
+	// packages changes by itself. Zero is for ever.
+	MaxAge time.Duration `json:"maxAge,omitempty"`
 	// Retries is how many more attempts follow a failed one.
 	Retries int `json:"retries,omitempty"`
 	// When says at which moment the stage runs.
@@ -88,10 +91,12 @@ type Tool struct {
 
 // GateRef puts one gate into the pipeline.
 type GateRef struct {
-	Gate        string         `json:"gate"` // "<set>/<gate>"
-	Phase       gates.Phase    `json:"phase,omitempty"`
-	Enforcement Enforcement    `json:"enforcement"`
-	Config      map[string]any `json:"config,omitempty"`
+	Gate        string      `json:"gate"` // "<set>/<gate>"
+	Phase       gates.Phase `json:"phase,omitempty"`
+	Enforcement Enforcement `json:"enforcement"`
+	// EnforcementIn is what replaces Enforcement in single environments, by their names; [Pipeline.For] puts it in place.
+	EnforcementIn map[string]Enforcement `json:"enforcementIn,omitempty"`
+	Config        map[string]any         `json:"config,omitempty"`
 	// Environments limits a promote or bake gate to these; empty means all.
 	Environments []string      `json:"environments,omitempty"`
 	Timeout      time.Duration `json:"timeout"`

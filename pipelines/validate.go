@@ -52,6 +52,7 @@ const (
 	maxTimeout = 24 * time.Hour
 	maxRetries = 10
 	maxBake    = 7 * 24 * time.Hour
+	maxMaxAge  = 365 * 24 * time.Hour
 )
 
 var (
@@ -162,6 +163,9 @@ func (v *validation) stage(stage Stage) {
 	oneOf(v, within(place, "network"), stage.Network, networks)
 	oneOf(v, within(place, "when"), stage.When, moments)
 	v.timeout(stage.Timeout, within(place, "timeout"))
+	if stage.MaxAge < 0 || stage.MaxAge > maxMaxAge {
+		v.problem(within(place, "maxAge"), fmt.Sprintf("%s cannot be an age", text(stage.MaxAge)), "choose from 0 (for ever) to "+text(maxMaxAge))
+	}
 	if stage.Retries < 0 || stage.Retries > maxRetries {
 		v.problem(within(place, "retries"), fmt.Sprintf("%d more attempts", stage.Retries), fmt.Sprintf("choose from 0 to %d", maxRetries))
 	}
@@ -327,6 +331,13 @@ func (v *validation) gate(gate GateRef) {
 		v.problem(within(place, "environments"), gate.Gate+" judges the build, which is the same for all environments", "take environments away, or give it the phase promote or bake")
 	}
 	known := names(v.pipeline.Environments, func(e Environment) string { return e.Name })
+	for _, name := range slices.Sorted(maps.Keys(gate.EnforcementIn)) {
+		here := within(place, "enforcementIn", name)
+		oneOf(v, here, gate.EnforcementIn[name], enforcements)
+		if !slices.Contains(known, name) {
+			v.problem(here, fmt.Sprintf("%q is no environment%s", name, didYouMean(name, known)), "name one of "+strings.Join(known, ", "))
+		}
+	}
 	for i, name := range gate.Environments {
 		if !slices.Contains(known, name) {
 			v.problem(within(place, "environments", strconv.Itoa(i)), fmt.Sprintf("%q is no environment%s", name, didYouMean(name, known)), "name one of "+strings.Join(known, ", "))

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/penstock-ci/penstock/gates"
 )
 
 // Worker is the shipped pipeline for a Cloudflare Worker, fitted to an app: the guide's checklist in its order. What the
@@ -25,6 +28,8 @@ func Worker(app App) Pipeline {
 			testGates(app),  // all tests passing; code coverage > 80 %
 			typeGates(app),  // TypeScript compilation clean
 			styleGates(app), // lint checks passing
+			auditGates(app), // security audit clean
+			secretGates(),   // no hardcoded credentials in code
 		),
 		Environments: environments(app),
 	}
@@ -103,8 +108,9 @@ func lint(app App) Stage {
 	return stage
 }
 
-// audit leaves what the registry answered, and says whether it answered at all: a refusal and "nothing found" must not
-// look the same. It passes either way, because the verdict is a gate's.
+// audit leaves what the registry answered, and nothing when it refused: a refusal and "nothing found" must not look the
+// same, and a result without its report is not kept for the next run. It passes either way, because the verdict is a
+// gate's.
 func audit(app App) Stage {
 	if app.Lockfile == "" {
 		return Stage{}
@@ -114,17 +120,25 @@ func audit(app App) Stage {
 if ! grep -q -e '"auditReportVersion"' -e '"advisories"' -e '"auditSummary"' "$PENSTOCK_REPORTS/audit.json"; then
   echo "could not ask the registry for advisories ($asked): nothing is known about vulnerable packages"
   head -c 400 "$PENSTOCK_REPORTS/audit.json"
+  mv "$PENSTOCK_REPORTS/audit.json" "$PENSTOCK_REPORTS/refused.json"
 elif [ "$asked" = yes ]; then
-  echo "the registry knew of nothing of level high or above on $(date -u +%Y-%m-%d)"
+  echo "the registry knew of nothing that the command counts on $(date -u +%Y-%m-%d)"
 else
   echo "the registry knew of vulnerable packages on $(date -u +%Y-%m-%d): see audit.json among the reports"
 fi`)
 	stage.Inputs = app.installInputs()
+	stage.MaxAge = auditMaxAge
 	if app.PackageManager == NPM {
-		stage.Reports = []Report{{Kind: "npm-audit", Path: reportFolder + "/audit.json"}}
+		stage.Needs = nil // npm goes by the lock file alone
+	}
+	if app.PackageManager != Bun && !app.Berry { // theirs are formats that the gate cannot read
+		stage.Reports = []Report{{Kind: gates.ReportNPMAudit, Path: reportFolder + "/audit.json"}}
 	}
 	return stage
 }
+
+// auditMaxAge is a day: new advisories come every day, and nobody's lock file has to change for that.
+const auditMaxAge = 24 * time.Hour
 
 func build(app App) Stage {
 	if !app.HasScript("build") || app.wranglerBuilds() {
@@ -198,6 +212,28 @@ func styleGates(app App) []GateRef {
 
 // localEnvironment is the one that needs no account.
 const localEnvironment = "local"
+
+// auditGates block where the world is served. On this machine nothing is served to anybody, and a registry that answers no
+// audits (mirrors do not) would leave every newcomer with a wall: there the verdict is told and does not block.
+func auditGates(app App) []GateRef {
+	if audit(app).Name == "" {
+		return nil
+	}
+	return []GateRef{{
+		Gate: "security/audit", Phase: "build", Enforcement: Overridable,
+		EnforcementIn: map[string]Enforcement{localEnvironment: Advisory},
+		Config:        map[string]any{"level": auditLevel}, Timeout: 2 * time.Minute, // an OSV export of all of npm is long
+	}}
+}
+
+// auditLevel is the guide's: npm audit --audit-level=high.
+const auditLevel = "high"
+
+// secretGates cannot be waived in passing: what is no secret is allowed in the gate's config, by fingerprint, with a reason
+// and an end, where everybody reads it.
+func secretGates() []GateRef {
+	return []GateRef{{Gate: "security/secrets", Phase: "build", Enforcement: Mandatory, Timeout: 5 * time.Minute}}
+}
 
 // environments are the Cloudflare on this machine, production, and whatever else the wrangler config names.
 func environments(app App) []Environment {

@@ -60,7 +60,7 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "test", "typecheck", "lint", "audit", "build", "bundle", "smoke"}, stageNames(p)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable"}, gateNames(p)); diff != "" {
+	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable", "security/audit overridable", "security/secrets mandatory"}, gateNames(p)); diff != "" {
 		t.Error(diff)
 	}
 	golden(t, "guide.yaml", p)
@@ -119,8 +119,8 @@ func TestWorkerLeavesOutWhatTheAppLacks(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "audit"}, p.Stage("bundle").Needs); diff != "" {
 		t.Error(diff)
 	}
-	if len(p.Gates) != 0 {
-		t.Errorf("gates without anything to judge: %v", gateNames(p))
+	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory"}, gateNames(p)); diff != "" {
+		t.Errorf("gates that have something to judge: %s", diff)
 	}
 	golden(t, "bare.yaml", p)
 	var said []string
@@ -197,6 +197,16 @@ func TestForOneEnvironment(t *testing.T) {
 	}
 	if _, marked := p.Stage("bundle").Env[EnvWranglerEnvironment]; marked {
 		t.Error("the pipeline itself was changed")
+	}
+	weighs := func(p *Pipeline, gate string) Enforcement {
+		return p.Gates[slices.IndexFunc(p.Gates, func(g GateRef) bool { return g.Gate == gate })].Enforcement
+	}
+	local, err := p.For("local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if weighs(local, "security/audit") != Advisory || weighs(production, "security/audit") != Overridable || weighs(local, "security/secrets") != Mandatory {
+		t.Errorf("the gates weigh %v on this machine and %v in production", local.Gates, production.Gates)
 	}
 	if _, err := p.For("prodution"); err == nil || !strings.Contains(err.Error(), `did you mean "production"?`) {
 		t.Errorf("unknown environment: %v", err)
