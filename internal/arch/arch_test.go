@@ -50,7 +50,9 @@ var theMap = []room{
 		"the host knows plugins, not pipelines",
 	},
 	{"gates/gatetest", []string{"gates", "gates/internal/wire", "gates/host"}, []string{"github.com/google/go-cmp"}, "authors test through the public door"},
-	{"plugins", []string{"gates"}, []string{"gopkg.in/yaml.v3"}, "our gates use the same door as a stranger's"},
+	{"plugins", []string{"gates"}, []string{
+		"gopkg.in/yaml.v3", "deps.dev/util/semver", "github.com/zricethezav/gitleaks/v8", "github.com/rs/zerolog", "golang.org/x/sync",
+	}, "our gates use the same door as a stranger's"},
 	{"pipelines", []string{"gates"}, []string{"gopkg.in/yaml.v3", "github.com/bmatcuk/doublestar/v4"}, "the model knows nothing that runs"},
 	{"internal/event", []string{"gates"}, nil, "plain data"},
 	{"internal/buildinfo", nil, nil, "what the linker writes in"},

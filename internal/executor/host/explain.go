@@ -54,12 +54,14 @@ func (s *Session) Explain(_ context.Context, stage *pipelines.Stage, needs []*en
 		return Explanation{}, err
 	}
 	e := Explanation{Stage: stage.Name, Key: p.key()}
-	if entry, err := s.cache.lookup(e.Key); err == nil && entry != nil && s.usable(entry) == nil {
-		e.Cached, e.Why = true, entry.why()
-	}
 	last := s.last.of(stage.Name)
-	if !e.Cached {
-		e.Why = s.whyNot(p, set, last)
+	e.Why = s.whyNot(p, set, last)
+	if entry, err := s.cache.lookup(e.Key); err == nil && entry != nil {
+		if problem := s.usable(stage, entry); problem != nil {
+			e.Why = problem.Error() + ", so it runs again"
+		} else {
+			e.Cached, e.Why = true, entry.why()
+		}
 	}
 	before := map[string]string{}
 	if last != nil {

@@ -161,14 +161,11 @@ func (s *Session) collectOutputs(ctx context.Context, run *stageRun, result *eng
 	return nil
 }
 
-// remember puts a passed result into the cache. One without all its outputs is no result to build upon.
+// remember puts a passed result into the cache. One without all its outputs and reports is no result to build upon: what
+// kept it from leaving them may be gone the next time.
 func (s *Session) remember(result *engine.Result, key string, p parts, run *stageRun) error {
-	for _, output := range run.job.Stage.Outputs {
-		for _, missing := range result.Missing {
-			if missing == output {
-				return nil
-			}
-		}
+	if len(result.Missing) > 0 {
+		return nil
 	}
 	e := &entry{
 		Stage: result.Stage, Key: key, Made: time.Now(), Duration: result.Duration, Root: result.Root, Parts: p,
@@ -200,7 +197,7 @@ func (s *Session) remember(result *engine.Result, key string, p parts, run *stag
 func (s *Session) recall(job engine.Job, key string) (result *engine.Result, damage error) {
 	e, err := s.cache.lookup(key)
 	if err == nil && e != nil {
-		err = s.usable(e)
+		err = s.usable(job.Stage, e)
 	}
 	if err == nil && e != nil {
 		result, err = s.restore(job, e)
@@ -212,8 +209,18 @@ func (s *Session) recall(job engine.Job, key string) (result *engine.Result, dam
 	return result, nil
 }
 
-// usable reports what is missing of an entry. The files of its outputs are looked at when they are used.
-func (s *Session) usable(e *entry) error {
+// usable reports why an entry is of no use: something of it is missing, or it is too old for the stage. The files of its
+// outputs are looked at when they are used.
+func (s *Session) usable(stage *pipelines.Stage, e *entry) error {
+	if stage.MaxAge > 0 {
+		age := time.Since(e.Made)
+		if age < 0 {
+			return errors.New("the known result is from the future, and the stage's results grow old")
+		}
+		if age > stage.MaxAge {
+			return fmt.Errorf("the known result is %s old, and at most %s are allowed", age.Round(time.Second), stage.MaxAge)
+		}
+	}
 	if e.Tree != "" && !s.trees.has(e.Tree) {
 		return errors.New("the outputs of the known result are gone")
 	}
