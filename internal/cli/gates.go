@@ -85,6 +85,9 @@ func newGatesInfo(shared *common) *cobra.Command {
 				}
 				for _, gate := range set.Gates {
 					if gate.Name == gateName {
+						if set.Sandbox, err = host.Confinement(command.Context(), args[0]); err != nil {
+							return fail(ExitBlocked, "", err)
+						}
 						return shared.showGate(describeGate(set, gate))
 					}
 				}
@@ -149,7 +152,7 @@ func (c *common) withGates(ctx context.Context, use func(*gatehost.Host) error) 
 	if err != nil {
 		return err
 	}
-	host, err := openGates(c.streams, folder, state)
+	host, err := openGates(c.streams, folder, state, nil)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,10 @@ func (k versionKeeper) Evaluate(ctx context.Context, gate string, request gates.
 	defer proxy.Close()
 	request.Run.URL = proxy.URL
 	verdict := k.Gatekeeper.Evaluate(ctx, gate, request, progress)
+	if seen := proxy.Seen(); seen.Failed > 0 && seen.Answers == 0 {
+		// The gate was told 502 in the version's stead; its verdict is about that.
+		return notAsked("see whether the environment's address is up, then run it again", "the version did not answer any of %d questions of %s", seen.Failed, gate)
+	}
 	if !verdict.Outcome.Allows() {
 		return verdict
 	}
@@ -64,7 +68,7 @@ func (k versionKeeper) Evaluate(ctx context.Context, gate string, request gates.
 // doubt says why a gate's good word does not count; nil when it does.
 //
 // Where answers must prove their version, one that does is enough. When a gate got none, its last path is asked again: an
-// answer that now shows the version means that the earlier one came from another. Many paths never show it; then the
+// answer that shows the version now means that the earlier one came from another. Many paths never show it; then the
 // environment's probes must, asked the same way.
 func (k versionKeeper) doubt(ctx context.Context, gate string, proxy *smokeproxy.Proxy) *gates.Verdict {
 	seen := proxy.Seen()
@@ -75,7 +79,7 @@ func (k versionKeeper) doubt(ctx context.Context, gate string, proxy *smokeproxy
 			"%s let the version through and got no answer from it", gate)
 	case k.version == "" || k.smoke.Version != pipelines.ProofRequired || seen.Proven > 0:
 		return nil
-	case k.shows(ctx, proxy, seen.Unproven):
+	case seen.Unproven != "" && k.shows(ctx, proxy, seen.Unproven):
 		doubt = notAsked("run it again: the deployment had not reached every place yet",
 			"none of %d answers to %s came from version %s", seen.Answers, gate, k.version)
 	case k.probesShow(ctx, proxy):

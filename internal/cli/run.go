@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -23,6 +24,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/redact"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -57,6 +59,8 @@ type run struct {
 	environment *pipelines.Environment
 	source      *snapshot.Snapshot
 	secrets     map[string]string
+	// hides takes the values of secrets out of what gates say; it is replaced when there are more of them.
+	hides atomic.Pointer[redact.Redactor]
 
 	bus     *engine.Bus
 	ledger  *ledger.Ledger
@@ -106,6 +110,7 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
 		return nil, err
 	}
+	r.hides.Store(redact.New(r.secrets))
 	if r.ledger, err = openLedger(ctx, state); err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.session.Close(ctx) })
-	if r.gates, err = openGates(shared.streams, folder, state); err != nil {
+	if r.gates, err = openGates(shared.streams, folder, state, r.hide); err != nil {
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
@@ -410,17 +415,26 @@ func openLedger(ctx context.Context, state string) (*ledger.Ledger, error) {
 	return opened, nil
 }
 
-// openGates finds the sets of this build, and those that the app's penstock.lock pins.
-func openGates(streams *Streams, folder, state string) (*gatehost.Host, error) {
+// hide takes the values of the run's secrets out of a text.
+func (r *run) hide(text string) string { return r.hides.Load().String(text) }
+
+// openGates finds the sets of this build, and those that the app's penstock.lock pins. hide takes secrets out of what they
+// say; nil where there are none.
+func openGates(streams *Streams, folder, state string, hide func(string) string) (*gatehost.Host, error) {
 	sets, err := gatehost.Shipped(filepath.Dir(streams.Executable), buildinfo.GatePins)
 	if err != nil {
 		return nil, fail(ExitUsage, "", err)
 	}
+	return openLocked(folder, state, sets, hide)
+}
+
+// openLocked opens the shipped sets and those that the app locks.
+func openLocked(folder, state string, shipped []gatehost.PluginRef, hide func(string) string) (*gatehost.Host, error) {
 	locked, err := gatehost.ReadLock(filepath.Join(folder, "penstock.lock"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // most apps have no gates of strangers
 		return nil, fail(ExitUsage, "", err)
 	}
 	return gatehost.New(gatehost.Options{
-		Sets: append(sets, locked...), ScratchDir: filepath.Join(state, "gates"),
+		Sets: append(shipped, locked...), ScratchDir: filepath.Join(state, "gates"), Redact: hide,
 	}), nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/joho/godotenv"
 
+	"github.com/penstock-ci/penstock/internal/redact"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -44,6 +45,7 @@ func (r *run) inventSecrets(names []string) {
 	for _, name := range names {
 		r.secrets[name] = rand.Text() + rand.Text()
 	}
+	r.hides.Store(redact.New(r.secrets))
 	r.note("info", fmt.Sprintf("%s had no value and got a random one, for this machine only; set your own in the environment or in %s", list(names), devVars))
 }
 

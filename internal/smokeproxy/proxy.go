@@ -1,8 +1,8 @@
-// Package smokeproxy gives an app's own smoke script a plain address for a version that takes no traffic.
+// Package smokeproxy gives an app's own smoke script, or a gate, a plain address for a version that takes no traffic.
 //
 // The script talks to http://127.0.0.1:PORT like to any server; the proxy sends its requests on to the target with the
-// header that selects the version. So any HTTP client can smoke a green version without knowing Penstock. Only the place
-// that runs smoke stages needs this package.
+// header that selects the version. So any HTTP client can ask a green version without knowing Penstock. Only the place
+// that runs smoke stages and asks gates needs this package.
 package smokeproxy
 
 import (
@@ -23,14 +23,16 @@ import (
 	"github.com/penstock-ci/penstock/internal/promotion"
 )
 
-// scanLimit is how much of an answer's body is searched for the version's id.
-const scanLimit = 1 << 20
+// ScanLimit is how many bytes of an answer's body are searched for the version's id.
+const ScanLimit = 1 << 20
 
 // Seen counts the answers that passed.
 type Seen struct {
 	Answers int
 	Proven  int // carried the wanted version's id
 	Failed  int // the target did not answer; the script got 502
+	// Unproven is the path, with its query, of the last GET whose answer went by as a whole without carrying the id.
+	Unproven string
 }
 
 // Proxy is a running proxy. Close it when the stage has ended.
@@ -121,7 +123,16 @@ func (p *Proxy) handler(target *url.URL, header http.Header, version string, qui
 			rebase(response, target, p.URL)
 			// A switched connection is not a body to read.
 			if !proven && version != "" && response.StatusCode != http.StatusSwitchingProtocols {
-				response.Body = &scanner{ReadCloser: response.Body, want: []byte(version), found: func() { p.count(func(seen *Seen) { seen.Proven++ }) }}
+				path := asked(response.Request, target)
+				response.Body = &scanner{
+					ReadCloser: response.Body, want: []byte(version),
+					found: func() { p.count(func(seen *Seen) { seen.Proven++ }) },
+					missed: func() {
+						if response.Request.Method == http.MethodGet {
+							p.count(func(seen *Seen) { seen.Unproven = path })
+						}
+					},
+				}
 			}
 			return nil
 		},
@@ -130,6 +141,11 @@ func (p *Proxy) handler(target *url.URL, header http.Header, version string, qui
 			http.Error(writer, "penstock: the version did not answer: "+err.Error(), http.StatusBadGateway)
 		},
 	}
+}
+
+// asked is the path that the script asked for; the target's own comes before it in the request that went out.
+func asked(request *http.Request, target *url.URL) string {
+	return strings.TrimPrefix(request.URL.RequestURI(), strings.TrimSuffix(target.EscapedPath(), "/"))
 }
 
 // rebase makes a redirect within the target one within the proxy, so that the script does not leave the version.
@@ -162,15 +178,16 @@ func inHeader(header http.Header, version string) bool {
 // scanner looks for want in what is read through it, also across two reads.
 type scanner struct {
 	io.ReadCloser
-	want  []byte
-	tail  []byte
-	read  int
-	found func()
+	want []byte
+	tail []byte
+	read int
+	// found is called once, when want was read; missed when all was read without it.
+	found, missed func()
 }
 
 func (s *scanner) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
-	if s.found != nil && s.read < scanLimit {
+	if s.found != nil && s.read < ScanLimit {
 		window := append(s.tail, p[:n]...)
 		if bytes.Contains(window, s.want) {
 			s.found()
@@ -178,6 +195,10 @@ func (s *scanner) Read(p []byte) (int, error) {
 		}
 		s.tail = bytes.Clone(window[max(0, len(window)-len(s.want)+1):])
 		s.read += n
+		if s.found != nil && err == io.EOF {
+			s.missed()
+			s.found = nil
+		}
 	}
 	return n, err
 }
