@@ -221,17 +221,18 @@ type built struct {
 // where. The error carries the exit code of what stopped it.
 func (r *run) build(ctx context.Context) (built, error) {
 	var made built
+	session := r.session
+	if r.flags.explainCache {
+		session = withExplanations(session, func(text string) { r.note("info", text) })
+	}
 	stages, err := engine.Run(ctx, engine.Options{
-		Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Parallelism: r.flags.parallelism,
+		Run: r.id, Pipeline: r.pipeline, Session: session, Observer: r.bus, Parallelism: r.flags.parallelism,
 		NoCache: r.flags.noCache, Secrets: r.secrets, KeepGoing: true,
 	})
 	if err != nil {
 		return made, err
 	}
 	r.stages = stages
-	if r.flags.explainCache {
-		r.explainCache()
-	}
 	if ctx.Err() != nil {
 		return made, context.Cause(ctx)
 	}
@@ -340,16 +341,6 @@ func (r *run) readBundle(ctx context.Context) (*bundle.Bundle, error) {
 		return nil, fail(ExitStageFailed, "look at the stage's output: `penstock check --json`", fmt.Errorf("read what the stage %s wrote: %w", pipelines.StageBundle, err))
 	}
 	return made, nil
-}
-
-func (r *run) explainCache() {
-	for _, result := range r.stages.Results {
-		verb := "ran"
-		if result.Cached {
-			verb = "from the cache"
-		}
-		r.note("info", fmt.Sprintf("cache: %s %s: %s (key %s)", result.Stage, verb, result.Why, result.Key))
-	}
 }
 
 // finish tells how the run ended, closes everything, and returns the error that carries the exit code.
