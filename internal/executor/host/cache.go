@@ -51,8 +51,8 @@ type blob struct {
 	Digest string           `json:"digest"`
 }
 
-func (e *entry) why() string {
-	return "inputs unchanged since " + e.Made.Local().Format("2006-01-02 15:04:05")
+func unchangedSince(made time.Time) string {
+	return "inputs unchanged since " + made.Local().Format("2006-01-02 15:04:05")
 }
 
 func openCache(root string, options Options) (*cache, error) {

@@ -56,11 +56,13 @@ func (s *Session) Explain(_ context.Context, stage *pipelines.Stage, needs []*en
 	e := Explanation{Stage: stage.Name, Key: p.key()}
 	last := s.last.of(stage.Name)
 	e.Why = s.whyNot(p, set, last)
-	if entry, err := s.cache.lookup(e.Key); err == nil && entry != nil {
+	if last.isResult(stage, e.Key) {
+		e.Cached, e.Why = true, unchangedSince(last.Time)
+	} else if entry, err := s.cache.lookup(e.Key); err == nil && entry != nil {
 		if problem := s.usable(stage, entry); problem != nil {
 			e.Why = problem.Error() + ", so it runs again"
 		} else {
-			e.Cached, e.Why = true, entry.why()
+			e.Cached, e.Why = true, unchangedSince(entry.Made)
 		}
 	}
 	before := map[string]string{}
@@ -91,12 +93,18 @@ func (p parts) flat() map[string]string {
 
 // lastRun is what a stage ran with the last time.
 type lastRun struct {
+	Key     string        `json:"key"`
 	Parts   parts         `json:"parts"`
 	Outcome event.Outcome `json:"outcome"`
 	Time    time.Time     `json:"time"`
+	// Bare says that the stage needed no workspace and left nothing at all, so that this is its whole result. An entry of
+	// its own in the cache would cost more than such a stage does.
+	Bare bool   `json:"bare,omitempty"`
+	Root string `json:"root,omitempty"` // of a bare result
 }
 
-// lastRuns remembers what the stages of one app ran with last. It only serves explanations: what is lost is lost.
+// lastRuns remembers what the stages of one app ran with last, for explanations and for results that are nothing but
+// "passed". It is one small file for the app: what is lost with it is explained less, or run again.
 type lastRuns struct {
 	path    string
 	inputs  string // folder of listings
@@ -104,6 +112,11 @@ type lastRuns struct {
 	runs    map[string]*lastRun
 	listed  map[string]bool
 	changed bool
+}
+
+// isResult reports whether the last run is the whole result of that key. Where results grow old, entries say how old.
+func (l *lastRun) isResult(stage *pipelines.Stage, key string) bool {
+	return l != nil && l.Bare && l.Outcome == event.Passed && l.Key == key && stage.MaxAge == 0
 }
 
 func openLastRuns(cacheRoot, app, folder string) *lastRuns {
@@ -129,9 +142,9 @@ func (l *lastRuns) of(stage string) *lastRun {
 }
 
 // record remembers that a stage ran, and lists its inputs for the next comparison.
-func (l *lastRuns) record(stage string, p parts, set *inputSet, outcome event.Outcome) {
+func (l *lastRuns) record(stage string, run *lastRun, set *inputSet) {
 	l.mu.Lock()
-	l.runs[stage] = &lastRun{Parts: p, Outcome: outcome, Time: time.Now()}
+	l.runs[stage] = run
 	l.changed = true
 	listed := l.listed[set.digest]
 	l.listed[set.digest] = true

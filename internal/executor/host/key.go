@@ -28,8 +28,9 @@ type parts struct {
 	Needs      map[string]string `json:"needs"`      // stage: digest of its outputs, or noOutputs and its key
 }
 
-// partsOf collects them. Not among them: image (containers only), caches, time-out, maximum age, retries and title, which say
-// how a stage runs and for how long its result is good, and not what comes out; and secrets' values, which must not even be hashed into something that is kept.
+// partsOf collects them. Not among them: image (containers only), caches, time-out, maximum age, retries and title, which
+// say how a stage runs and for how long its result is good, and not what comes out; and secrets' values, which must not
+// even be hashed into something that is kept.
 func (s *Session) partsOf(job engine.Job) (parts, *inputSet, error) {
 	stage := job.Stage
 	set, err := s.inputs.of(stage.Inputs)

@@ -68,12 +68,14 @@ func (s *Session) Run(ctx context.Context, job engine.Job) (engine.Result, error
 		var result *engine.Result
 		if result, damage = s.recall(job, key); result != nil {
 			result.Duration = time.Since(started)
-			s.last.record(job.Stage.Name, p, set, event.Passed)
+			if !s.last.of(job.Stage.Name).isResult(job.Stage, key) { // which keeps its time
+				s.last.record(job.Stage.Name, &lastRun{Key: key, Parts: p, Outcome: event.Passed, Time: started}, set)
+			}
 			return *result, nil
 		}
 	}
 	why := s.whyRun(job, p, set, cacheable, damage)
-	result, err := s.execute(ctx, job, key, p, set, cacheable)
+	result, bare, err := s.execute(ctx, job, key, p, set, cacheable)
 	result.Key = key
 	if result.Why == "" {
 		result.Why = why
@@ -83,7 +85,9 @@ func (s *Session) Run(ctx context.Context, job engine.Job) (engine.Result, error
 		if err != nil {
 			outcome = event.Errored
 		}
-		s.last.record(job.Stage.Name, p, set, outcome)
+		s.last.record(job.Stage.Name, &lastRun{
+			Key: key, Parts: p, Outcome: outcome, Time: started, Bare: bare, Root: result.Root,
+		}, set)
 	}
 	return result, err
 }
@@ -101,30 +105,33 @@ func (s *Session) whyRun(job engine.Job, p parts, set *inputSet, cacheable bool,
 	}
 }
 
-// execute runs a stage and keeps what it left.
-func (s *Session) execute(ctx context.Context, job engine.Job, key string, p parts, set *inputSet, cacheable bool) (engine.Result, error) {
+// execute runs a stage and keeps what it left. bare says that it needed and left nothing.
+func (s *Session) execute(
+	ctx context.Context, job engine.Job, key string, p parts, set *inputSet, cacheable bool,
+) (_ engine.Result, bare bool, _ error) {
 	run := s.newStageRun(job, set)
 	defer run.workspace.discard()
 	result, err := run.run(ctx)
 	if err != nil || result.Outcome == event.Cancelled {
-		return result, run.clean(err)
+		return result, false, run.clean(err)
 	}
 	if err := run.collectReports(&result); err != nil {
-		return result, run.clean(err)
+		return result, false, run.clean(err)
 	}
 	if result.Outcome != event.Passed {
-		return result, nil
+		return result, false, nil
 	}
 	if err := s.collectOutputs(ctx, run, &result); err != nil {
-		return result, run.clean(err)
+		return result, false, run.clean(err)
 	}
-	if cacheable {
+	bare = !run.workspace.made() && result.Log == "" && len(result.Missing) == 0 && job.Stage.MaxAge == 0
+	if cacheable && !bare {
 		if err := s.remember(&result, key, p, run); err != nil {
 			// The stage has passed; that its result is not kept costs the next run time.
 			result.Why = run.redactor.String("passed, and could not be cached: " + err.Error())
 		}
 	}
-	return result, nil
+	return result, bare, nil
 }
 
 // clean takes secrets out of an error's text. The error's own kind is lost only where there was a secret in it.
@@ -195,6 +202,11 @@ func (s *Session) remember(result *engine.Result, key string, p parts, run *stag
 // recall answers with the known result of a key, if there is one that is whole. damage says why one that was there is of
 // no use.
 func (s *Session) recall(job engine.Job, key string) (result *engine.Result, damage error) {
+	if last := s.last.of(job.Stage.Name); last.isResult(job.Stage, key) {
+		return &engine.Result{
+			Stage: job.Stage.Name, Outcome: event.Passed, Cached: true, Why: unchangedSince(last.Time), Key: key, Root: last.Root,
+		}, nil
+	}
 	e, err := s.cache.lookup(key)
 	if err == nil && e != nil {
 		err = s.usable(job.Stage, e)
@@ -230,7 +242,7 @@ func (s *Session) usable(stage *pipelines.Stage, e *entry) error {
 // restore brings an entry's log and reports into this run's folder, where they stay whatever happens to the cache.
 func (s *Session) restore(job engine.Job, e *entry) (*engine.Result, error) {
 	result := &engine.Result{
-		Stage: job.Stage.Name, Outcome: event.Passed, Cached: true, Why: e.why(),
+		Stage: job.Stage.Name, Outcome: event.Passed, Cached: true, Why: unchangedSince(e.Made),
 		Key: e.Key, OutputDigest: e.OutputDigest, Handle: e.Tree, Root: e.Root, Missing: e.Missing,
 	}
 	name := s.nameFolder(job.Stage.Name)
@@ -336,7 +348,7 @@ func (s *Session) redo(ctx context.Context, stage, handle string, damage *damage
 	if err != nil {
 		return "", err
 	}
-	result, err := s.execute(ctx, job, p.key(), p, set, true)
+	result, _, err := s.execute(ctx, job, p.key(), p, set, true)
 	if err != nil {
 		return "", fmt.Errorf("%w; make them again: %w", damage, err)
 	}
