@@ -12,8 +12,8 @@ import (
 	"github.com/penstock-ci/penstock/gates/gatetest"
 )
 
-// binary is the set as it ships, built once by TestMain.
-var binary string
+// built is the set as it ships, built once by TestMain.
+var built string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -23,25 +23,25 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "penstock-gates-security")
+	built = filepath.Join(dir, "penstock-gates-security")
 	if runtime.GOOS == "windows" {
-		binary += ".exe"
+		built += ".exe"
 	}
-	if output, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if output, err := exec.Command("go", "build", "-o", built, ".").CombinedOutput(); err != nil {
 		panic(string(output))
 	}
 	return m.Run()
 }
 
 func TestConformance(t *testing.T) {
-	gatetest.Conformance(t, binary)
+	gatetest.Conformance(t, built)
 }
 
 // tryBoth tries a gate in this process and over the wire.
 func tryBoth(t *testing.T, gate gates.Gate, cases []gatetest.Case) {
 	t.Helper()
 	t.Run("in process", func(t *testing.T) { gatetest.Run(t, gate, cases) })
-	t.Run("over the wire", func(t *testing.T) { gatetest.Replay(t, binary, gate.Describe().Name, cases) })
+	t.Run("over the wire", func(t *testing.T) { gatetest.Replay(t, built, gate.Describe().Name, cases) })
 }
 
 // stageOf is a stage that ended as told; its files refer to /app.
