@@ -15,7 +15,6 @@ type workload struct {
 	stages int
 	chain  bool   // each needs the one before
 	run    string // the command of every stage
-	inputs string // a glob, so that a stage need not be given the source; "" leaves the default: all of it
 	gates  []string
 }
 
@@ -47,9 +46,6 @@ func (w workload) pipeline() string {
 		"    run: mkdir -p .penstock-bundle && cp worker.form .penstock-bundle/worker.form\n")
 	for i := range w.stages {
 		fmt.Fprintf(&text, "  %s: {run: %q", stageName(i), w.run)
-		if w.inputs != "" {
-			fmt.Fprintf(&text, ", inputs: [%q]", w.inputs)
-		}
 		if w.chain && i > 0 {
 			fmt.Fprintf(&text, ", needs: [%s]", stageName(i-1))
 		}

@@ -16,7 +16,7 @@ import (
 func TestPipelineIsOne(t *testing.T) {
 	t.Parallel()
 	for _, chain := range []bool{true, false} {
-		work := workload{stages: 1000, chain: chain, run: "true", inputs: "nothing", gates: []string{"bench-0/gate-1"}}
+		work := workload{stages: 1000, chain: chain, run: "true", gates: []string{"bench-0/gate-1"}}
 		file, problems := pipelines.Load(pipelines.FileName, []byte(work.pipeline()))
 		if err := problems.Err(); err != nil {
 			t.Fatal(err)

@@ -31,6 +31,8 @@ type command struct {
 	limit   time.Duration // on one run; patience when 0
 	// check looks at standard output after the clock stopped: a contender that did nothing must not win.
 	check func(stdout []byte) error
+	// why finds in the output of a run that failed what stopped it; nil shows the end of all that it said.
+	why func(stdout []byte) error
 }
 
 // run starts the command, waits for it and returns what it took. Output goes to files, so that nobody reads along while the
@@ -67,7 +69,13 @@ func (c command) run(ctx context.Context) (sample, error) {
 	err = process.Run()
 	wall := time.Since(began)
 	if err != nil {
-		return sample{}, errors.Join(fmt.Errorf("%s: %w", c, err), context.Cause(ctx), said(stdout.Name(), stderr.Name()))
+		reason := said(stdout.Name(), stderr.Name())
+		if text, readErr := os.ReadFile(stdout.Name()); c.why != nil && readErr == nil {
+			if found := c.why(text); found != nil {
+				reason = found
+			}
+		}
+		return sample{}, errors.Join(fmt.Errorf("%s: %w", c, err), context.Cause(ctx), reason)
 	}
 	if c.check != nil {
 		text, err := os.ReadFile(stdout.Name())

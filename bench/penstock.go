@@ -27,7 +27,29 @@ func (b *bench) checking(folder, state string, flags ...string) command {
 	return command{
 		argv: append([]string{b.penstock, "check", "-C", folder, "--json", "--parallelism", strconv.Itoa(b.jobs)}, flags...),
 		dir:  b.scratch, environ: b.environ(state), scratch: b.scratch,
+		why: whatStopped,
 	}
+}
+
+// whatStopped is the reason that a run told at its end, nil when it told none.
+func whatStopped(lines []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(lines))
+	for decoder.More() {
+		var event struct {
+			Type   string `json:"type"`
+			Result struct {
+				Outcome string `json:"outcome"`
+				Reason  string `json:"reason"`
+			} `json:"result"`
+		}
+		if err := decoder.Decode(&event); err != nil {
+			return nil
+		}
+		if event.Type == "run.finished" && event.Result.Reason != "" {
+			return fmt.Errorf("the run ended as %s: %s", event.Result.Outcome, event.Result.Reason)
+		}
+	}
+	return nil
 }
 
 // met counts in the events that a run printed.

@@ -40,3 +40,14 @@ func TestRunThatDidSomethingElseDoesNotCount(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatStoppedARunIsItsReason(t *testing.T) {
+	t.Parallel()
+	err := whatStopped([]byte(mixedRun + `{"type":"run.finished","result":{"outcome":"blocked","reason":"blocked by q/t"}}`))
+	if err == nil || !strings.Contains(err.Error(), "blocked by q/t") {
+		t.Errorf("got %v", err)
+	}
+	if err := whatStopped([]byte("panic: no JSON")); err != nil {
+		t.Errorf("of output that is no run came %v", err)
+	}
+}

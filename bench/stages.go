@@ -25,9 +25,11 @@ func measureStages(ctx context.Context, b *bench) (section, error) {
 		Title: "Overhead of a stage that does nothing",
 		Notes: []string{
 			"a stage = (wall of N − wall of none, run just before) / N. No stage does any work: this is what having stages costs.",
-			"Penstock runs `true` inside itself, in a shell of its own for each stage, and makes no folder for a stage that looks at no file.",
-			"Penstock gives a stage that starts a program a fresh folder with its inputs, here all 5 files of the app, and removes it; " +
-				"in every case it computes the stage's key, keeps the result in its cache and writes start and end into the ledger.",
+			"Penstock, true: runs it inside itself. Such a stage looks at no file and leaves none, so it gets no folder and no file " +
+				"in the cache. It is the least that a stage can cost, and no real stage.",
+			"Penstock, echo: runs it inside itself too; the line goes to whoever watches, into a log, and with the result into the cache.",
+			"Penstock, a program: it gets a fresh folder with the stage's inputs (here all 5 files of the app), which is removed again.",
+			"Each of them has its key computed, and its start and end written into the ledger.",
 			"make starts `true` as a program, without a shell. bash runs the line `true` inside itself, and starts a bash for each `bash -c true`.",
 			"make, bash and bare Go isolate, keep and record nothing. bash has no scheduler: it appears where stages run in a row.",
 		},
@@ -84,9 +86,9 @@ func (b *bench) stageContenders(ctx context.Context, folder string, n int, chain
 		name, does string
 		work       workload
 	}{
-		{"penstock, true", "runs it in a shell of its own, without a process or a folder", workload{n, chain, "true", "", nil}},
-		{"penstock, " + program, "makes a folder, copies 5 files, starts the program", workload{n, chain, program, "", nil}},
-		{"penstock, the same, no inputs", "makes an empty folder, starts the program", workload{n, chain, program, "nothing", nil}},
+		{"penstock, true", "runs it inside itself; no folder, no file", workload{n, chain, "true", nil}},
+		{"penstock, echo x", "runs it inside itself; a log and a cached result", workload{n, chain, "echo x", nil}},
+		{"penstock, " + program, "makes a folder, copies 5 files, starts the program", workload{n, chain, program, nil}},
 	} {
 		app := filepath.Join(folder, fmt.Sprintf("app-%d", len(contenders)))
 		if err := makeApp(ctx, app, variant.work.files()); err != nil {

@@ -85,8 +85,8 @@ func (b *bench) warmGuide(ctx context.Context) (*warmApp, []string, error) {
 	}
 	if err != nil {
 		b.tell("%v", err)
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, []string{"examples/atomic-guide was not measured: its first run did not end well, perhaps because no npm registry can be reached: " + first}, nil
+		reason := strings.Split(err.Error(), "\n")
+		return nil, []string{"examples/atomic-guide was not measured: its first run, which needs npm and its registry, did not end well: " + reason[len(reason)-1]}, nil
 	}
 	app.title = fmt.Sprintf("examples/atomic-guide: %d stages from the cache, %d run, %d gates", app.want.cached, app.want.stages, app.want.gates)
 	return &app, []string{fmt.Sprintf("the first run of examples/atomic-guide, packages downloaded and all stages run, took %.1f s (once).", cold.Seconds())}, nil
