@@ -101,6 +101,8 @@ type lastRun struct {
 	// its own in the cache would cost more than such a stage does.
 	Bare bool   `json:"bare,omitempty"`
 	Root string `json:"root,omitempty"` // of a bare result
+	// Missing is what the stage did not leave, so that its result was not kept.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // lastRuns remembers what the stages of one app ran with last, for explanations and for results that are nothing but
@@ -239,6 +241,9 @@ func (s *Session) whyNot(now parts, set *inputSet, last *lastRun) string {
 	}
 	if last.Outcome != event.Passed {
 		return "nothing changed, but the last run did not pass"
+	}
+	if len(last.Missing) > 0 {
+		return "nothing changed, but the last run did not leave " + strings.Join(last.Missing, ", ")
 	}
 	return "nothing changed, but the result is no longer in the cache"
 }

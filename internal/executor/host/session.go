@@ -86,7 +86,7 @@ func (s *Session) Run(ctx context.Context, job engine.Job) (engine.Result, error
 			outcome = event.Errored
 		}
 		s.last.record(job.Stage.Name, &lastRun{
-			Key: key, Parts: p, Outcome: outcome, Time: started, Bare: bare, Root: result.Root,
+			Key: key, Parts: p, Outcome: outcome, Time: started, Bare: bare, Root: result.Root, Missing: result.Missing,
 		}, set)
 	}
 	return result, err
