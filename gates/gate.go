@@ -44,9 +44,13 @@ type Description struct {
 type Needs struct {
 	Source  bool     // read the source snapshot
 	History bool     // read the source's git history, with git
-	Hosts   []string // network hosts, "host" or "host:port"
+	Hosts   []string // network hosts, "host" or "host:port", and [PublicHost]
 	Secrets []string // names
 	// Version asks the running version: Run.URL is its address, and the only one that can be reached. There is no running
 	// version in [PhaseBuild], so a gate with this need cannot name that phase.
 	Version bool
 }
+
+// PublicHost among [Needs].Hosts stands for the host of Run.PublicURL, at its own port and at those of HTTP and HTTPS. It is
+// granted in [PhasePromote] and [PhaseBake] without being asked for in the pipeline, because it is the app's own.
+const PublicHost = "<public>"

@@ -106,15 +106,18 @@ func (h *Host) narrow(ctx context.Context, set *set, description gates.Descripti
 	if !description.Needs.Version {
 		narrowed.Run.URL = ""
 	}
-	granted.hosts, granted.version, err = h.network(description, request.Run.URL)
+	granted.hosts, granted.version, err = h.network(description, request.Run)
 	return narrowed, granted, err
 }
 
-// network returns the part of a gate's grant that is about the network. version is the address of the running version.
-func (h *Host) network(description gates.Description, version string) (hosts, address string, err error) {
+// network returns the part of a gate's grant that is about the network.
+func (h *Host) network(description gates.Description, run gates.Run) (hosts, address string, err error) {
 	granted := slices.DeleteFunc(slices.Clone(description.Needs.Hosts), func(host string) bool { return !slices.Contains(h.options.Hosts, host) })
+	if slices.Contains(description.Needs.Hosts, gates.PublicHost) {
+		granted = append(granted, publicHosts(run.PublicURL)...)
+	}
 	if description.Needs.Version {
-		host, isName, err := versionHost(version)
+		host, isName, err := versionHost(run.URL)
 		switch {
 		case err != nil:
 			return "", "", err

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/penstock-ci/penstock/gates"
 )
 
 // versionHost returns the "host:port" at which the running version is asked, and whether the host is a name: then finding
@@ -25,6 +27,19 @@ func versionHost(address string) (host string, isName bool, err error) {
 	}
 	_, err = netip.ParseAddr(parsed.Hostname())
 	return net.JoinHostPort(parsed.Hostname(), port), err != nil, nil
+}
+
+// publicHosts are the "host:port" at which an environment may be asked where everybody finds it; none without an address.
+func publicHosts(address string) []string {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Hostname() == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+		return nil
+	}
+	hosts := []string{net.JoinHostPort(parsed.Hostname(), "80"), net.JoinHostPort(parsed.Hostname(), "443")}
+	if parsed.Port() != "" {
+		hosts = append(hosts, net.JoinHostPort(parsed.Hostname(), parsed.Port()))
+	}
+	return hosts
 }
 
 // versionStandIn is where the running version could be: the discard port of this machine.
@@ -47,7 +62,7 @@ func (h *Host) Confinement(ctx context.Context, gate string) (SandboxReport, err
 		return SandboxReport{}, err
 	}
 	var granted grant
-	if granted.hosts, granted.version, err = h.network(description, "http://"+versionStandIn); err != nil {
+	if granted.hosts, granted.version, err = h.network(description, gates.Run{URL: "http://" + versionStandIn}); err != nil {
 		return SandboxReport{}, fmt.Errorf("see how %s is confined: %w", gate, err)
 	}
 	running, err := set.acquire(ctx, granted)

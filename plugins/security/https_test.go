@@ -1,0 +1,93 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/gatetest"
+)
+
+// sites are a network of its own: what answers at http:// and at https://, and the error when it does not.
+type sites struct {
+	plain, encrypted http.HandlerFunc
+	failure          error
+}
+
+func (s sites) RoundTrip(request *http.Request) (*http.Response, error) {
+	handler := s.plain
+	if request.URL.Scheme == "https" {
+		handler = s.encrypted
+		if s.failure != nil {
+			return nil, s.failure
+		}
+	}
+	if handler == nil || request.URL.Hostname() != "shop.example" {
+		return nil, errors.New("connection refused")
+	}
+	recorder := httptest.NewRecorder()
+	handler(recorder, request)
+	return recorder.Result(), nil
+}
+
+func redirect(status int, to string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", to+r.URL.Path)
+		w.WriteHeader(status)
+	}
+}
+
+func transportSecurity(value string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if value != "" {
+			w.Header().Set("Strict-Transport-Security", value)
+		}
+	}
+}
+
+func TestHTTPS(t *testing.T) {
+	t.Parallel()
+	good, guide := redirect(308, "https://shop.example"), transportSecurity(guideHeaders["Strict-Transport-Security"])
+	for _, one := range []struct {
+		name   string
+		sites  sites
+		config string
+		want   gates.Outcome
+		check  func(*testing.T, gates.Verdict)
+	}{
+		{"enforced", sites{plain: good, encrypted: guide}, `{"paths": ["/", "/api/guides"]}`, gates.Pass, says("shop.example sends plain HTTP to HTTPS for good", "2 paths")},
+		{"enforced by 301", sites{plain: redirect(301, "https://www.shop.example"), encrypted: guide}, "", gates.Pass, nil},
+		{"plain HTTP is served", sites{plain: guide, encrypted: guide}, "", gates.Fail, foundSaying("redirect", "GET http://shop.example/ (200)", "not sent to HTTPS")},
+		{"for now only", sites{plain: redirect(302, "https://shop.example"), encrypted: guide}, "", gates.Fail, foundSaying("redirect", "for now only")},
+		{"to plain HTTP", sites{plain: redirect(301, "http://www.shop.example"), encrypted: guide}, "", gates.Fail, foundSaying("redirect", "not HTTPS")},
+		{"nowhere", sites{plain: redirect(301, ""), encrypted: guide}, "", gates.Fail, foundSaying("redirect", "not HTTPS")},
+		{"no HSTS", sites{plain: good, encrypted: transportSecurity("")}, "", gates.Fail, foundSaying("strict-transport-security", "GET https://shop.example/ (200)", "is missing")},
+		{"short HSTS", sites{plain: good, encrypted: transportSecurity("max-age=60")}, "", gates.Fail, foundSaying("strict-transport-security", "max-age is 60")},
+		{"short HSTS is enough", sites{plain: good, encrypted: transportSecurity("max-age=60")}, `{"hsts": "max-age=60"}`, gates.Pass, nil},
+		{"a certificate that nobody trusts", sites{plain: good, encrypted: guide, failure: &tls.CertificateVerificationError{Err: errors.New("has expired")}}, "", gates.Fail,
+			foundSaying("certificate", "has expired")},
+		{"no HTTPS", sites{plain: good}, "", gates.Error, says("GET / was not answered: connection refused")},
+		{"no plain HTTP", sites{encrypted: guide}, "", gates.Error, says("connection refused")},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			t.Parallel()
+			gatetest.Run(t, httpsGate{transport: one.sites}, []gatetest.Case{{
+				Name: "asked", Config: one.config, Want: one.want, Check: one.check, Request: gates.Request{Run: gates.Run{PublicURL: "https://shop.example"}},
+			}})
+		})
+	}
+
+	at := func(url string) gates.Request { return gates.Request{Run: gates.Run{PublicURL: url}} }
+	nobody := httptest.NewServer(nil)
+	nobody.Close()
+	tryBoth(t, httpsGate{}, []gatetest.Case{
+		{Name: "local", Request: at("http://shop.localhost:8787"), Want: gates.Inconclusive, Check: says("the environment is local")},
+		{Name: "no public address", Request: at(""), Want: gates.Inconclusive, Check: says("no public address")},
+		{Name: "an address that is none", Request: at("shop"), Want: gates.Error},
+		// The connection is refused by the one who is not there, and not by the sandbox.
+		{Name: "refused", Request: at("https" + nobody.URL[len("http"):]), Want: gates.Error, Check: says("was not answered", "refused")},
+	})
+}
