@@ -68,5 +68,6 @@ func (l leak) fingerprint() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("name a secret by its fingerprint: %w", err)
 	}
-	return hex.EncodeToString(key[:8]), nil
+	// A word of its own, because YAML would read some hexadecimal numbers as numbers.
+	return "leak-" + hex.EncodeToString(key[:8]), nil
 }
