@@ -59,6 +59,9 @@ type WorkerFacts struct {
 	Seed        string // a conventional seed file that exists, "" when none
 	// HealthPath is the path of the health check that the source answers, "" when none was recognised.
 	HealthPath string
+	// HealthChecks says that the source speaks of checks with their latency and of a timestamp, as the production guide's
+	// health page does; one that only answers "ok" is not such a page.
+	HealthChecks bool
 }
 
 // Deployment is what the wrangler config says of one environment.

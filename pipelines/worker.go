@@ -25,11 +25,12 @@ func Worker(app App) Pipeline {
 			smoke(app),     // the app's own questions to the running version
 		),
 		Gates: slices.Concat(
-			testGates(app),  // all tests passing; code coverage > 80 %
-			typeGates(app),  // TypeScript compilation clean
-			styleGates(app), // lint checks passing
-			auditGates(app), // security audit clean
-			secretGates(),   // no hardcoded credentials in code
+			testGates(app),   // all tests passing; code coverage > 80 %
+			typeGates(app),   // TypeScript compilation clean
+			styleGates(app),  // lint checks passing
+			auditGates(app),  // security audit clean
+			secretGates(),    // no hardcoded credentials in code
+			healthGates(app), // the health check answers, dependency by dependency; performance benchmarks met
 		),
 		Environments: environments(app),
 	}
@@ -233,6 +234,21 @@ const auditLevel = "high"
 // and an end, where everybody reads it.
 func secretGates() []GateRef {
 	return []GateRef{{Gate: "security/secrets", Phase: "build", Enforcement: Mandatory, Timeout: 5 * time.Minute}}
+}
+
+// healthGates ask the new version before it takes traffic. A page that is not known to be of the guide's shape may be a bare
+// "ok", in which the gate can read nothing: that is told and does not block. How long an answer takes depends on where the
+// gate is asked from, so the latency is told too.
+func healthGates(app App) []GateRef {
+	if app.Worker.HealthPath == "" {
+		return nil
+	}
+	config := func() map[string]any { return map[string]any{"path": app.Worker.HealthPath} }
+	endpoint := GateRef{Gate: "health/endpoint", Phase: gates.PhasePromote, Enforcement: Advisory, Config: config()}
+	if app.Worker.HealthChecks {
+		endpoint.Enforcement = Overridable
+	}
+	return []GateRef{endpoint, {Gate: "health/latency", Phase: gates.PhasePromote, Enforcement: Advisory, Config: config(), Timeout: 2 * time.Minute}}
 }
 
 // environments are the Cloudflare on this machine, production, and whatever else the wrangler config names.

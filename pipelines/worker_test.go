@@ -32,7 +32,7 @@ func guideApp() App {
 				"production": {Name: "atomic-guide-production", HasD1: true, VersionMetadata: true, Secrets: []string{"JWT_SECRET"}},
 				"staging":    {Name: "atomic-guide-staging", HasD1: true},
 			},
-			Seed: "seed/minimal.sql", HealthPath: "/health",
+			Seed: "seed/minimal.sql", HealthPath: "/health", HealthChecks: true,
 		},
 	}
 }
@@ -60,7 +60,9 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "test", "typecheck", "lint", "audit", "build", "bundle", "smoke"}, stageNames(p)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable", "security/audit overridable", "security/secrets mandatory"}, gateNames(p)); diff != "" {
+	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable",
+		"security/audit overridable", "security/secrets mandatory",
+		"health/endpoint overridable", "health/latency advisory"}, gateNames(p)); diff != "" {
 		t.Error(diff)
 	}
 	golden(t, "guide.yaml", p)

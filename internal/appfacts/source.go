@@ -79,6 +79,9 @@ const (
 // healthRoute is a route in quotes, as routers and comparisons have it.
 var healthRoute = regexp.MustCompile("[\"'`](/(?:api/)?(?:health|healthz|health-check|healthcheck|_health))[\"'`]")
 
+// healthWords are what a health page in the production guide's shape is made of; all in one file.
+var healthWords = []*regexp.Regexp{regexp.MustCompile(`\bchecks\b`), regexp.MustCompile(`\blatency\b`), regexp.MustCompile(`\btimestamp\b`)}
+
 var errEnough = errors.New("enough files were searched")
 
 // findHealthCheck looks for the route of a health check in the Worker's source; /health wins over longer ones.
@@ -111,6 +114,8 @@ func (r *reading) findHealthCheck() error {
 		for _, match := range healthRoute.FindAllSubmatch(text, -1) {
 			found = append(found, string(match[1]))
 		}
+		saysAll := !slices.ContainsFunc(healthWords, func(word *regexp.Regexp) bool { return !word.Match(text) })
+		r.app.Worker.HealthChecks = r.app.Worker.HealthChecks || saysAll
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) && !errors.Is(err, fs.ErrNotExist) {
