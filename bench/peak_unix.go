@@ -30,7 +30,7 @@ func peakFloor() int64 {
 // maxrss is in kilobytes everywhere but on Apple's systems, where it is in bytes (getrusage(2)).
 func maxrss(usage *syscall.Rusage) int64 {
 	if runtime.GOOS == "darwin" {
-		return int64(usage.Maxrss)
+		return usage.Maxrss
 	}
-	return int64(usage.Maxrss) << 10
+	return usage.Maxrss << 10
 }
