@@ -31,6 +31,7 @@ func Worker(app App) Pipeline {
 			auditGates(app),  // security audit clean
 			secretGates(),    // no hardcoded credentials in code
 			healthGates(app), // the health check answers, dependency by dependency; performance benchmarks met
+			answerGates(app), // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
 		),
 		Environments: environments(app),
 	}
@@ -249,6 +250,31 @@ func healthGates(app App) []GateRef {
 		endpoint.Enforcement = Overridable
 	}
 	return []GateRef{endpoint, {Gate: "health/latency", Phase: gates.PhasePromote, Enforcement: Advisory, Config: config(), Timeout: 2 * time.Minute}}
+}
+
+// answerGates ask the new version before it takes traffic, and HTTPS where everybody finds it, once it does. They tell and do
+// not block: the guide's headers and the shape of its errors are more than every small Worker must have. An app that
+// follows the guide raises them in penstock.yaml, with its own paths.
+func answerGates(app App) []GateRef {
+	tell := func(gate string, config map[string]any) GateRef {
+		return GateRef{Gate: gate, Phase: gates.PhasePromote, Enforcement: Advisory, Config: config, Timeout: 2 * time.Minute}
+	}
+	var paths map[string]any
+	if app.Worker.HealthPath != "" {
+		paths = map[string]any{"paths": []any{"/", app.Worker.HealthPath}}
+	}
+	https := tell("security/https", nil)
+	https.Phase = gates.PhaseBake
+	for _, env := range environments(app) {
+		if env.Name != localEnvironment { // where nothing is encrypted, because nobody else hears it
+			https.Environments = append(https.Environments, env.Name)
+		}
+	}
+	return []GateRef{
+		tell("security/headers", paths), tell("security/cors", nil), tell("security/errors", nil), tell("security/xss", nil),
+		tell("security/ratelimit", nil), // says only that no limit is configured, until one is: it sends a burst
+		https,
+	}
 }
 
 // environments are the Cloudflare on this machine, production, and whatever else the wrangler config names.

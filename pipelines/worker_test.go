@@ -62,7 +62,9 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable",
 		"security/audit overridable", "security/secrets mandatory",
-		"health/endpoint overridable", "health/latency advisory"}, gateNames(p)); diff != "" {
+		"health/endpoint overridable", "health/latency advisory",
+		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
+	}, gateNames(p)); diff != "" {
 		t.Error(diff)
 	}
 	golden(t, "guide.yaml", p)
@@ -121,7 +123,9 @@ func TestWorkerLeavesOutWhatTheAppLacks(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "audit"}, p.Stage("bundle").Needs); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory"}, gateNames(p)); diff != "" {
+	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory",
+		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
+	}, gateNames(p)); diff != "" {
 		t.Errorf("gates that have something to judge: %s", diff)
 	}
 	golden(t, "bare.yaml", p)
