@@ -270,6 +270,9 @@ func parseAge(text string) (time.Duration, error) {
 }
 
 func days(age time.Duration) string {
+	if age < time.Hour {
+		return "less than an hour"
+	}
 	if age < 48*time.Hour {
 		return counted(int(age.Hours()), "hour")
 	}

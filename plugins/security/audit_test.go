@@ -228,7 +228,7 @@ func TestAudit(t *testing.T) {
 		Name: "an object of something else", Request: answered(`{}`), Want: gates.Inconclusive, Check: says("none of the known formats"),
 	}, {
 		Name: "OSV folder: vulnerable", Config: useOSV, Request: offline(minimist, unrelated), Want: gates.Fail,
-		Check: all(says("1 vulnerability at high or above, by 2 OSV advisories, 24 hours old, for 3 packages"), finds(gates.Finding{
+		Check: all(says("1 vulnerability at high or above, by 2 advisories in OSV's format, the newest 24 hours old, for 3 packages"), finds(gates.Finding{
 			Level: gates.LevelError, Rule: "GHSA-xvch-5gv4-984h", File: "package-lock.json", Line: 8, Detail: "node_modules/minimist",
 			Message: "minimist 1.2.5 (critical): about minimist; affected: >=1.0.0 <1.2.6; mended in 1.2.6",
 		})),
@@ -274,7 +274,7 @@ func TestAudit(t *testing.T) {
 		Name: "the registry's word comes first", Config: useOSV, Want: gates.Pass,
 		Request: gates.Request{SourceDir: lockedApp(t, lockText, minimist), Stages: answered(npmNothing).Stages, Reports: answered(npmNothing).Reports},
 	}, {
-		Name: "OSV zip as a report", Want: gates.Fail, Check: says("by 2 OSV advisories"),
+		Name: "OSV zip as a report", Want: gates.Fail, Check: says("by 2 advisories"),
 		Request: gates.Request{SourceDir: folder, Reports: []gates.Report{{Kind: gates.ReportOSV, Stage: "advisories", Path: zipped(t, minimist, unrelated)}}},
 	}, {
 		Name: "OSV report that is no zip", Want: gates.Inconclusive, Check: says("neither a folder nor a zip"),

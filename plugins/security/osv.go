@@ -117,10 +117,17 @@ func searchOSV(ctx context.Context, database string, lock *packageLock, now time
 		return nil, errors.New("it does not say when its advisories were changed, so its age is not known")
 	}
 	found.age = max(now.Sub(newest), 0)
-	found.source = fmt.Sprintf("%d OSV advisories, %s old, for %s", entries, days(found.age), counted(len(lock.packages), "package"))
+	found.source = fmt.Sprintf("%s in OSV's format, the newest %s old, for %s", advisories(entries), days(found.age), counted(len(lock.packages), "package"))
 	slices.Sort(found.incomparable)
 	found.incomparable = slices.Compact(found.incomparable)
 	return found, nil
+}
+
+func advisories(n int) string {
+	if n == 1 {
+		return "1 advisory"
+	}
+	return fmt.Sprintf("%d advisories", n)
 }
 
 func openOSV(database string) (files fs.FS, closeFiles func(), err error) {
