@@ -130,13 +130,17 @@ func TestAnAnswerOfAnotherVersionIsSeen(t *testing.T) {
 		}
 	}))
 	defer server.Close()
+	gate := &asker{paths: []string{"/page?x=1"}}
 	keeper := versionKeeper{
-		Gatekeeper: &asker{paths: []string{"/page?x=1"}}, address: promotion.Address{URL: server.URL}, version: "version-new",
+		Gatekeeper: gate, address: promotion.Address{URL: server.URL}, version: "version-new",
 		smoke: pipelines.Smoke{Version: pipelines.ProofRequired, Probes: []pipelines.Probe{{Path: "/health"}}},
 	}
 	verdict := keeper.Evaluate(t.Context(), "a/gate", gates.Request{}, nil)
 	if verdict.Outcome != gates.Error || !strings.Contains(verdict.NextStep, "had not reached every place") {
 		t.Errorf("%+v", verdict)
+	}
+	if _, err := http.Get(gate.run.URL); err == nil {
+		t.Error("the gate's address outlives the question, within a run that goes on")
 	}
 }
 

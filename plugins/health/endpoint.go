@@ -125,7 +125,8 @@ func again(ctx context.Context, client *http.Client, url string, first page) (pa
 
 // judge says what a page that can be read means.
 func (c endpointConfig) judge(status int, read page, version string) *gates.Verdict {
-	verdict := &gates.Verdict{Outcome: gates.Pass}
+	none := 0.0
+	verdict := &gates.Verdict{Outcome: gates.Pass, Measurements: []gates.Measurement{{Name: "dependencies down", Unit: "count", Limit: &none, Better: "lower"}}}
 	found := func(rule, message string) {
 		verdict.Findings = append(verdict.Findings, gates.Finding{Level: gates.LevelError, Rule: rule, Message: message})
 	}
@@ -135,6 +136,7 @@ func (c endpointConfig) judge(status int, read page, version string) *gates.Verd
 		switch {
 		case one.status != c.CheckStatus:
 			down = append(down, one.name)
+			verdict.Measurements[0].Value++
 			found("dependency down", fmt.Sprintf("%s says %q after %g ms", one.name, one.status, one.latency))
 		case c.MaxLatency != nil && one.latency > *c.MaxLatency:
 			slow = append(slow, one.name)

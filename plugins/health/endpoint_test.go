@@ -56,7 +56,12 @@ func TestEndpoint(t *testing.T) {
 		Name: "503 names what is down", Request: page(503, healthPage("unhealthy", downChecks)), Want: gates.Fail,
 		Check: all(says("answered 503", "down: kv, r2"),
 			finds(`dependency down: kv says "error" after 1 ms`, `dependency down: r2 says "error" after 5000 ms`),
-			func(t *testing.T, verdict gates.Verdict) { measured(t, verdict, "kv") }),
+			func(t *testing.T, verdict gates.Verdict) {
+				measured(t, verdict, "kv")
+				if down := measured(t, verdict, "dependencies down"); down.Value != 2 || down.Limit == nil || *down.Limit != 0 {
+					t.Errorf("%+v", down)
+				}
+			}),
 	}, {
 		Name: "200 although one is down", Request: page(200, healthPage("healthy", downChecks)), Want: gates.Fail, Check: says("down: kv, r2"),
 	}, {
