@@ -23,7 +23,7 @@ type judgement struct {
 	notRead  int
 }
 
-func newJudgement(app *source, gate string) *judgement {
+func newJudgement(app *codebase, gate string) *judgement {
 	unread := app.unreadFindings()
 	return &judgement{
 		gate: gate, unread: unread, notRead: len(unread), seen: map[gates.Finding]bool{}, comments: map[*module]allowedLines{},

@@ -29,14 +29,15 @@ const selectionSchema = `
 	"include": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}, "description": "globs of the files to judge; without it, the app's own source: no tests, scripts, configuration, packages or built files"},
 	"exclude": {"type": "array", "items": {"type": "string", "minLength": 1}, "description": "globs of files to leave out"}`
 
-// source is an app's parsed source. It does not change once it is loaded.
-type source struct {
+// codebase is an app's parsed source. It does not change once it is loaded.
+type codebase struct {
 	judged  []*module // sorted by path
 	modules map[string]*module
 	unread  []unreadFile
 	// uses are where each binding is read, in whichever module; members are all uses of properties, by name.
 	uses    map[*binding][]*node
 	members map[string][]*node
+	methods map[string][]*function // of the app's classes, by name
 }
 
 // unreadFile is a file that should have been judged and could not be read.
@@ -94,7 +95,7 @@ func isOrdinary(name string) bool {
 }
 
 // loadSource finds and parses an app's source. A file that cannot be parsed is no error: it is told in unread.
-func loadSource(ctx context.Context, root string, chosen selection) (*source, error) {
+func loadSource(ctx context.Context, root string, chosen selection) (*codebase, error) {
 	if err := chosen.check(); err != nil {
 		return nil, err
 	}
@@ -116,7 +117,7 @@ func loadSource(ctx context.Context, root string, chosen selection) (*source, er
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	loaded := &source{modules: map[string]*module{}}
+	loaded := &codebase{modules: map[string]*module{}}
 	for i, name := range names {
 		judged := chosen.judges(name, isOrdinary(name))
 		switch {
@@ -183,7 +184,7 @@ func readModule(root, name string) (*module, error) {
 }
 
 // sourceOf loads the source that a request grants. The verdict is for when there is none to judge.
-func sourceOf(ctx context.Context, request *gates.Request, chosen selection) (*source, *gates.Verdict, error) {
+func sourceOf(ctx context.Context, request *gates.Request, chosen selection) (*codebase, *gates.Verdict, error) {
 	if request.SourceDir == "" {
 		return nil, inconclusive("let the gate read the source", "the gate was not given the source, so nobody knows"), nil
 	}
@@ -199,7 +200,7 @@ func sourceOf(ctx context.Context, request *gates.Request, chosen selection) (*s
 }
 
 // unreadFindings names the files that could not be read, each with why.
-func (s *source) unreadFindings() []gates.Finding {
+func (s *codebase) unreadFindings() []gates.Finding {
 	var findings []gates.Finding
 	for _, file := range s.unread {
 		findings = append(findings, gates.Finding{

@@ -17,8 +17,8 @@ import (
 	"github.com/penstock-ci/penstock/gates/gatetest"
 )
 
-// wanted is a comment in a snippet that says what is found on its line, or so many lines after it.
-var wanted = regexp.MustCompile(`// want ([a-z-]+)(?: \+(\d+))?`)
+// wantComment is a comment in a snippet that says what is found on its line, or so many lines after it.
+var wantComment = regexp.MustCompile(`// want ([a-z-]+)(?: \+(\d+))?`)
 
 // snippets are the apps in testdata/<gate>, each a txtar file whose comments say what is to be found in it.
 func snippets(t *testing.T, gate string) []gatetest.Case {
@@ -37,7 +37,7 @@ func snippets(t *testing.T, gate string) []gatetest.Case {
 		outcome := gates.Pass
 		for _, one := range archive.Files {
 			for i, line := range strings.Split(string(one.Data), "\n") {
-				for _, match := range wanted.FindAllStringSubmatch(line, -1) {
+				for _, match := range wantComment.FindAllStringSubmatch(line, -1) {
 					further, _ := strconv.Atoi(match[2])
 					want = append(want, fmt.Sprintf("%s:%d %s", one.Name, i+1+further, match[1]))
 					switch {
@@ -84,8 +84,8 @@ func unpacked(t *testing.T, archive *txtar.Archive) string {
 	return root
 }
 
-// app is a folder with these files, each a name and its text.
-func app(t *testing.T, files ...string) string {
+// appOf is a folder with these files, each a name and its text.
+func appOf(t *testing.T, files ...string) string {
 	t.Helper()
 	archive := &txtar.Archive{}
 	for i := 0; i < len(files); i += 2 {

@@ -1,13 +1,23 @@
 package main
 
-import "strconv"
+import (
+	"maps"
+	"slices"
+	"strconv"
+)
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
 // index notes who reads what, across modules.
-func (s *source) index() {
-	s.uses, s.members = map[*binding][]*node{}, map[string][]*node{}
-	for _, m := range s.modules {
+func (s *codebase) index() {
+	s.uses, s.members, s.methods = map[*binding][]*node{}, map[string][]*node{}, map[string][]*function{}
+	for _, path := range slices.Sorted(maps.Keys(s.modules)) {
+		m := s.modules[path]
+		for _, fn := range m.functions {
+			if fn.class != nil {
+				s.methods[fn.method] = append(s.methods[fn.method], fn)
+			}
+		}
 		m.body.walk(func(n *node) bool {
 			switch {
 			case n.kind == kMember:
@@ -35,7 +45,7 @@ type definition struct {
 }
 
 // definition follows a name, or a member of a whole imported module.
-func (s *source) definition(n *node) definition {
+func (s *codebase) definition(n *node) definition {
 	switch {
 	case n.is(kName) && n.binding != nil:
 		return s.follow(n.binding)
@@ -52,7 +62,7 @@ func (s *source) definition(n *node) definition {
 	return definition{}
 }
 
-func (s *source) follow(b *binding) definition {
+func (s *codebase) follow(b *binding) definition {
 	if b.role != anImport {
 		return definition{binding: b}
 	}
@@ -62,7 +72,7 @@ func (s *source) follow(b *binding) definition {
 // maxHops bounds how far names are followed through modules that only pass them on; some do so in circles.
 const maxHops = 12
 
-func (s *source) importOf(importer *module, from, name string, hops int) definition {
+func (s *codebase) importOf(importer *module, from, name string, hops int) definition {
 	target := s.imported(importer, from)
 	switch {
 	case hops > maxHops:
@@ -76,7 +86,7 @@ func (s *source) importOf(importer *module, from, name string, hops int) definit
 	}
 }
 
-func (s *source) exportOf(m *module, name string, hops int) definition {
+func (s *codebase) exportOf(m *module, name string, hops int) definition {
 	if what, known := m.exports[name]; known {
 		switch {
 		case what.from != "":
@@ -108,7 +118,7 @@ func (s *source) exportOf(m *module, name string, hops int) definition {
 }
 
 // imported is the module of the app that an import names, or nil.
-func (s *source) imported(importer *module, from string) *module {
+func (s *codebase) imported(importer *module, from string) *module {
 	for _, candidate := range candidates(importer.path, from) {
 		if found := s.modules[candidate]; found != nil {
 			return found
@@ -119,7 +129,7 @@ func (s *source) imported(importer *module, from string) *module {
 
 // valueOf follows names that have exactly one value: const x = …, an import of one, a function or class of that name. It
 // returns n itself when there is nothing to follow.
-func (s *source) valueOf(n *node) *node {
+func (s *codebase) valueOf(n *node) *node {
 	for range maxHops {
 		switch n.kind {
 		case kAwait:
@@ -147,7 +157,7 @@ func (s *source) valueOf(n *node) *node {
 }
 
 // functionOf is the app's own function that a callee stands for, or nil.
-func (s *source) functionOf(callee *node) *function {
+func (s *codebase) functionOf(callee *node) *function {
 	value := s.valueOf(callee)
 	if value.is(kFunction) {
 		return value.fn
@@ -167,7 +177,7 @@ func (s *source) functionOf(callee *node) *function {
 }
 
 // memberFunction looks for a method in a class, in what that extends, or in an object.
-func (s *source) memberFunction(of *node, name string) *function {
+func (s *codebase) memberFunction(of *node, name string) *function {
 	for range maxHops {
 		if !of.is(kClass) && !of.is(kObject) {
 			return nil
@@ -211,11 +221,13 @@ func (n *node) isMethodOf(below *node) bool {
 }
 
 // constructorOf is the function that new runs, or nil.
-func (s *source) constructorOf(class *node) *function { return s.memberFunction(class, "constructor") }
+func (s *codebase) constructorOf(class *node) *function {
+	return s.memberFunction(class, "constructor")
+}
 
 // callers are the calls of a function that can be seen. known is false when it may be called from elsewhere too: by name it
 // is handed to something, or it is a method of something that is handed on.
-func (s *source) callers(fn *function) (calls []*node, known bool) {
+func (s *codebase) callers(fn *function) (calls []*node, known bool) {
 	at := fn.node.parent
 	switch {
 	case at.is(kCall) && at.kids[0] == fn.node:
@@ -233,7 +245,7 @@ func (s *source) callers(fn *function) (calls []*node, known bool) {
 	}
 }
 
-func (s *source) callsOf(b *binding) (calls []*node, known bool) {
+func (s *codebase) callsOf(b *binding) (calls []*node, known bool) {
 	if b == nil {
 		return nil, false
 	}
@@ -250,7 +262,7 @@ func (s *source) callsOf(b *binding) (calls []*node, known bool) {
 	return calls, known
 }
 
-func (s *source) constructions(class *node) (calls []*node, known bool) {
+func (s *codebase) constructions(class *node) (calls []*node, known bool) {
 	if declared := class.parent; declared.is(kDeclareType) {
 		return s.callsOf(declared.kids[0].binding)
 	}
@@ -262,7 +274,7 @@ func (s *source) constructions(class *node) (calls []*node, known bool) {
 
 // callsOfMember goes by the method's name, as there are no types: x.find(…) counts as a call of every find, unless x is
 // known to be something else.
-func (s *source) callsOfMember(fn *function, name string) (calls []*node, known bool) {
+func (s *codebase) callsOfMember(fn *function, name string) (calls []*node, known bool) {
 	known = !s.isRemote(fn.class)
 	for _, member := range s.members[name] {
 		call := member.parent
@@ -279,7 +291,7 @@ func (s *source) callsOfMember(fn *function, name string) (calls []*node, known 
 }
 
 // isRemote reports whether a class is one of those that the runtime, or another Worker, calls the methods of.
-func (s *source) isRemote(class *node) bool {
+func (s *codebase) isRemote(class *node) bool {
 	for range maxHops {
 		if !class.is(kClass) || class.kids[0] == nil {
 			return false

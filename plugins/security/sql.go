@@ -69,7 +69,7 @@ func (sqlGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ver
 }
 
 // judgeStatement reports each value that becomes part of a statement's SQL.
-func (s *source) judgeStatement(one statement, judged *judgement) {
+func (s *codebase) judgeStatement(one statement, judged *judgement) {
 	for _, p := range one.text {
 		switch {
 		case p.open == nil:

@@ -17,7 +17,7 @@ var (
 )
 
 // bindingAdvice says what to write instead of the text in which holder stands.
-func (s *source) bindingAdvice(holder *node) string {
+func (s *codebase) bindingAdvice(holder *node) string {
 	whole := holder
 	for whole.parent.is(kTemplate) || (whole.parent.is(kBinary) && whole.parent.text == "+") {
 		whole = whole.parent
@@ -43,7 +43,7 @@ func (s *source) bindingAdvice(holder *node) string {
 	switch {
 	case named.MatchString(ahead):
 		return "SQL takes no ? here. Choose the text from a list in the code, such as { newest: 'created_at DESC', title: 'title' }[choice]"
-	case !bindable.MatchString(ahead):
+	case !bindable.MatchString(ahead), !readsLikeSQL(all.String()):
 		return "keep the SQL constant, put ? where values go, and give them to bind(…)"
 	}
 	value := holder.code()
@@ -55,7 +55,7 @@ func (s *source) bindingAdvice(holder *node) string {
 }
 
 // rewrite hands out a text's constant parts as they are, and for the others what show makes of them.
-func (s *source) rewrite(n *node, show func(*node) string, write func(string)) {
+func (s *codebase) rewrite(n *node, show func(*node) string, write func(string)) {
 	switch {
 	case n.is(kText):
 		write(n.text)

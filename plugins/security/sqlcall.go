@@ -16,7 +16,7 @@ type statement struct {
 
 // statements finds every place in a module where SQL is given to a database. There are no types to go by, so it goes by
 // the method's name, by what it is called on, by what happens to the result, and by whether the text reads like SQL.
-func (s *source) statements(m *module) []statement {
+func (s *codebase) statements(m *module) []statement {
 	var found []statement
 	m.body.walk(func(n *node) bool {
 		if n.kind != kCall || !n.kids[0].is(kMember) || len(n.kids) < 2 {
@@ -36,7 +36,7 @@ func (s *source) statements(m *module) []statement {
 }
 
 // isStatement tells a database's prepare and exec from those of regular expressions, shells and others.
-func (s *source) isStatement(call *node) (text, bool) {
+func (s *codebase) isStatement(call *node) (text, bool) {
 	callee, argument := call.kids[0], call.kids[1]
 	receiver := callee.kids[0]
 	switch argument.kind {
@@ -55,7 +55,7 @@ func (s *source) isStatement(call *node) (text, bool) {
 
 // batched finds SQL among what a database's batch is given. D1 takes prepared statements, which are judged where they are
 // prepared; other drivers take texts.
-func (s *source) batched(call *node) []statement {
+func (s *codebase) batched(call *node) []statement {
 	var found []statement
 	if !call.kids[1].is(kArray) || s.functionOf(call.kids[0]) != nil {
 		return nil
@@ -72,7 +72,7 @@ func (s *source) batched(call *node) []statement {
 }
 
 // isNoDatabase reports whether something is known to be a regular expression or a module of Node's.
-func (s *source) isNoDatabase(n *node) bool {
+func (s *codebase) isNoDatabase(n *node) bool {
 	value := s.valueOf(n)
 	if value.is(kNew) {
 		class := value.kids[0]
@@ -83,7 +83,7 @@ func (s *source) isNoDatabase(n *node) bool {
 }
 
 // isDatabase goes by the name of what a method is called on: db, env.DB, this.#usersDb, ctx.storage.sql, getDb().
-func (s *source) isDatabase(n *node) bool {
+func (s *codebase) isDatabase(n *node) bool {
 	return nameIsDatabase(n) || nameIsDatabase(s.valueOf(n))
 }
 
@@ -123,7 +123,7 @@ func readsLikeSQL(text string) bool { return sqlStart.MatchString(text) || sqlIn
 
 // handedOn finds prepare and exec of a database that are passed on without being called: what they will be given is not
 // seen.
-func (s *source) handedOn(m *module) []*node {
+func (s *codebase) handedOn(m *module) []*node {
 	var found []*node
 	m.body.walk(func(n *node) bool {
 		if n.kind != kMember || (n.text != "prepare" && n.text != "exec") || !s.isDatabase(n.kids[0]) || s.functionOf(n) != nil {

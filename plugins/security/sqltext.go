@@ -52,7 +52,7 @@ func (t text) constants() string {
 
 // reader finds out what strings consist of. It goes by the code alone: a value is known when every way to it is seen.
 type reader struct {
-	source *source
+	source *codebase
 	// known are the values of parameters while a function is looked at for one call.
 	known map[*binding]text
 	// busy are the bindings and functions that are being looked at: one that depends on itself adds nothing to itself.
@@ -63,7 +63,7 @@ type reader struct {
 // maxSteps bounds the work on one string; what takes longer is open.
 const maxSteps = 20000
 
-func (s *source) read(n *node) text {
+func (s *codebase) read(n *node) text {
 	r := reader{source: s, known: map[*binding]text{}, busy: map[any]bool{}}
 	return r.read(n)
 }
@@ -253,7 +253,7 @@ func (r *reader) part(value *node, path []string, n *node) text {
 }
 
 // property is the value of a property of an object that is written out, or nil.
-func (s *source) property(of *node, name string) *node {
+func (s *codebase) property(of *node, name string) *node {
 	value := s.valueOf(of)
 	if name == "" || !value.is(kObject) {
 		return nil

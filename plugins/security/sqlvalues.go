@@ -135,7 +135,7 @@ func (r *reader) keys(of, n *node) text {
 }
 
 // addedKeys reports whether an object gets keys that are not written out after it was made.
-func (s *source) addedKeys(of *node) bool {
+func (s *codebase) addedKeys(of *node) bool {
 	return of.is(kName) && of.binding != nil && slices.ContainsFunc(s.uses[of.binding], func(use *node) bool {
 		return use.parent.is(kIndex) && use.parent.kids[0] == use && use.parent.parent.is(kAssign) && use.parent.parent.kids[0] == use.parent
 	})
@@ -186,7 +186,11 @@ func (r *reader) methodCall(method string, object, n *node) text {
 	case slices.Contains(derived, method):
 		return r.read(object)
 	case slices.Contains(combined, method):
-		return slices.Concat(r.read(object), r.readAll(arguments))
+		all := r.read(object)
+		for _, argument := range arguments {
+			all = append(all, r.read(argument).within(argument)...)
+		}
+		return all
 	}
 	if len(arguments) == 0 {
 		if method == "join" {
