@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"slices"
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -178,6 +179,15 @@ func (p *Pipeline) StagesAt(when When) []Stage {
 		}
 	}
 	return found
+}
+
+// AskedIn reports whether the gate judges runs to that environment; "" stands for all of them. A build gate always does:
+// it judges the bundle, wherever that goes.
+func (g GateRef) AskedIn(environment string) bool {
+	if g.Phase != gates.PhasePromote && g.Phase != gates.PhaseBake {
+		return true
+	}
+	return environment == "" || len(g.Environments) == 0 || slices.Contains(g.Environments, environment)
 }
 
 // Environment returns the environment of that name, or nil.

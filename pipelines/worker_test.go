@@ -214,6 +214,12 @@ func TestForOneEnvironment(t *testing.T) {
 	if weighs(local, "security/audit") != Advisory || weighs(production, "security/audit") != Overridable || weighs(local, "security/secrets") != Mandatory {
 		t.Errorf("the gates weigh %v on this machine and %v in production", local.Gates, production.Gates)
 	}
+	asksHTTPS := func(p *Pipeline) bool {
+		return slices.ContainsFunc(p.Gates, func(gate GateRef) bool { return gate.Gate == "security/https" })
+	}
+	if asksHTTPS(local) || !asksHTTPS(production) {
+		t.Error("a gate of a promotion belongs to the environments that it names alone")
+	}
 	if _, err := p.For("prodution"); err == nil || !strings.Contains(err.Error(), `did you mean "production"?`) {
 		t.Errorf("unknown environment: %v", err)
 	}
@@ -344,5 +350,26 @@ func TestReportsOfEachRunner(t *testing.T) {
 				t.Errorf("gates %v, want %s and %s", gateNames(p), test.tests, test.measure)
 			}
 		})
+	}
+}
+
+// TestGatesAreAskedWhereTheyBelong: a limit to environments never takes a build gate out, because the bundle goes anywhere.
+func TestGatesAreAskedWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		ref         GateRef
+		environment string
+		want        bool
+	}{
+		{GateRef{Phase: "build", Environments: []string{"production"}}, "local", true},
+		{GateRef{Phase: "promote"}, "local", true},
+		{GateRef{Phase: "promote", Environments: []string{"production"}}, "local", false},
+		{GateRef{Phase: "bake", Environments: []string{"production"}}, "production", true},
+		{GateRef{Phase: "bake", Environments: []string{"production"}}, "", true},
+		{GateRef{Phase: "misspelt", Environments: []string{"production"}}, "local", true},
+	} {
+		if got := row.ref.AskedIn(row.environment); got != row.want {
+			t.Errorf("%+v in %q: %v", row.ref, row.environment, got)
+		}
 	}
 }

@@ -52,6 +52,11 @@ var theMap = []room{
 	{"gates/gatetest", []string{"gates", "gates/internal/wire", "gates/host"}, []string{"github.com/google/go-cmp"}, "authors test through the public door"},
 	{"plugins", []string{"gates"}, []string{
 		"gopkg.in/yaml.v3", "deps.dev/util/semver", "github.com/zricethezav/gitleaks/v8", "github.com/rs/zerolog", "golang.org/x/sync",
+		"github.com/bmatcuk/doublestar/v4",
+		"github.com/evanw/esbuild/pkg/api",
+		"github.com/go-sourcemap/sourcemap",
+		"github.com/grafana/sobek",
+		"golang.org/x/net/html",
 	}, "our gates use the same door as a stranger's"},
 	{"pipelines", []string{"gates"}, []string{"gopkg.in/yaml.v3", "github.com/bmatcuk/doublestar/v4"}, "the model knows nothing that runs"},
 	{"internal/event", []string{"gates"}, nil, "plain data"},

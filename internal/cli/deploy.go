@@ -165,7 +165,7 @@ func (r *run) gateFacts(ctx context.Context, judgement engine.Judgement) ([]prom
 		})
 	}
 	for _, ref := range r.pipeline.Gates {
-		if ref.Phase != gates.PhasePromote && ref.Phase != gates.PhaseBake {
+		if ref.Phase == gates.PhaseBuild || !ref.AskedIn(r.environment.Name) {
 			continue
 		}
 		info, err := r.gates.Describe(ctx, ref.Gate)

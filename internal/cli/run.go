@@ -160,7 +160,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		info.Stages = append(info.Stages, event.Stage{Name: stage.Name, Title: stage.Title, Needs: stage.Needs, Moment: string(pipelines.WhenBuild)})
 	}
 	for _, ref := range r.pipeline.Gates {
-		if ref.Phase == gates.PhaseBuild || promotes {
+		if ref.Phase == gates.PhaseBuild || (promotes && ref.AskedIn(r.environment.Name)) {
 			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement)})
 		}
 	}
@@ -200,7 +200,7 @@ func unfit(folder string, err error) error {
 
 func (r *run) hasGates(phase gates.Phase) bool {
 	for _, ref := range r.pipeline.Gates {
-		if ref.Phase == phase {
+		if ref.Phase == phase && ref.AskedIn(r.environment.Name) {
 			return true
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -126,8 +125,7 @@ func askedAt(all []pipelines.GateRef, phase gates.Phase, environment string) ([]
 		if ref.Phase != phase {
 			continue
 		}
-		limited := phase != gates.PhaseBuild && environment != "" && len(ref.Environments) > 0
-		if limited && !slices.Contains(ref.Environments, environment) {
+		if !ref.AskedIn(environment) {
 			continue
 		}
 		if was, known := strictest[ref.Gate]; !known || weight(ref.Enforcement) > weight(was) {
