@@ -82,13 +82,13 @@ func (corsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ve
 func (c corsConfig) judge(findings []gates.Finding, strangers, asked int) *gates.Verdict {
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: findings,
-		Measurements: []gates.Measurement{count("requests", asked, nil), count("wrong answers", len(findings), atMost(0))},
-		Summary: fmt.Sprintf("%s let in and %s kept out, on %s by preflight and by simple request",
-			counted(len(c.Origins), "origin"), counted(strangers, "other"), counted(len(c.Paths), "path")),
+		Measurements: []gates.Measurement{count("answers", asked, nil), count("wrong answers", len(findings), atMost(0))},
+		Summary: fmt.Sprintf("%s let in and %s kept out, in %s on %s, half of them to preflights",
+			counted(len(c.Origins), "origin"), counted(strangers, "other"), counted(asked, "answer"), counted(len(c.Paths), "path")),
 	}
 	if len(c.Origins) == 0 {
-		verdict.Summary = fmt.Sprintf("%s kept out, on %s by preflight and by simple request; no origin is configured, so that one is let in was not judged",
-			counted(strangers, "other origin"), counted(len(c.Paths), "path"))
+		verdict.Summary = fmt.Sprintf("%s kept out, in %s on %s, half of them to preflights; no origin is configured, so that one is let in was not judged",
+			counted(strangers, "other origin"), counted(asked, "answer"), counted(len(c.Paths), "path"))
 	}
 	if len(findings) > 0 {
 		verdict.Outcome = gates.Fail

@@ -161,7 +161,7 @@ func (j *judgedErrors) verdict() *gates.Verdict {
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: j.findings,
 		Measurements: []gates.Measurement{
-			count("requests", j.asked, nil), count("errors", j.errors, nil), count("errors in JSON", j.inJSON, nil),
+			count("errors", j.errors, nil), count("requests", j.asked, nil), count("errors in JSON", j.inJSON, nil),
 			count("problems", len(j.findings), atMost(0)),
 		},
 		Summary: fmt.Sprintf("%s, %d in JSON with %s; none shows the inside", counted(j.errors, "error answer"), j.inJSON, strings.Join(j.fields, ", ")),

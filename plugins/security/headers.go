@@ -136,7 +136,8 @@ func (headersGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 	}
 	if len(problems.order) > 0 {
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("%s with the security headers of %s, an error among them", counted(len(problems.order), "problem"), counted(len(paths), "answer"))
+		verdict.Summary = fmt.Sprintf("%s with the headers of %s, an error among them: %s",
+			counted(len(problems.order), "problem"), counted(len(paths), "answer"), strings.Join(problems.headers(), ", "))
 		verdict.NextStep = "set the headers on every answer, errors too (the guide's addSecurityHeaders), or say under require: what this app needs instead"
 	}
 	return verdict, nil
@@ -204,6 +205,17 @@ func (p *headerProblems) add(header, problem string, shownBy answer) {
 		p.rules[problem] = strings.ToLower(header)
 	}
 	p.shown[problem] = append(p.shown[problem], fmt.Sprintf("%s (%d)", shownBy.question, shownBy.status))
+}
+
+// headers are the names of those that have problems, each once.
+func (p *headerProblems) headers() []string {
+	var names []string
+	for _, problem := range p.order {
+		if !slices.Contains(names, p.rules[problem]) {
+			names = append(names, p.rules[problem])
+		}
+	}
+	return names
 }
 
 func (p *headerProblems) findings() []gates.Finding {

@@ -40,7 +40,7 @@ func TestHeaders(t *testing.T) {
 		Name: "the guide's", Request: with(nil), Want: gates.Pass, Check: says("6 security headers on 2 answers"),
 	}, {
 		Name: "one is missing", Config: `{"paths": ["/", "/api/guides"]}`, Request: with(map[string]string{"X-Content-Type-Options": ""}), Want: gates.Fail,
-		Check: all(says("1 problem", "3 answers"), foundSaying("x-content-type-options", "GET / (200), GET /api/guides (200), GET /penstock", "is missing; wanted: nosniff")),
+		Check: all(says("1 problem", "3 answers", ": x-content-type-options"), foundSaying("x-content-type-options", "GET / (200), GET /api/guides (200), GET /penstock", "is missing; wanted: nosniff")),
 	}, {
 		Name: "errors have none", Request: onlyOnPages, Want: gates.Fail, Check: foundSaying("content-security-policy", "no-such-page (404)", "is missing"),
 	}, {

@@ -49,7 +49,7 @@ type question struct {
 }
 
 func (q question) String() string {
-	const shown = 120
+	const shown = 80
 	text := q.method + " " + q.target
 	if len(text) > shown {
 		text = text[:shown] + "…"
