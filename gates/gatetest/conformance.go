@@ -78,6 +78,13 @@ func Conformance(t *testing.T, binary string) {
 			if !verdict.Outcome.Allows() && verdict.Outcome != gates.Pending && verdict.NextStep == "" {
 				t.Errorf("it answers %s without a next step", verdict.Outcome)
 			}
+			if description.Needs.Version {
+				unanswered := Case{Request: silent()}.request(description)
+				unanswered.Config = nil
+				if verdict := h.Evaluate(ctx, name, unanswered, nil); verdict.Outcome.Allows() {
+					t.Errorf("about a version that does not answer it says %s: %s", verdict.Outcome, verdict.Summary)
+				}
+			}
 
 			cancelled, cancelNow := context.WithCancel(t.Context())
 			cancelNow()

@@ -28,8 +28,8 @@ type Case struct {
 
 // Run tries a gate without a wire. Before the cases it checks what the host would refuse: the description, the config
 // schema, a config that the schema does not allow. Each case is asked twice at once, because a host does that; each
-// verdict must be one that the host accepts. A gate that reads reports must not pass when there are none, and every gate
-// must return soon after its context ends.
+// verdict must be one that the host accepts. A gate that reads reports must not pass when there are none, nor one
+// that asks the running version when that does not answer, and every gate must return soon after its context ends.
 func Run(t *testing.T, gate gates.Gate, cases []Case) {
 	t.Helper()
 	description := gate.Describe()
@@ -70,6 +70,20 @@ func Run(t *testing.T, gate gates.Gate, cases []Case) {
 		}
 	})
 
+	t.Run("a version that does not answer is no pass", func(t *testing.T) {
+		if !description.Needs.Version {
+			t.Skip("the gate does not ask the running version")
+		}
+		request := Case{Request: silent()}.request(description)
+		request.Config = json.RawMessage("{}")
+		if _, err := host.CheckConfig(description.Config, request.Config); err != nil {
+			t.Skip("the gate cannot be asked without a config of its own")
+		}
+		if verdict := evaluate(t.Context(), t, gate, request); verdict.Outcome.Allows() {
+			t.Errorf("where nobody listens it answers %s: %s", verdict.Outcome, verdict.Summary)
+		}
+	})
+
 	t.Run("returns when its context has ended", func(t *testing.T) {
 		if len(cases) == 0 {
 			t.Skip("there are no cases to ask")
@@ -107,6 +121,9 @@ func Replay(t *testing.T, binary, gate string, cases []Case) {
 		})
 	}
 }
+
+// silent is a request about a version that does not answer: nobody listens at the discard port.
+func silent() gates.Request { return gates.Request{Run: gates.Run{URL: "http://127.0.0.1:9"}} }
 
 func (c Case) request(description gates.Description) gates.Request {
 	request := c.Request

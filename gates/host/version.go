@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -70,5 +71,11 @@ func (h *Host) Confinement(ctx context.Context, gate string) (SandboxReport, err
 		return SandboxReport{}, fmt.Errorf("see how %s is confined: %w", gate, err)
 	}
 	defer set.release(running, false)
-	return running.runner.sandbox, nil
+	report := SandboxReport{Enforced: slices.Clone(running.runner.sandbox.Enforced), Missing: slices.Clone(running.runner.sandbox.Missing)}
+	for _, lines := range [][]string{report.Enforced, report.Missing} {
+		for i := range lines {
+			lines[i] = strings.ReplaceAll(lines[i], versionStandIn, "the running version")
+		}
+	}
+	return report, nil
 }

@@ -29,7 +29,8 @@ type gateEntry struct {
 	Title   string             `json:"title"`
 	Phases  []gates.Phase      `json:"phases"`
 	Reports []gates.ReportKind `json:"reports,omitempty"`
-	Config  json.RawMessage    `json:"config,omitempty"` // JSON Schema
+	Live    bool               `json:"asksVersion,omitempty"` // asks the running version
+	Config  json.RawMessage    `json:"config,omitempty"`      // JSON Schema
 	Version string             `json:"setVersion"`
 	Digest  string             `json:"setDigest"`
 	Sandbox *sandboxEntry      `json:"sandbox,omitempty"`
@@ -108,6 +109,9 @@ func (c *common) showGate(entry gateEntry) error {
 	for _, kind := range entry.Reports {
 		fmt.Fprintf(out, "reads\t%s\n", kind)
 	}
+	if entry.Live {
+		fmt.Fprintln(out, "asks\tthe running version")
+	}
 	for _, enforced := range entry.Sandbox.Enforced {
 		fmt.Fprintf(out, "confined\t%s\n", enforced)
 	}
@@ -122,7 +126,7 @@ func (c *common) showGate(entry gateEntry) error {
 
 func describeGate(set gatehost.SetInfo, gate gates.Description) gateEntry {
 	entry := gateEntry{
-		Gate: set.Name + "/" + gate.Name, Title: gate.Title, Phases: gate.Phases, Version: set.Version, Digest: set.Digest,
+		Gate: set.Name + "/" + gate.Name, Title: gate.Title, Phases: gate.Phases, Live: gate.Needs.Version, Version: set.Version, Digest: set.Digest,
 		Sandbox: &sandboxEntry{Enforced: set.Sandbox.Enforced, Missing: set.Sandbox.Missing},
 	}
 	if json.Valid([]byte(gate.Config)) {
