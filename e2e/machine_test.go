@@ -64,7 +64,7 @@ func (m *machine) in(t *testing.T) *machine {
 func installed(t *testing.T, bin string) string {
 	t.Helper()
 	install.Do(func() {
-		if installFolder, installProblem = os.MkdirTemp("", "penstock-e2e-"); installProblem != nil {
+		if installFolder, installProblem = os.MkdirTemp("", "penstock-e2e-"); installProblem != nil { //nolint:usetesting // it outlives the test that comes first
 			return
 		}
 		installProblem = copyBinaries(bin, installFolder)

@@ -122,7 +122,7 @@ func serve(ctx context.Context, stop context.CancelCauseFunc, holders *lease, op
 	go func() { served <- server.Serve(listener) }()
 	defer func() {
 		_ = server.Close() // cuts the connections that hold a lease; nothing is lost with them
-		_ = <-served // that it was closed
+		_ = <-served       // that it was closed
 	}()
 	if err := writeState(options.Dir, written); err != nil {
 		return fmt.Errorf("write state: %w", err)
