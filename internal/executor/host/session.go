@@ -126,7 +126,7 @@ func (s *Session) execute(
 	}
 	bare = !run.workspace.made() && result.Log == "" && len(result.Missing) == 0 && job.Stage.MaxAge == 0
 	if cacheable && !bare {
-		if err := s.remember(&result, key, p, run); err != nil {
+		if err := s.remember(&result, key, p); err != nil {
 			// The stage has passed; that its result is not kept costs the next run time.
 			result.Why = run.redactor.String("passed, and could not be cached: " + err.Error())
 		}
@@ -170,7 +170,7 @@ func (s *Session) collectOutputs(ctx context.Context, run *stageRun, result *eng
 
 // remember puts a passed result into the cache. One without all its outputs and reports is no result to build upon: what
 // kept it from leaving them may be gone the next time.
-func (s *Session) remember(result *engine.Result, key string, p parts, run *stageRun) error {
+func (s *Session) remember(result *engine.Result, key string, p parts) error {
 	if len(result.Missing) > 0 {
 		return nil
 	}
