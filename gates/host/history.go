@@ -42,5 +42,11 @@ func gitFolders() []string {
 	return folders
 }
 
-// gitPath is the PATH of a set that was granted a history: where git is, and nothing of the host's own PATH besides.
-func gitPath() string { return "PATH=" + strings.Join(gitFolders(), string(os.PathListSeparator)) }
+// gitEnvironment is what a set that was granted a history runs git with: the folders where git is, and nothing of the host's
+// own PATH besides; and no configuration of the machine or the user, which the sandbox keeps git from reading.
+func gitEnvironment() []string {
+	return []string{
+		"PATH=" + strings.Join(gitFolders(), string(os.PathListSeparator)),
+		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_ATTR_NOSYSTEM=1",
+	}
+}

@@ -122,7 +122,7 @@ func (r *runner) spawn(streams [3]*os.File) error {
 		"GOTRACEBACK=single", // of a crash, the goroutine that did it is enough
 	}, r.environment...)
 	if r.granted.history != "" {
-		environment = append(environment, gitPath())
+		environment = append(environment, gitEnvironment()...)
 	}
 	process, err := startProcess(r.binary, environment, r.folder.work, streams, &r.sandbox)
 	if err != nil {

@@ -251,6 +251,8 @@ func TestSecrets(t *testing.T) {
 	}, {
 		Name: "another secret at the same place is not allowed", Config: allow("src/key.ts", "another", "known", tomorrow), Request: gone.request(), Want: gates.Fail,
 	}, {
+		Name: "the same secret in another file is not allowed", Config: allow("src/other.ts", "gone", "known", tomorrow), Request: gone.request(), Want: gates.Fail,
+	}, {
 		Name: "an entry that does not count is said", Config: allow("src/key.ts", "gone", "", tomorrow), Request: clean.request(), Want: gates.Warn, Check: says("1 under allow do not count"),
 	}})
 }

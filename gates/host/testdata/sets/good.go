@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -21,6 +23,7 @@ func serveGood(name string) {
 		gate{name: "full", ask: full},
 		gate{name: "echo", reports: []gates.ReportKind{gates.ReportJUnit}, needs: gates.Needs{Secrets: []string{"TOKEN"}}, ask: echo},
 		gate{name: "source", needs: gates.Needs{Source: true}, ask: readSource},
+		gate{name: "historian", needs: gates.Needs{History: true}, ask: readHistory},
 		gate{name: "network", needs: gates.Needs{Hosts: []string{"127.0.0.1:1", os.Getenv("NOT_SET")}}, ask: dialGranted},
 		gate{name: "prober", phases: []gates.Phase{gates.PhasePromote, gates.PhaseBake}, needs: gates.Needs{Version: true}, ask: askVersion},
 		gate{name: "blind", phases: []gates.Phase{gates.PhasePromote}, ask: spy},
@@ -158,6 +161,23 @@ func readSource(_ context.Context, request *gates.Request) (*gates.Verdict, erro
 		return nil, err
 	}
 	return &gates.Verdict{Outcome: gates.Pass, Summary: string(content)}, nil
+}
+
+// readHistory answers with what git says of the history, and with what becomes of reading the files that it is told.
+func readHistory(ctx context.Context, request *gates.Request) (*gates.Verdict, error) {
+	if request.History == nil {
+		return &gates.Verdict{Outcome: gates.Inconclusive, Summary: "no history", NextStep: "grant it"}, nil
+	}
+	said, err := exec.CommandContext(ctx, "git", "--git-dir="+request.History.Dir, "log", "--format=%s", "--patch").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, said)
+	}
+	verdict := &gates.Verdict{Outcome: gates.Pass, Summary: request.History.Folder, Findings: []gates.Finding{{Level: gates.LevelNote, Message: string(said)}}}
+	for path := range strings.Lines(request.Run.App) {
+		_, err := os.ReadFile(strings.TrimSpace(path))
+		verdict.Findings = append(verdict.Findings, gates.Finding{Level: gates.LevelNote, Message: fmt.Sprintf("read: %v", err == nil)})
+	}
+	return verdict, nil
 }
 
 func leak(_ context.Context, request *gates.Request) (*gates.Verdict, error) {
