@@ -110,28 +110,28 @@ type judgedErrors struct {
 
 func (j *judgedErrors) add(got answer, mustFail bool) {
 	j.asked++
-	say := func(level gates.Level, rule, message, detail string) {
+	say := func(rule, message, detail string) {
 		j.findings = append(j.findings, gates.Finding{
-			Level: level, Rule: rule, Detail: detail, Message: fmt.Sprintf("%s (%d): %s", got.question, got.status, message),
+			Level: gates.LevelError, Rule: rule, Detail: detail, Message: fmt.Sprintf("%s (%d): %s", got.question, got.status, message),
 		})
 	}
 	if !got.failed() {
 		if mustFail {
-			say(gates.LevelError, "accepted", "JSON that breaks off was accepted", "")
+			say("accepted", "JSON that breaks off was accepted", "")
 		}
 		return
 	}
 	j.errors++
 	for _, leak := range leaksOf(got.body) {
-		say(gates.LevelError, leak.rule, "the answer shows "+leak.what, leak.excerpt)
+		say(leak.rule, "the answer shows "+leak.what, leak.excerpt)
 	}
-	if !isJSON(got.header) || len(j.fields) == 0 || got.question.method == http.MethodHead {
+	if !isJSON(got.header) || len(j.fields) == 0 {
 		return
 	}
 	j.inJSON++
 	var body map[string]any
 	if err := json.Unmarshal([]byte(got.body), &body); err != nil {
-		say(gates.LevelError, "shape", "the answer says that it is JSON, and is no JSON object", "")
+		say("shape", "the answer says that it is JSON, and is no JSON object", "")
 		return
 	}
 	var missing []string
@@ -141,14 +141,14 @@ func (j *judgedErrors) add(got answer, mustFail bool) {
 		}
 	}
 	if len(missing) > 0 {
-		say(gates.LevelError, "shape", "the error lacks "+strings.Join(missing, ", "), "")
+		say("shape", "the error lacks "+strings.Join(missing, ", "), "")
 	}
 	id, _ := body["requestId"].(string)
 	if id == "" || !slices.Contains(j.fields, "requestId") {
 		return
 	}
 	if other, used := j.ids[id]; used {
-		say(gates.LevelError, "request-id", fmt.Sprintf("the request id is that of %s, so it finds nothing in a log", other), "")
+		say("request-id", fmt.Sprintf("the request id is that of %s, so it finds nothing in a log", other), "")
 	}
 	j.ids[id] = got.question
 }

@@ -32,6 +32,7 @@ func asMarkup(page string, lure lure) string {
 			if inScript && strings.Contains(string(tokens.Raw()), lure.word+`'"`) {
 				return lure.place + " comes back in a script with both kinds of quotes, so it ends the text that it stands in"
 			}
+		case html.CommentToken, html.DoctypeToken: // quotes end neither, and brackets were looked for above
 		}
 	}
 }
