@@ -72,6 +72,8 @@ func TestStory(t *testing.T) {
 		{"a type error", "src/handlers/health.ts", "export", "export const wrong: number = 'text';\nexport", 3, []string{"quality/typecheck", "src/handlers/health.ts:", "TS2322"}},
 		{"a lint error", "src/handlers/health.ts", "export", "var old = 1; export { old };\nexport", 3, []string{"quality/lint", "src/handlers/health.ts:", "no-var"}},
 		{"low coverage", "src/handlers/health.ts", "export", untested(400) + "export", 4, []string{"quality/coverage", "limit 80 %"}},
+		// Neither the app's tests nor its smoke test see it: only the gate that asks the new version does.
+		{"a page of yesterday", "src/handlers/health.ts", "new Date()", "new Date(0)", 6, []string{"health/endpoint", "1970-01-01", "put-back"}},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
 			m := m.in(t)
@@ -106,8 +108,8 @@ func TestStory(t *testing.T) {
 			ExitCode int    `json:"exitCode"`
 		}
 		history := m.must(0, "history", "--json")
-		if err := json.Unmarshal([]byte(history.out), &runs); err != nil || len(runs) != 7 {
-			t.Fatalf("want 7 runs in the history: %v\n%s", err, history)
+		if err := json.Unmarshal([]byte(history.out), &runs); err != nil || len(runs) != 8 {
+			t.Fatalf("want 8 runs in the history: %v\n%s", err, history)
 		}
 		m.must(0, "verify")
 		if status := m.must(0, "status"); !strings.Contains(status.out, "local") {
