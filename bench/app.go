@@ -102,18 +102,29 @@ func makeApp(ctx context.Context, folder string, files map[string]string) error 
 	return commitAll(ctx, folder)
 }
 
-// commitAll makes a folder a git repository with one commit of all that its .gitignore does not exclude.
-func commitAll(ctx context.Context, folder string) error {
-	for _, args := range [][]string{
-		{"init", "--quiet"},
-		{"add", "--all"},
-		{"-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false", "commit", "--quiet", "--message", "bench"},
-	} {
+// commitAll makes a folder a git repository with one commit of all that its .gitignore does not exclude, but for the paths
+// in unseen, which git is told not to see.
+func commitAll(ctx context.Context, folder string, unseen ...string) error {
+	git := func(args ...string) error {
 		command := exec.CommandContext(ctx, "git", args...)
 		command.Dir = folder
 		if out, err := command.CombinedOutput(); err != nil {
 			return errors.Join(fmt.Errorf("make a git repository: git %s: %w", args[0], err), errors.New(strings.TrimSpace(string(out))))
 		}
+		return nil
 	}
-	return nil
+	if err := git("init", "--quiet"); err != nil {
+		return err
+	}
+	info := filepath.Join(folder, ".git", "info")
+	if err := os.MkdirAll(info, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(info, "exclude"), []byte(strings.Join(unseen, "\n")+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := git("add", "--all"); err != nil {
+		return err
+	}
+	return git("-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false", "commit", "--quiet", "--message", "bench")
 }

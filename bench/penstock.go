@@ -52,32 +52,45 @@ func whatStopped(lines []byte) error {
 	return nil
 }
 
-// met counts in the events that a run printed.
+// met compares with the events that a run printed.
 func (want expectation) met(lines []byte) error {
-	got, err := tally(lines)
+	told, err := readStory(lines)
 	if err != nil {
 		return err
 	}
-	if got != want {
+	if got := told.counts(); got != want {
 		return fmt.Errorf("a run was to have %d stages run, %d cached and %d gates passed, and had %d, %d and %d",
 			want.stages, want.cached, want.gates, got.stages, got.cached, got.gates)
 	}
 	return nil
 }
 
-// tally reads the JSON lines of a run that ended well.
-func tally(lines []byte) (expectation, error) {
-	var got expectation
+// story is what a run that ended well told: names of stages that passed, and of gates.
+type story struct {
+	ran, cached []string
+	gates       []string // that were asked
+	passed      int      // of the gates
+}
+
+func (s story) counts() expectation {
+	return expectation{stages: len(s.ran), cached: len(s.cached), gates: s.passed}
+}
+
+// readStory reads the JSON lines of a run.
+func readStory(lines []byte) (story, error) {
+	var told story
 	done := false
 	decoder := json.NewDecoder(bytes.NewReader(lines))
 	for decoder.More() {
 		var event struct {
 			Type  string `json:"type"`
 			Stage struct {
+				Name    string `json:"name"`
 				Outcome string `json:"outcome"`
 				Cached  bool   `json:"cached"`
 			} `json:"stage"`
 			Gate struct {
+				Name    string `json:"name"`
 				Verdict struct {
 					Outcome string `json:"outcome"`
 				} `json:"verdict"`
@@ -87,21 +100,24 @@ func tally(lines []byte) (expectation, error) {
 			} `json:"result"`
 		}
 		if err := decoder.Decode(&event); err != nil {
-			return got, fmt.Errorf("read what penstock printed: %w", err)
+			return told, fmt.Errorf("read what penstock printed: %w", err)
 		}
 		switch {
 		case event.Type == "stage.finished" && event.Stage.Outcome == "passed" && event.Stage.Cached:
-			got.cached++
+			told.cached = append(told.cached, event.Stage.Name)
 		case event.Type == "stage.finished" && event.Stage.Outcome == "passed":
-			got.stages++
-		case event.Type == "gate.finished" && event.Gate.Verdict.Outcome == "pass":
-			got.gates++
+			told.ran = append(told.ran, event.Stage.Name)
+		case event.Type == "gate.finished":
+			told.gates = append(told.gates, event.Gate.Name)
+			if event.Gate.Verdict.Outcome == "pass" {
+				told.passed++
+			}
 		case event.Type == "run.finished" && event.Result.Outcome == "done":
 			done = true
 		}
 	}
 	if !done {
-		return got, errors.New("the run did not end as done")
+		return told, errors.New("the run did not end as done")
 	}
-	return got, nil
+	return told, nil
 }

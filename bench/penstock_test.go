@@ -12,13 +12,13 @@ const mixedRun = `{"type":"stage.finished","stage":{"name":"a","outcome":"passed
 {"type":"gate.finished","gate":{"name":"q/t","verdict":{"outcome":"pass"}}}
 `
 
-func TestTallyCountsWhatPassed(t *testing.T) {
+func TestStoryCountsWhatPassed(t *testing.T) {
 	t.Parallel()
-	got, err := tally([]byte(mixedRun + `{"type":"run.finished","result":{"outcome":"done"}}`))
+	told, err := readStory([]byte(mixedRun + `{"type":"run.finished","result":{"outcome":"done"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(expectation{stages: 1, cached: 1, gates: 1}, got, cmp.AllowUnexported(expectation{})); diff != "" {
+	if diff := cmp.Diff(expectation{stages: 1, cached: 1, gates: 1}, told.counts(), cmp.AllowUnexported(expectation{})); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -24,13 +24,13 @@ func measureWarm(ctx context.Context, b *bench) (section, error) {
 			"hashing alone is `git ls-files -z | xargs -0 sha256sum`; it knows that nothing changed and does nothing about it.",
 		},
 	}
-	guide, notes, err := b.warmGuide(ctx)
+	guides, notes, err := b.warmGuides(ctx)
 	if err != nil {
 		return result, err
 	}
 	result.Notes = append(result.Notes, notes...)
-	if guide != nil {
-		if err := b.compareWarm(ctx, &result, *guide); err != nil {
+	for _, guide := range guides {
+		if err := b.compareWarm(ctx, &result, guide); err != nil {
 			return result, err
 		}
 	}
@@ -65,31 +65,81 @@ func measureWarm(ctx context.Context, b *bench) (section, error) {
 // warmApp is an app whose results are all known.
 type warmApp struct {
 	title, folder, state string
-	want                 expectation // what a run with nothing changed does
+	told                 story // by a run with nothing changed
 }
 
-// warmGuide copies the example app and runs it once, its packages installed by Penstock itself. Where that cannot be done
-// the answer is nil and a note that says so.
-func (b *bench) warmGuide(ctx context.Context) (*warmApp, []string, error) {
-	app := warmApp{folder: filepath.Join(b.scratch, "warm-guide"), state: "state-guide"}
+// warmGuides copies the example app and runs it once, its packages installed by Penstock itself; then come copies of it of
+// which less is asked. Where the first run does not end well there are none, and a note says so.
+func (b *bench) warmGuides(ctx context.Context) ([]warmApp, []string, error) {
+	const example = "examples/atomic-guide"
 	if _, err := exec.LookPath("npm"); err != nil {
-		return nil, []string{"examples/atomic-guide was not measured: there is no npm on this machine."}, nil
+		return nil, []string{example + " was not measured: there is no npm on this machine."}, nil
 	}
-	if err := b.copyTracked(ctx, filepath.Join("examples", "atomic-guide"), app.folder); err != nil {
+	whole := warmApp{folder: filepath.Join(b.scratch, "guide"), state: "state-guide"}
+	if err := b.copyTracked(ctx, filepath.FromSlash(example), whole.folder); err != nil {
 		return nil, nil, err
 	}
-	b.tell("examples/atomic-guide, once with nothing cached (at most %s)", coldLimit)
-	cold, err := b.fill(ctx, &app, coldLimit)
+	b.tell("%s, once with nothing cached (at most %s)", example, coldLimit)
+	cold, err := b.fill(ctx, &whole, coldLimit)
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
 	if err != nil {
 		b.tell("%v", err)
 		reason := strings.Split(err.Error(), "\n")
-		return nil, []string{"examples/atomic-guide was not measured: its first run, which needs npm and its registry, did not end well: " + reason[len(reason)-1]}, nil
+		return nil, []string{example + " was not measured: its first run, which needs npm and its registry, did not end well: " + reason[len(reason)-1]}, nil
 	}
-	app.title = fmt.Sprintf("examples/atomic-guide: %d stages from the cache, %d run, %d gates", app.want.cached, app.want.stages, app.want.gates)
-	return &app, []string{fmt.Sprintf("the first run of examples/atomic-guide, packages downloaded and all stages run, took %.1f s (once).", cold.Seconds())}, nil
+	notes := []string{fmt.Sprintf("the first run of %s, packages downloaded and all stages run, took %.1f s (once).", example, cold.Seconds())}
+	whole.title = fmt.Sprintf("%s as it is: %s", example, whole.told)
+	if len(whole.told.ran) > 0 {
+		notes = append(notes, fmt.Sprintf("not from the cache, with nothing changed: %s. A registry that does not answer when it is asked for "+
+			"advisories is asked again by the next run.", strings.Join(whole.told.ran, ", ")))
+	}
+
+	guides := []warmApp{whole}
+	for _, less := range []struct {
+		title         string
+		stages, gates []string // that are taken out
+	}{
+		{"the same without what is not from the cache", whole.told.ran, nil},
+		{"the same without gates, which other task runners do not have either", whole.told.ran, whole.told.gates},
+	} {
+		guide := warmApp{folder: filepath.Join(b.scratch, fmt.Sprintf("guide-%d", len(guides))), state: whole.state}
+		if err := b.copyTracked(ctx, filepath.FromSlash(example), guide.folder); err != nil {
+			return nil, nil, err
+		}
+		if err := adjust(guide.folder, less.stages, less.gates); err != nil {
+			return nil, nil, err
+		}
+		if _, err := b.fill(ctx, &guide, patience); err != nil {
+			return nil, nil, err
+		}
+		guide.title = fmt.Sprintf("%s: %s", less.title, guide.told)
+		guides = append(guides, guide)
+	}
+	return guides, notes, nil
+}
+
+func (s story) String() string {
+	return fmt.Sprintf("%d stages from the cache, %d run, %d gates asked", len(s.cached), len(s.ran), len(s.gates))
+}
+
+// adjust takes stages and gates out of an app's pipeline. What penstock.yaml said before is about promotions, which are not
+// measured here.
+func adjust(folder string, stages, gates []string) error {
+	text := ""
+	for _, section := range []struct {
+		key   string
+		names []string
+	}{{"stages", stages}, {"gates", gates}} {
+		if len(section.names) > 0 {
+			text += section.key + ":\n"
+		}
+		for _, name := range section.names {
+			text += "  " + name + ": {remove: true}\n"
+		}
+	}
+	return os.WriteFile(filepath.Join(folder, "penstock.yaml"), []byte(text), 0o644)
 }
 
 // fill runs an app so that its results are known, and once more to note what a run then does. It returns what the first took.
@@ -97,7 +147,7 @@ func (b *bench) fill(ctx context.Context, app *warmApp, limit time.Duration) (co
 	once := b.checking(app.folder, app.state)
 	once.limit = limit
 	once.check = func(stdout []byte) (err error) {
-		app.want, err = tally(stdout)
+		app.told, err = readStory(stdout)
 		return err
 	}
 	first, err := once.run(ctx)
@@ -107,7 +157,7 @@ func (b *bench) fill(ctx context.Context, app *warmApp, limit time.Duration) (co
 	if _, err := once.run(ctx); err != nil {
 		return 0, err
 	}
-	if app.want.cached == 0 {
+	if len(app.told.cached) == 0 {
 		return 0, errors.New("the second run took nothing from the cache")
 	}
 	return first.wall, nil
@@ -116,10 +166,10 @@ func (b *bench) fill(ctx context.Context, app *warmApp, limit time.Duration) (co
 func (b *bench) compareWarm(ctx context.Context, into *section, app warmApp) error {
 	b.tell("%s", app.title)
 	contenders := []contender{
-		{Name: "penstock check", run: b.check(app.folder, app.state, app.want)},
+		{Name: "penstock check", run: b.check(app.folder, app.state, app.told.counts())},
 		b.hashing(app.folder),
 	}
-	outcomes, err := takeTurns(ctx, contenders, 6*time.Second)
+	outcomes, err := takeTurns(ctx, contenders, 4*time.Second)
 	if err != nil {
 		return err
 	}
@@ -162,5 +212,6 @@ func (b *bench) copyTracked(ctx context.Context, folder, to string) error {
 			return err
 		}
 	}
-	return commitAll(ctx, to)
+	// The copies differ in penstock.yaml only. Were it part of the source, every stage that takes all of it would run again.
+	return commitAll(ctx, to, "/penstock.yaml")
 }
