@@ -43,8 +43,12 @@ func publicHosts(address string) []string {
 	return hosts
 }
 
-// versionStandIn is where the running version could be: the discard port of this machine.
-const versionStandIn = "127.0.0.1:9"
+// Where the running version could be, the discard port of this machine, and where everybody could find it: nowhere
+// (RFC 2606).
+const (
+	versionStandIn = "127.0.0.1:9"
+	publicStandIn  = "public-address.invalid"
+)
 
 // Confinement says how a gate is confined on this machine once it is asked: as its set is in any case ([SetInfo]), or less
 // when it asks for the network. It starts the set as for a question, and asks nothing.
@@ -63,7 +67,7 @@ func (h *Host) Confinement(ctx context.Context, gate string) (SandboxReport, err
 		return SandboxReport{}, err
 	}
 	var granted grant
-	if granted.hosts, granted.version, err = h.network(description, gates.Run{URL: "http://" + versionStandIn}); err != nil {
+	if granted.hosts, granted.version, err = h.network(description, gates.Run{URL: "http://" + versionStandIn, PublicURL: "https://" + publicStandIn}); err != nil {
 		return SandboxReport{}, fmt.Errorf("see how %s is confined: %w", gate, err)
 	}
 	running, err := set.acquire(ctx, granted)
@@ -74,7 +78,7 @@ func (h *Host) Confinement(ctx context.Context, gate string) (SandboxReport, err
 	report := SandboxReport{Enforced: slices.Clone(running.runner.sandbox.Enforced), Missing: slices.Clone(running.runner.sandbox.Missing)}
 	for _, lines := range [][]string{report.Enforced, report.Missing} {
 		for i := range lines {
-			lines[i] = strings.ReplaceAll(lines[i], versionStandIn, "the running version")
+			lines[i] = strings.NewReplacer(versionStandIn, "the running version", publicStandIn, "the public address").Replace(lines[i])
 		}
 	}
 	return report, nil

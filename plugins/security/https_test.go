@@ -1,14 +1,21 @@
 package main
 
 import (
+	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/gates/gatetest"
+	"github.com/penstock-ci/penstock/gates/host"
 )
 
 // sites are a network of its own: what answers at http:// and at https://, and the error when it does not.
@@ -79,6 +86,24 @@ func TestHTTPS(t *testing.T) {
 			}})
 		})
 	}
+
+	t.Run("says which network it asks for", func(t *testing.T) {
+		t.Parallel()
+		content, err := os.ReadFile(built)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := host.PluginRef{Set: "security", Path: built, Pin: host.Pin{Set: "security", SHA256: fmt.Sprintf("%x", sha256.Sum256(content))}}
+		h := host.New(host.Options{Sets: []host.PluginRef{set}, ScratchDir: t.TempDir()})
+		defer h.Close(context.WithoutCancel(t.Context()))
+		confined, err := h.Confinement(t.Context(), "security/https")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := fmt.Sprint(confined); strings.Contains(told, "network: none") || !strings.Contains(told, "the public address:80") && runtime.GOOS == "linux" {
+			t.Errorf("of the network it is told: %s", told)
+		}
+	})
 
 	at := func(url string) gates.Request { return gates.Request{Run: gates.Run{PublicURL: url}} }
 	nobody := httptest.NewServer(nil)

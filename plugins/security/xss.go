@@ -96,7 +96,7 @@ func (xssGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ver
 	switch {
 	case len(findings) > 0:
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("markup that a visitor sends comes back unescaped in %s", counted(len(findings), "place"))
+		verdict.Summary = fmt.Sprintf("markup that a visitor sends comes back from %s where a browser can take it for markup", counted(len(findings), "place"))
 		verdict.NextStep = "escape every value that goes into a page (& < > \" '), and give everything else its content type and nosniff"
 	case broken != "":
 		return inconclusive("mend what breaks, or name other paths under paths:", "%s, which says nothing about what it repeats", broken), nil
