@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"cmp"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ func Worker(app App) Pipeline {
 			styleGates(app),  // lint checks passing
 			auditGates(app),  // security audit clean
 			secretGates(),    // no hardcoded credentials in code
+			sourceGates(app), // SQL injection prevention verified; input validation with Zod schemas
 			healthGates(app), // the health check answers, dependency by dependency; performance benchmarks met
 			answerGates(app), // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
 		),
@@ -235,6 +237,22 @@ const auditLevel = "high"
 // and an end, where everybody reads it.
 func secretGates() []GateRef {
 	return []GateRef{{Gate: "security/secrets", Phase: "build", Enforcement: Mandatory, Timeout: 5 * time.Minute}}
+}
+
+// sourceGates read the app's own TypeScript and JavaScript; a Worker in another language has none. That values never become
+// SQL holds for everybody. That all input goes through a schema is asked of apps that have schemas, as the guide's has, and
+// told to the others. What is right as it stands is allowed by a comment on its line, with a reason.
+func sourceGates(app App) []GateRef {
+	switch path.Ext(app.Worker.Main) {
+	case ".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs":
+	default:
+		return nil
+	}
+	input := GateRef{Gate: "security/input", Phase: gates.PhaseBuild, Enforcement: Advisory, Timeout: 2 * time.Minute}
+	if slices.ContainsFunc([]string{"zod", "valibot", "arktype", "superstruct", "yup", "joi", "ajv", "@sinclair/typebox", "typebox"}, app.DependsOn) {
+		input.Enforcement = Overridable
+	}
+	return []GateRef{{Gate: "security/sql", Phase: gates.PhaseBuild, Enforcement: Overridable, Timeout: 2 * time.Minute}, input}
 }
 
 // healthGates ask the new version before it takes traffic. A page that is not known to be of the guide's shape may be a bare

@@ -21,7 +21,7 @@ func guideApp() App {
 		Scripts: map[string]string{
 			"test": "vitest run", "check": "tsc --noEmit", "lint": "eslint .", "build": "esbuild src/index.ts", "test:smoke": "node smoke.mjs",
 		},
-		Dependencies: map[string]string{"wrangler": "4.86.0", "vitest": "4.1.12", "@vitest/coverage-istanbul": "4.1.12", "typescript": "5.9.3"},
+		Dependencies: map[string]string{"wrangler": "4.86.0", "vitest": "4.1.12", "@vitest/coverage-istanbul": "4.1.12", "typescript": "5.9.3", "zod": "4.1.12"},
 		TestRunner:   "vitest", TestCommand: "vitest run", CoverageProvider: true,
 		Typecheck: "check", PlainTypecheck: true, ESLint: true, TypeScript: true,
 		Worker: WorkerFacts{
@@ -61,7 +61,7 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable",
-		"security/audit overridable", "security/secrets mandatory",
+		"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input overridable",
 		"health/endpoint overridable", "health/latency advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
@@ -123,7 +123,7 @@ func TestWorkerLeavesOutWhatTheAppLacks(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "audit"}, p.Stage("bundle").Needs); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory",
+	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
 		t.Errorf("gates that have something to judge: %s", diff)

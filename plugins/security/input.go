@@ -80,6 +80,9 @@ func (s *codebase) judgeInput(ctx context.Context, judged *judgement) (int, erro
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
+			if fn != nil && !f.readers[fn] {
+				continue
+			}
 			if !f.start(m, fn) {
 				at := m.body
 				if fn != nil {

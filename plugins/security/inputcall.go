@@ -106,6 +106,9 @@ func (f *flow) ownCall(fn *function, n *node) value {
 		}
 		values = append(values, v)
 	}
+	if !f.isWorth(fn, values) {
+		return value{}
+	}
 	key, keyed := f.keyOf(fn, values)
 	if keyed {
 		if known, found := f.known[key]; found {
@@ -174,7 +177,8 @@ func (f *flow) plainCall(n *node) value {
 	case callee.isGlobal("Boolean"), callee.isGlobal("isNaN"), callee.isGlobal("isFinite"):
 		f.arguments(n)
 		return something
-	case callee.is(kName) && callee.text == "timingSafeEqual", callee.is(kOther): // import(…), super(…)
+	case callee.is(kName) && (callee.text == "timingSafeEqual" || strings.HasPrefix(callee.text, "__")), callee.is(kOther):
+		// import(…), super(…), and what esbuild put there, pass on what they are given.
 		return from(f.arguments(n)...)
 	case callee.is(kName) && isValidatorName(callee.text) && n.kid(1).is(kText):
 		return f.validator(n)
@@ -263,6 +267,8 @@ func (f *flow) method(object value, n *node) (made value, ok bool) {
 			return something, true
 		case slices.Contains(adding, method):
 			return f.adding(n)
+		case method == "exec" && !f.app.isDatabase(n.kids[0].kids[0]): // of a regular expression
+			return from(f.arguments(n)...), true
 		}
 		return value{}, false
 	}
@@ -365,7 +371,7 @@ func (f *flow) unknownCall(n *node, object value) value {
 		return value{}
 	}
 	if callee.is(kMember) {
-		if candidates := f.app.methodsNamed(callee.text); len(candidates) > 0 && len(object.reads()) == 0 {
+		if candidates := f.app.methodsNamed(callee.text); len(candidates) > 0 && len(object.reads()) == 0 && !isBinding(callee.kids[0]) {
 			made := value{}
 			for _, fn := range candidates {
 				made = mixed(made, f.run(fn, values))
@@ -375,6 +381,11 @@ func (f *flow) unknownCall(n *node, object value) value {
 	}
 	f.use(given, use{at: n, how: "is given to " + quoted(n), unclear: f.app.mayBeCheck(callee)})
 	return value{}
+}
+
+// isBinding reports whether something is one of the Worker's bindings: env.KV, c.env.DB, this.env.QUEUE.
+func isBinding(n *node) bool {
+	return n.is(kMember) && ((n.kids[0].is(kName) || n.kids[0].is(kMember)) && n.kids[0].text == "env")
 }
 
 // methodsNamed are the methods of that name in the app's classes, when they are so few that a call can mean each.

@@ -12,10 +12,11 @@ type flow struct {
 	jumped []state // at breaks and continues that were met
 	result value   // of the function that is run
 	// within are the functions that are being run, outermost first.
-	within []*function
-	reads  map[readKey]*read
-	known  map[callKey]value // of functions that were given nothing to follow
-	steps  int
+	within  []*function
+	reads   map[readKey]*read
+	known   map[callKey]value // of functions that were given nothing to follow
+	readers map[*function]bool
+	steps   int
 	// used is told when input is used before it went through a schema.
 	used func(*read, use)
 }
@@ -45,7 +46,7 @@ const (
 )
 
 func newFlow(app *codebase, used func(*read, use)) *flow {
-	return &flow{app: app, reads: map[readKey]*read{}, known: map[callKey]value{}, used: used}
+	return &flow{app: app, reads: map[readKey]*read{}, known: map[callKey]value{}, readers: app.readers(), used: used}
 }
 
 // start runs one function, or a module when fn is nil, from the outside. It reports whether it got to the end.
@@ -293,7 +294,11 @@ func (f *flow) assign(target *node, v value) {
 	}
 	switch target.kind {
 	case kName:
-		if target.binding != nil {
+		switch {
+		case target.binding == nil:
+		case v.isNothing():
+			delete(f.now.values, target.binding)
+		default:
 			f.now.values[target.binding] = v
 		}
 	case kDefault:

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // readAt is the read at a node. Reading again makes it unchecked again.
 func (f *flow) readAt(n *node, what target) value {
@@ -194,4 +197,73 @@ func hasValidator(call, handler *node, what target) bool {
 // isValidatorName knows zValidator, vValidator, sValidator, validator and their like.
 func isValidatorName(name string) bool {
 	return name == "validator" || strings.HasSuffix(name, "Validator")
+}
+
+// readingNames are the properties without which nothing of a request can be read.
+var readingNames = []string{
+	"json", "text", "formData", "parseBody", "query", "queries", "content", "search", "searchParams", "decode",
+}
+
+// readers are the functions that may read a request, themselves or through others that they name. All others are passed
+// over unless they are given input.
+func (s *codebase) readers() map[*function]bool {
+	reading := map[*function]bool{}
+	named := map[*function][]*function{} // by whom each is named
+	var found []*function
+	mark := func(fn *function) {
+		if fn != nil && !reading[fn] {
+			reading[fn] = true
+			found = append(found, fn)
+		}
+	}
+	for _, m := range s.modules {
+		m.body.walk(func(n *node) bool {
+			in := n.enclosing()
+			switch {
+			case in == nil:
+			case (n.kind == kMember || n.kind == kProperty) && slices.Contains(readingNames, n.text):
+				mark(in)
+			case n.kind == kName && isValidatorName(n.text):
+				mark(in)
+			case n.kind == kFunction:
+				named[n.fn] = append(named[n.fn], in)
+			}
+			if in != nil && (n.kind == kName || n.kind == kMember) {
+				if fn := s.functionOf(n); fn != nil {
+					named[fn] = append(named[fn], in)
+				} else if n.kind == kMember {
+					for _, fn := range s.methodsNamed(n.text) {
+						named[fn] = append(named[fn], in)
+					}
+				}
+			}
+			return true
+		})
+	}
+	for len(found) > 0 {
+		fn := found[len(found)-1]
+		found = found[:len(found)-1]
+		for _, by := range named[fn] {
+			mark(by)
+		}
+	}
+	return reading
+}
+
+// isWorth reports whether running a function can show anything: it may read, or is given something of a request.
+func (f *flow) isWorth(fn *function, given []value) bool {
+	return f.readers[fn] || slices.ContainsFunc(given, value.isOfRequest)
+}
+
+// isOfRequest reports whether a value or a part of it is input or the request.
+func (v value) isOfRequest() bool {
+	if v.is != 0 || len(v.raw) > 0 {
+		return true
+	}
+	for _, part := range v.parts {
+		if part.isOfRequest() {
+			return true
+		}
+	}
+	return false
 }

@@ -33,7 +33,7 @@ func (s *codebase) isCheck(callee *node) bool {
 		return false
 	}
 	object := callee.kids[0]
-	if object.is(kName) && object.binding == nil {
+	if object.is(kName) && object.binding == nil && slices.Contains(passingObjects, object.text) {
 		return false // JSON.parse, Date.parse, URL.parse
 	}
 	if callee.text == "parse" || callee.text == "verify" {
@@ -75,7 +75,7 @@ func (s *codebase) mayBeCheck(callee *node) bool {
 	if name == "default" && callee.is(kName) {
 		name = strings.ToLower(callee.text)
 	}
-	return slices.ContainsFunc([]string{"valid", "assert", "check", "parse", "ensure", "sanitize"}, func(word string) bool { return strings.Contains(name, word) })
+	return name != "parse" && slices.ContainsFunc([]string{"valid", "assert", "check", "parse", "ensure", "sanitize"}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 // check marks what a schema is given as checked, so that type guards and assertions count: when a whole read is given, not

@@ -93,3 +93,84 @@ func appOf(t *testing.T, files ...string) string {
 	}
 	return unpacked(t, archive)
 }
+
+// TestExample judges the app that the demo runs: it does what both gates ask for.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	for _, one := range []struct {
+		gate    gates.Gate
+		counted string
+		least   float64
+	}{{sqlGate{}, "statements", 10}, {inputGate{}, "reads", 2}} {
+		verdict, err := one.gate.Evaluate(t.Context(), &gates.Request{SourceDir: filepath.Join("..", "..", "examples", "atomic-guide")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if verdict.Outcome != gates.Pass {
+			t.Errorf("%s: %s %s %+v", one.gate.Describe().Name, verdict.Outcome, verdict.Summary, verdict.Findings)
+		}
+		for _, measurement := range verdict.Measurements {
+			if measurement.Name == one.counted && measurement.Value < one.least {
+				t.Errorf("%s: only %v %s were seen", one.gate.Describe().Name, measurement.Value, one.counted)
+			}
+		}
+	}
+}
+
+// TestPlaces shows that positions are those of the original, whatever was taken out before them.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	text := "type A = { a: string };\nimport type { B } from './b';\nenum E { X = 'x' }\n@dec class C<T extends A> { constructor(private readonly é: B) {} }\nconst s = '😀' as const; target(s);\n"
+	m, err := parseModule("a.ts", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got location
+	m.body.walk(func(n *node) bool {
+		if n.is(kName) && n.text == "target" {
+			got = n.place()
+		}
+		return true
+	})
+	if want := (location{5, 26}); got != want { // a column is a UTF-16 unit, as editors count
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// FuzzSource shows that no source makes the gates panic: a parser's panic is a file that could not be read, and what could
+// be read can be judged.
+func FuzzSource(f *testing.F) {
+	for _, gate := range []string{"sql", "input"} {
+		files, err := filepath.Glob(filepath.Join("testdata", gate, "*.txtar"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			archive, err := txtar.ParseFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			for _, one := range archive.Files {
+				f.Add(string(one.Data))
+			}
+		}
+	}
+	f.Add("for (const [a, ...b] of c) ({ a, [b]: c, ...d } = e ?? (() => f`${g}`)); export * as x from './a'; label: while (1) { break label }")
+	f.Fuzz(func(t *testing.T, text string) {
+		m, err := parseModule("src/a.tsx", text)
+		if err != nil {
+			return
+		}
+		app := &codebase{modules: map[string]*module{m.path: m}, judged: []*module{m}}
+		app.index()
+		judged := newJudgement(app, "sql")
+		for _, one := range app.statements(m) {
+			app.judgeStatement(one, judged)
+		}
+		app.handedOn(m)
+		if _, err := app.judgeInput(t.Context(), judged); err != nil {
+			t.Fatal(err)
+		}
+		judged.verdict()
+	})
+}

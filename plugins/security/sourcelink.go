@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -160,6 +161,9 @@ func (s *codebase) valueOf(n *node) *node {
 func (s *codebase) functionOf(callee *node) *function {
 	value := s.valueOf(callee)
 	if value.is(kFunction) {
+		if callee.is(kName) && strings.HasPrefix(callee.text, "__") && value.place() == (location{}) {
+			return nil // esbuild's own, which hides what it is given
+		}
 		return value.fn
 	}
 	if !value.is(kMember) {

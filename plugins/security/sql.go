@@ -75,6 +75,9 @@ func (s *codebase) judgeStatement(one statement, judged *judgement) {
 		case p.open == nil:
 		case p.holder != nil:
 			judged.failure(p.holder, one.sql, "sql-text", fmt.Sprintf("%s becomes part of the SQL that %s runs", quoted(p.holder), one.method), s.bindingAdvice(p.holder))
+		case isRequestRead(p.open):
+			judged.failure(one.sql, p.open, "sql-text", fmt.Sprintf("the SQL that %s runs is %s: whatever a request says", one.method, quoted(p.open)),
+				"write the SQL in the code, and bind what the request says")
 		default:
 			judged.unclear(one.sql, p.open, "sql-unfollowed",
 				fmt.Sprintf("the SQL that %s runs comes from %s, which cannot be followed", one.method, quoted(p.open)), "")
@@ -84,3 +87,19 @@ func (s *codebase) judgeStatement(one statement, judged *judgement) {
 
 // quoted shows a node's code in a message.
 func quoted(n *node) string { return "`" + n.code() + "`" }
+
+// isRequestRead reports whether an expression plainly is a part of a request.
+func isRequestRead(n *node) bool {
+	if !n.is(kCall) || !n.kids[0].is(kMember) {
+		return false
+	}
+	of := n.kids[0].kids[0]
+	switch n.kids[0].text {
+	case "get":
+		return of.is(kMember) && of.text == "searchParams"
+	case "text", "json", "query":
+		return (of.is(kName) || of.is(kMember)) && isRequestName(of.text)
+	default:
+		return false
+	}
+}

@@ -92,6 +92,9 @@ func nameIsDatabase(n *node) bool {
 	case n.is(kAwait):
 		return nameIsDatabase(n.kids[0])
 	case n.is(kCall):
+		if n.kids[0].is(kName) && n.kids[0].text == "__privateGet" && len(n.kids) > 2 {
+			return nameIsDatabase(n.kids[2]) // what esbuild makes of this.#db where there are decorators
+		}
 		return (n.kids[0].is(kMember) && n.kids[0].text == "withSession") || nameIsDatabase(n.kids[0])
 	case !n.is(kName) && !n.is(kMember):
 		return false

@@ -230,6 +230,10 @@ func (r *reader) written(b *binding, n *node) text {
 		case appended:
 			all = append(all, r.read(w.value).within(w.value)...)
 		case element:
+			if r.source.valueOf(w.value).is(kObject) {
+				all = append(all, piece{open: n}) // it says itself what it gives, one after the other
+				continue
+			}
 			all = append(all, r.fixedElements(w.value, n)...)
 		case key:
 			all = append(all, r.keys(w.value, n)...)
