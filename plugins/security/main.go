@@ -15,6 +15,7 @@ func set() gates.Set {
 		auditGate{},   // do the packages have known vulnerabilities?
 		secretsGate{}, // are there credentials in the source or its history?
 		sqlGate{},     // is SQL built from values?
+		inputGate{},   // is input used before a schema checked it?
 
 		headersGate{},   // do answers carry the security headers?
 		corsGate{},      // can other sites read them?
