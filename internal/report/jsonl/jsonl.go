@@ -12,7 +12,7 @@ import (
 // nanoseconds.
 type Writer struct {
 	encoder *json.Encoder
-	err     error
+	gone    bool // the reader
 }
 
 // New writes to w.
@@ -25,10 +25,7 @@ func New(w io.Writer) *Writer {
 // Observe implements [event.Observer]. After the first write error nothing more is written: a reader that went away does
 // not fail the run.
 func (w *Writer) Observe(e event.Event) {
-	if w.err == nil {
-		w.err = w.encoder.Encode(e)
+	if !w.gone {
+		w.gone = w.encoder.Encode(e) != nil
 	}
 }
-
-// Err returns the first write error.
-func (w *Writer) Err() error { return w.err }

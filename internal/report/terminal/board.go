@@ -14,6 +14,10 @@ import (
 // at its end; the whole log stays in its file.
 const tailLines = 40
 
+// lastBytes bounds what is kept of the last output line for its row in the tree, which is drawn at every event: no terminal
+// is wider.
+const lastBytes = 1 << 10
+
 // board is all that is known of a run so far. It is filled by apply and only read by renderers; one goroutine at a time.
 type board struct {
 	run     string
@@ -40,7 +44,7 @@ type stageRow struct {
 	event.Stage
 	state   state
 	started time.Time
-	last    string   // last output line
+	last    string   // the beginning of the last output line, without control characters
 	tail    []string // last tailLines output lines
 }
 
@@ -107,8 +111,8 @@ func (b *board) applyStage(e event.Event) {
 		row.Attempt = e.Stage.Attempt
 		row.tail, row.last = nil, ""
 	case event.StageOutput:
-		if strings.TrimSpace(e.Text) != "" {
-			row.last = e.Text
+		if last := oneLine(e.Text[:min(len(e.Text), lastBytes)], 0); strings.TrimSpace(last) != "" {
+			row.last = last
 		}
 		row.tail = append(row.tail, e.Text)
 		if len(row.tail) > tailLines {
@@ -194,3 +198,17 @@ func (b *board) step(wanted *event.Step) *stepRow {
 func (b *board) promoting() bool {
 	return slices.ContainsFunc(b.steps, func(row *stepRow) bool { return row.state != waiting })
 }
+
+// warnings returns the last n notes that warn.
+func (b *board) warnings(n int) []event.Event {
+	var found []event.Event
+	for i := len(b.notes) - 1; i >= 0 && len(found) < n; i-- {
+		if warns(b.notes[i]) {
+			found = append(found, b.notes[i])
+		}
+	}
+	slices.Reverse(found)
+	return found
+}
+
+func warns(note event.Event) bool { return note.Level == "warning" || note.Level == "error" }

@@ -50,7 +50,8 @@ func (l *Live) Observe(e event.Event) {
 	}
 }
 
-// Close stops drawing and leaves the terminal as it was. It is safe to call more than once.
+// Close stops drawing and gives the terminal its cursor back. Before the run has finished the tree stays as it was drawn
+// last. It is safe to call more than once, and while events still come.
 func (l *Live) Close() {
 	l.program.Quit()
 	l.ended.Wait()
@@ -80,13 +81,11 @@ func (d *drawing) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 		return d, nil
 	case tick:
 		return d, nextTick()
-	case tea.QuitMsg:
-		d.ended = true
 	}
 	return d, nil
 }
 
-// View implements tea.Model. The last view is empty: the summary takes the tree's place.
+// View implements tea.Model. When the run has finished it is empty: the summary takes the tree's place.
 func (d *drawing) View() string {
 	if d.ended || d.board.run == "" {
 		return ""

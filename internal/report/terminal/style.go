@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/muesli/termenv"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -152,7 +153,19 @@ func short(digest string) string {
 	return algorithm + hex
 }
 
-// oneLine makes text safe for one line of a terminal: no control characters, cut to width columns (0: not cut).
+// besideText is what a row has beside its text and its name: the sign, the time, and the spaces between them.
+const besideText = 16
+
+// room tells how many columns are left for a row's text, at least one. 0, no bound, stays 0.
+func room(width, names int) int {
+	if width <= 0 {
+		return 0
+	}
+	return max(width-names-besideText, 1)
+}
+
+// oneLine makes text safe for one line of a terminal: no escape sequences, which could move the cursor, no control
+// characters, and cut to width columns (0: not cut).
 func oneLine(text string, width int) string {
 	text = strings.Map(func(r rune) rune {
 		if r == '\t' {
@@ -162,13 +175,9 @@ func oneLine(text string, width int) string {
 			return -1
 		}
 		return r
-	}, ansi.ReplaceAllString(text, ""))
-	if width > 0 && lipgloss.Width(text) > width {
-		runes := []rune(text)
-		for len(runes) > 0 && lipgloss.Width(string(runes))+1 > width {
-			runes = runes[:len(runes)-1]
-		}
-		text = string(runes) + "…"
+	}, ansi.Strip(text))
+	if width <= 0 {
+		return text
 	}
-	return text
+	return ansi.Truncate(text, width, "…")
 }

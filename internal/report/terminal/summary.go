@@ -25,7 +25,7 @@ func (p palette) summary(w io.Writer, b *board, width int) {
 	fmt.Fprintln(w)
 	p.table(w, b, width)
 	for _, note := range b.notes {
-		p.note(w, note)
+		fmt.Fprintln(w, p.note(note))
 	}
 	if b.result.ExitCode != 0 {
 		p.failure(w, b)
@@ -44,7 +44,7 @@ func (p palette) table(w io.Writer, b *board, width int) {
 		if row.state == waiting {
 			text = "not run"
 		}
-		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.stageSign(row), names, row.label(), spent, p.dim.Render(oneLine(text, width-names-16)))
+		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.stageSign(row), names, row.label(), spent, p.dim.Render(oneLine(text, room(width, names))))
 	}
 	for _, row := range b.gates {
 		text, spent := row.tell(now)
@@ -54,7 +54,7 @@ func (p palette) table(w io.Writer, b *board, width int) {
 		if value := measured(row.Verdict); value != "" && !strings.Contains(text, number(row.Verdict.Measurements[0].Value)) {
 			text = value + " · " + text
 		}
-		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.gateSign(row), names, row.Name, spent, oneLine(text, width-names-16))
+		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.gateSign(row), names, row.Name, spent, oneLine(text, room(width, names)))
 	}
 	if !b.promoting() {
 		if len(b.steps) > 0 && b.result.ExitCode != 0 {
@@ -70,16 +70,16 @@ func (p palette) table(w io.Writer, b *board, width int) {
 			}
 			text = "not done"
 		}
-		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.stepSign(row), names, row.Name, spent, p.dim.Render(oneLine(text, width-names-16)))
+		fmt.Fprintf(w, "  %s %-*s %8s  %s\n", p.stepSign(row), names, row.Name, spent, p.dim.Render(oneLine(text, room(width, names))))
 	}
 }
 
-func (p palette) note(w io.Writer, note event.Event) {
+func (p palette) note(note event.Event) string {
 	sign := p.dim.Render("·")
-	if note.Level == "warning" || note.Level == "error" {
+	if warns(note) {
 		sign = p.warn.Render("!")
 	}
-	fmt.Fprintf(w, "  %s %s\n", sign, oneLine(note.Text, 0))
+	return "  " + sign + " " + oneLine(note.Text, 0)
 }
 
 // failure shows where it went wrong: findings of the gates that did not let it through, else the end of the failed stages'

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/lipgloss"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -116,6 +117,72 @@ func TestTree(t *testing.T) {
 	golden(t, "tree", newPalette(&bytes.Buffer{}, false).tree(&b, at(5), 80))
 }
 
+// TestNoLineOfTheTreeWraps holds every line to the terminal's width, however narrow: the drawing counts its lines to draw
+// over them.
+func TestNoLineOfTheTreeWraps(t *testing.T) {
+	t.Parallel()
+	var b board
+	for _, e := range append(served()[:6:6], blocked()[1:5]...) {
+		b.apply(e)
+	}
+	b.apply(event.Event{Type: event.Note, Level: "warning", Text: strings.Repeat("stopping ", 40)})
+	for width := 1; width <= 120; width++ {
+		for _, line := range strings.Split(newPalette(&bytes.Buffer{}, true).tree(&b, at(5), width), "\n") {
+			if got := lipgloss.Width(line); got > width {
+				t.Fatalf("at width %d a line has %d columns: %q", width, got, line)
+			}
+		}
+	}
+}
+
+// TestTreeShowsTheLastWarnings: who has asked a run to stop must see that it does.
+func TestTreeShowsTheLastWarnings(t *testing.T) {
+	t.Parallel()
+	var b board
+	b.apply(begin())
+	for _, note := range []event.Event{
+		{Level: "warning", Text: "first"}, {Level: "info", Text: "by the way"}, {Level: "warning", Text: "second"},
+		{Level: "error", Text: "third"}, {Level: "warning", Text: "stopping: traffic is put back"},
+	} {
+		note.Type = event.Note
+		b.apply(note)
+	}
+	tree := newPalette(&bytes.Buffer{}, false).tree(&b, at(5), 80)
+	if want := "  ! second\n  ! third\n  ! stopping: traffic is put back\n"; !strings.HasSuffix(tree, want) {
+		t.Errorf("the tree does not end with %q:\n%s", want, tree)
+	}
+}
+
+// endless is a line as minified code or a progress bar without line ends leaves it.
+var endless = strings.Repeat("\x1b[32m界x\x1b[0m", 16<<10/11)
+
+// TestLongLinesAreCheap bounds what a chatty tool costs: the tree is drawn after every event. Cutting a line letter by
+// letter took most of a second; a hundredth of that is still far more than it takes now.
+func TestLongLinesAreCheap(t *testing.T) {
+	t.Parallel()
+	const drawings, bound = 100, 2 * time.Second
+	var b board
+	b.apply(begin())
+	b.apply(event.Event{Type: event.StageStarted, Time: at(0), Stage: &event.Stage{Name: "install"}})
+	p := newPalette(&bytes.Buffer{}, false)
+	began := time.Now()
+	for range drawings {
+		b.apply(event.Event{Type: event.StageOutput, Time: at(1), Stage: &event.Stage{Name: "install"}, Text: endless})
+		p.tree(&b, at(2), 80)
+		oneLine(endless, 80)
+	}
+	if took := time.Since(began); took > bound {
+		t.Errorf("%d drawings took %s, more than %s", drawings, took, bound)
+	}
+}
+
+func BenchmarkOneLine(b *testing.B) {
+	b.SetBytes(int64(len(endless)))
+	for b.Loop() {
+		oneLine(endless, 80)
+	}
+}
+
 // TestNothingMovesTheCursor holds back every control character that a tool writes: a log line must not redraw the screen.
 func TestNothingMovesTheCursor(t *testing.T) {
 	t.Parallel()
@@ -125,6 +192,9 @@ func TestNothingMovesTheCursor(t *testing.T) {
 				t.Errorf("%q kept %q", text, r)
 			}
 		}
+	}
+	if got := oneLine(strings.Repeat("x", 9), 0); got != "xxxxxxxxx" {
+		t.Errorf("without a width it was cut: %q", got)
 	}
 	if got := oneLine(strings.Repeat("界", 30), 21); len([]rune(got)) != 11 {
 		t.Errorf("wide characters are counted as narrow ones: %q", got)
@@ -157,6 +227,28 @@ func TestLive(t *testing.T) {
 		t.Error("a summary without colour has escape sequences")
 	}
 }
+
+// TestLiveClosedInTheMiddle is the second Ctrl-C: the cursor is shown again, and events that still come do no harm.
+func TestLiveClosedInTheMiddle(t *testing.T) {
+	t.Parallel()
+	var screen, summary bytes.Buffer
+	live := NewLive(&screen, &summary, false, func() int { return 100 })
+	for _, e := range served()[:4] {
+		live.Observe(e)
+	}
+	live.Close()
+	if drawn := screen.String(); strings.LastIndex(drawn, showCursor) < strings.LastIndex(drawn, hideCursor) {
+		t.Errorf("the cursor is still hidden: %q", drawn)
+	}
+	live.Observe(served()[4])
+	live.Close()
+	if summary.Len() > 0 {
+		t.Errorf("a run that has not finished has a summary:\n%s", summary.String())
+	}
+}
+
+// What DEC private mode 25 looks like on the wire.
+const showCursor, hideCursor = "\x1b[?25h", "\x1b[?25l"
 
 // TestColour uses it only when asked to.
 func TestColour(t *testing.T) {

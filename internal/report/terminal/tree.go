@@ -5,13 +5,24 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/penstock-ci/penstock/internal/event"
 )
 
-// tree draws the board as it stands, one row per stage, gate and step. width bounds each line; 0 does not.
+// notesShown bounds the notes under the tree: what was said last matters most, such as that a stop is under way.
+const notesShown = 3
+
+// tree draws the board as it stands, one row per stage, gate and step, then the last warnings. width bounds each line; 0 does not.
 func (p palette) tree(b *board, now time.Time, width int) string {
 	var out strings.Builder
-	line := func(format string, args ...any) { out.WriteString(fmt.Sprintf(format, args...) + "\n") }
+	line := func(format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		if width > 0 { // a line that wraps would be drawn over the next one
+			text = ansi.Truncate(text, width, "…")
+		}
+		out.WriteString(text + "\n")
+	}
 
 	line("%s %s", p.strong.Render("penstock"), p.heading(b))
 	names := b.nameWidth()
@@ -20,21 +31,24 @@ func (p palette) tree(b *board, now time.Time, width int) string {
 	}
 	for _, row := range b.stages {
 		text, spent := row.tell(now)
-		line("  %s %-*s %8s  %s", p.stageSign(row), names, row.label(), spent, p.dim.Render(oneLine(text, width-names-16)))
+		line("  %s %-*s %8s  %s", p.stageSign(row), names, row.label(), spent, p.dim.Render(oneLine(text, room(width, names))))
 	}
 	if len(b.gates) > 0 {
 		line("%s", p.dim.Render("gates"))
 	}
 	for _, row := range b.gates {
 		text, spent := row.tell(now)
-		line("  %s %-*s %8s  %s", p.gateSign(row), names, row.Name, spent, p.dim.Render(oneLine(text, width-names-16)))
+		line("  %s %-*s %8s  %s", p.gateSign(row), names, row.Name, spent, p.dim.Render(oneLine(text, room(width, names))))
 	}
 	if len(b.steps) > 0 {
 		line("%s", p.dim.Render("promotion"))
 	}
 	for _, row := range b.steps {
 		text, spent := row.tell(now)
-		line("  %s %-*s %8s  %s", p.stepSign(row), names, row.Name, spent, p.dim.Render(oneLine(text, width-names-16)))
+		line("  %s %-*s %8s  %s", p.stepSign(row), names, row.Name, spent, p.dim.Render(oneLine(text, room(width, names))))
+	}
+	for _, note := range b.warnings(notesShown) {
+		line("%s", p.note(note))
 	}
 	return out.String()
 }
