@@ -394,28 +394,14 @@ func (a *attempt) verifyLive(ctx context.Context) (done, error) {
 	return done{detail: report.Summary}, err
 }
 
-// bake watches the new version with all traffic on it: probes at intervals, then the bake gates.
+// bake watches the new version with all traffic on it: probes at intervals and once more when the time is over, then the
+// bake gates.
 func (a *attempt) bake(ctx context.Context) (done, error) {
 	detail := "no time set"
 	if a.environment().Bake > 0 {
-		end := time.NewTimer(a.environment().Bake)
-		defer end.Stop()
-		tick := time.NewTicker(a.BakeInterval)
-		defer tick.Stop()
-		probes := 0
-	watch:
-		for {
-			select {
-			case <-ctx.Done():
-				return done{}, ctx.Err()
-			case <-end.C:
-				break watch
-			case <-tick.C:
-				if _, err := a.probe(ctx, StepBake, "while-baking", "", a.state.Version); err != nil {
-					return done{}, err
-				}
-				probes++
-			}
+		probes, err := a.watch(ctx)
+		if err != nil {
+			return done{}, err
 		}
 		detail = fmt.Sprintf("sound for %s, probed %d times", a.environment().Bake.Round(time.Second), probes)
 	}
@@ -423,6 +409,28 @@ func (a *attempt) bake(ctx context.Context) (done, error) {
 		return done{detail: detail}, nil
 	}
 	return a.judge(ctx, StepBake, gates.PhaseBake, "")
+}
+
+// watch probes until the bake's time is over, and then once more: a time shorter than the interval must not pass unseen,
+// nor must what broke since the last interval.
+func (a *attempt) watch(ctx context.Context) (probes int, err error) {
+	end := time.NewTimer(a.environment().Bake)
+	defer end.Stop()
+	tick := time.NewTicker(a.BakeInterval)
+	defer tick.Stop()
+	for over := false; !over; probes++ {
+		select {
+		case <-ctx.Done():
+			return probes, ctx.Err()
+		case <-end.C:
+			over = true
+		case <-tick.C:
+		}
+		if _, err := a.probe(ctx, StepBake, "while-baking", "", a.state.Version); err != nil {
+			return probes, err
+		}
+	}
+	return probes, nil
 }
 
 // sharesAt is the deployment in which the new version takes that percentage and the old one the rest.

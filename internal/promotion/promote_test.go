@@ -490,6 +490,26 @@ func TestTheBakeProbes(t *testing.T) {
 	}
 }
 
+// A bake that is shorter than the interval, or as long, sees the version at its end.
+func TestABakeEndsWithAProbe(t *testing.T) {
+	t.Parallel()
+	for name, interval := range map[string]time.Duration{"longer": time.Hour, "equal": time.Millisecond} {
+		b := newBench("update")
+		b.environment.Bake = time.Millisecond
+		b.options.BakeInterval = interval
+		plan := b.plan(t)
+		b.options.Observer = event.ObserverFunc(func(e event.Event) {
+			if e.Type == event.StepStarted && e.Step.Name == promotion.StepBake {
+				b.cloud.Broken = green.Digest
+			}
+		})
+		result := b.ends(t, plan, promotion.RolledBack)
+		if smoke, ok := errors.AsType[*promotion.SmokeError](result.Cause); !ok || smoke.Moment != "while-baking" {
+			t.Errorf("an interval that is %s: %v", name, result.Cause)
+		}
+	}
+}
+
 func TestSharesThatDoNotRiseTo100AreRefused(t *testing.T) {
 	t.Parallel()
 	for _, steps := range [][]float64{{50}, {0, 100}, {50, 10, 100}, {100, 100}, {50, 101}, {-1, 100}} {
