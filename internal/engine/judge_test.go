@@ -289,3 +289,23 @@ func TestPromotionJudge(t *testing.T) {
 		t.Errorf("%+v, %v, asked about %+v", ruling, err, got)
 	}
 }
+
+// The promotion asks because its plan names gates, so that to find none is no consent.
+func TestNoGateAskedIsNoConsent(t *testing.T) {
+	t.Parallel()
+	keeper := &keeper{answer: says(gates.Pass)}
+	judge := engine.PromotionJudge{Options: engine.JudgeOptions{
+		Gatekeeper: keeper, Environment: "production",
+		Gates: []pipelines.GateRef{
+			{Gate: "a/early", Phase: gates.PhaseBuild},
+			{Gate: "a/elsewhere", Phase: gates.PhasePromote, Environments: []string{"staging"}},
+		},
+	}}
+	ruling, err := judge.Judge(t.Context(), gates.PhasePromote, promotion.Address{URL: "http://app.test"}, "v2")
+	if err == nil || ruling.Allowed || !strings.Contains(err.Error(), "no gate of phase promote was asked") {
+		t.Errorf("%+v, %v", ruling, err)
+	}
+	if len(keeper.asked) != 0 {
+		t.Errorf("asked %v", keeper.asked)
+	}
+}

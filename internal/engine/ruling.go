@@ -18,7 +18,8 @@ type PromotionJudge struct {
 var _ promotion.Judge = PromotionJudge{}
 
 // Judge asks the gates of the phase about the version at the address. A gate that blocks is in the ruling; err is only for
-// gates that could not be asked at all.
+// gates that could not be asked at all. That there is no gate to ask is such an error: a promotion asks only where its plan
+// names gates, so none being found means that they got lost, not that they agree.
 func (j PromotionJudge) Judge(ctx context.Context, phase gates.Phase, address promotion.Address, version string) (promotion.Ruling, error) {
 	options := j.Options
 	options.Phase = phase
@@ -27,6 +28,10 @@ func (j PromotionJudge) Judge(ctx context.Context, phase gates.Phase, address pr
 	judgement, err := Judge(ctx, options)
 	if err != nil {
 		return promotion.Ruling{}, err
+	}
+	if len(judgement.Gates) == 0 {
+		return promotion.Ruling{}, fmt.Errorf("no gate of phase %s was asked, and the plan names some: "+
+			"look at the gates' phases and environments in penstock.yaml", phase)
 	}
 	ruling := promotion.Ruling{Allowed: !judgement.Blocked()}
 	var said []string
