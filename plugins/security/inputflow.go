@@ -294,6 +294,9 @@ func (f *flow) assign(target *node, v value) {
 	}
 	switch target.kind {
 	case kName:
+		if target.binding != nil && len(f.within) > 0 && target.binding.module.top.names[target.text] == target.binding {
+			f.use(v, use{at: target, how: "is kept in " + quoted(target) + ", beyond the request,"})
+		}
 		switch {
 		case target.binding == nil:
 		case v.isNothing():

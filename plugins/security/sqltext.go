@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -178,6 +179,8 @@ func (r *reader) name(n *node) text {
 			return r.guarded(found.value, n, func() text { return r.read(found.value) })
 		case found.binding != nil:
 			return r.bound(found.binding, n)
+		case isBundledText(found.external):
+			return harmless
 		default:
 			return open(n)
 		}
@@ -244,21 +247,33 @@ func (r *reader) written(b *binding, n *node) text {
 	return all
 }
 
-// part returns what the named part of a value can be.
+// part returns what the named part of a value can be, also of what one of the app's functions returns.
 func (r *reader) part(value *node, path []string, n *node) text {
-	for _, step := range path {
-		found := r.source.property(value, step)
-		if found == nil {
-			return r.fixedElements(value, n)
+	for i, step := range path {
+		if found := r.source.property(value, step); found != nil {
+			value = found
+			continue
 		}
-		value = found
+		made, rest := r.source.valueOf(value), path[i:]
+		if made.is(kCall) {
+			if fn := r.source.functionOf(made.kids[0]); fn != nil && rest[0] != "" {
+				return r.running(fn, n, r.argumentsOf(made), func(returned *node) text { return r.part(returned, rest, n) })
+			}
+		}
+		return r.fixedElements(value, n)
 	}
 	return r.read(value)
 }
 
-// property is the value of a property of an object that is written out, or nil.
+// property is the value of a property of an object, or of an element of an array, that is written out, or nil.
 func (s *codebase) property(of *node, name string) *node {
 	value := s.valueOf(of)
+	if i, err := strconv.Atoi(name); err == nil && value.is(kArray) && i < len(value.kids) {
+		if slices.ContainsFunc(value.kids[:i+1], func(kid *node) bool { return kid.is(kSpread) }) {
+			return nil
+		}
+		return value.kids[i]
+	}
 	if name == "" || !value.is(kObject) {
 		return nil
 	}

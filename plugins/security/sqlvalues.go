@@ -2,7 +2,9 @@ package main
 
 import (
 	"maps"
+	"path"
 	"slices"
+	"strings"
 )
 
 // What is known of JavaScript's own functions, as far as strings are built with them.
@@ -38,6 +40,8 @@ func (r *reader) member(n *node) text {
 		return r.guarded(found.value, n, func() text { return r.read(found.value) })
 	case found.binding != nil:
 		return r.bound(found.binding, n)
+	case isBundledText(found.external):
+		return harmless
 	case object.is(kThis):
 		return r.field(owner(n), n)
 	}
@@ -46,6 +50,8 @@ func (r *reader) member(n *node) text {
 	}
 	value := r.source.valueOf(object)
 	switch {
+	case value.is(kCall) && r.source.functionOf(value.kids[0]) != nil && !value.kids[0].is(kFunction):
+		return append(r.part(value, []string{n.text}, n), r.addedToMembers(n)...)
 	case value.is(kClass):
 		return r.field(value, n)
 	case value.is(kCall) && value.kids[0].is(kFunction):
@@ -243,7 +249,7 @@ func (r *reader) construction(n *node) text {
 // else than a function is a value.
 func (r *reader) result(callback, n *node, values ...text) text {
 	if fn := r.source.functionOf(callback); fn != nil {
-		return r.running(fn, n, values)
+		return r.running(fn, n, values, r.read)
 	}
 	switch {
 	case callback.isGlobal("String") && len(values) > 0:
@@ -255,7 +261,8 @@ func (r *reader) result(callback, n *node, values ...text) text {
 }
 
 // running returns what a function can return when it is given these values; further parameters are whatever callers give.
-func (r *reader) running(fn *function, n *node, values []text) text {
+// pick reads what is wanted of a returned value.
+func (r *reader) running(fn *function, n *node, values []text, pick func(*node) text) text {
 	if fn.generator {
 		return open(n)
 	}
@@ -279,31 +286,49 @@ func (r *reader) running(fn *function, n *node, values []text) text {
 				r.known[target.binding] = slices.Concat(values[i], r.written(target.binding, n))
 			}
 		}
-		return r.readReturns(fn)
-	})
-}
-
-func (r *reader) readReturns(fn *function) text {
-	all := text{}
-	for _, value := range fn.returns {
-		if value != nil {
-			all = append(all, r.read(value)...)
+		all := text{}
+		for _, value := range fn.returns {
+			if value != nil {
+				all = append(all, pick(value)...)
+			}
 		}
-	}
-	return all
+		return all
+	})
 }
 
 // returned returns what one call of one of the app's functions can return.
 func (r *reader) returned(fn *function, call *node) text {
-	var values []text
-	for _, argument := range call.arguments() {
-		if argument.is(kSpread) {
-			break // what comes from here on is not known one by one
-		}
-		values = append(values, r.read(argument))
-	}
+	values := r.argumentsOf(call)
 	if len(fn.returns) == 0 && !fn.generator {
 		return harmless
 	}
-	return r.running(fn, call, values)
+	return r.running(fn, call, values, r.read)
+}
+
+// argumentsOf are the values of a call's arguments up to the first that is several, from which on they are not known one by
+// one.
+func (r *reader) argumentsOf(call *node) []text {
+	var values []text
+	for _, argument := range call.arguments() {
+		if argument.is(kSpread) {
+			break
+		}
+		values = append(values, r.read(argument))
+	}
+	return values
+}
+
+// isBundledText reports whether an import is of a file that the bundler puts into the Worker as it is: constant, like the
+// source itself.
+func isBundledText(from string) bool {
+	if !strings.HasPrefix(from, ".") && !strings.HasPrefix(from, "@/") && !strings.HasPrefix(from, "~/") {
+		return false
+	}
+	file, query, _ := strings.Cut(from, "?")
+	switch path.Ext(file) {
+	case ".sql", ".txt", ".json":
+		return true
+	default:
+		return query == "raw"
+	}
 }
