@@ -36,16 +36,15 @@ func (f *flow) call(n *node) value {
 		f.callbacks(n, something)
 		return v
 	}
-	if f.app.isCheck(callee) {
-		return f.check(n.arguments(), f.arguments(n))
-	}
 	switch root := callee.kids[0]; {
 	case root.isGlobal("console"), root.isGlobal("crypto"), root.isGlobalMember("crypto", "subtle"), isLog(root):
 		f.arguments(n)
 		return value{}
 	case root.is(kName) && root.binding == nil && slices.Contains(passingObjects, root.text):
 		return f.globalMethod(n)
-	case f.isCodec(root, "coder"):
+	case f.app.isCheck(callee):
+		return f.check(n.arguments(), f.arguments(n))
+	case f.isCodec(root):
 		return f.coded(n)
 	}
 	if v, ok := f.method(object, n); ok {
@@ -220,12 +219,12 @@ func (f *flow) globalMethod(n *node) value {
 }
 
 // isCodec reports whether something is a TextEncoder or TextDecoder, by what it is or by its name.
-func (f *flow) isCodec(n *node, word string) bool {
+func (f *flow) isCodec(n *node) bool {
 	made := f.app.valueOf(n)
 	if made.is(kNew) {
 		return made.kids[0].isGlobal("TextDecoder") || made.kids[0].isGlobal("TextEncoder")
 	}
-	return n.is(kName) && strings.HasSuffix(strings.ToLower(n.text), word)
+	return n.is(kName) && strings.HasSuffix(strings.ToLower(n.text), "coder")
 }
 
 // coded decodes a body's bytes into text, which is a read, and encodes text into bytes, as signatures are checked over.
