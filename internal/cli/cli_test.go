@@ -118,8 +118,11 @@ func TestEmptyHistory(t *testing.T) {
 			t.Errorf("%s --json is no empty list: %v, %+v", name, err, got)
 		}
 	}
-	if got := say(t, folder, "verify"); got.code != ExitDone || !strings.Contains(got.out, "0 events hold together") {
-		t.Errorf("verify: %+v", got)
+	if got := say(t, folder, "verify"); got.code != ExitUsage || !strings.Contains(got.err, "there is no ledger") {
+		t.Errorf("verify approves a ledger that is not there: %+v", got)
+	}
+	if got := say(t, folder, "verify", "--head", "7:abc"); got.code != ExitUsage || !strings.Contains(got.err, "64 hex digits") {
+		t.Errorf("verify --head: %+v", got)
 	}
 	if got := say(t, folder, "local", "status", "--json"); got.code != ExitDone || !strings.Contains(got.out, `"running": false`) {
 		t.Errorf("local status: %+v", got)
@@ -147,8 +150,8 @@ func TestInit(t *testing.T) {
 	if got := say(t, folder, "init", "--force"); got.code != ExitDone {
 		t.Errorf("init --force: %+v", got)
 	}
-	var pipeline pipelines.Pipeline
-	if got := say(t, folder, "init", "--json"); json.Unmarshal([]byte(got.out), &pipeline) != nil || pipeline.Name != "small" {
+	var printed struct{ Pipeline pipelines.Pipeline }
+	if got := say(t, folder, "init", "--json"); json.Unmarshal([]byte(got.out), &printed) != nil || printed.Pipeline.Name != "small" {
 		t.Errorf("init --json: %+v", got)
 	}
 }
@@ -178,6 +181,27 @@ func TestProblemsAreListedAtOnce(t *testing.T) {
 	if got.code != ExitUsage {
 		t.Errorf("exit code %d", got.code)
 	}
+	var printed struct {
+		ExitCode int
+		Problems []struct {
+			File string
+			Line int
+			Fix  string
+		}
+	}
+	got = say(t, folder, "check", "--json")
+	if err := json.Unmarshal([]byte(got.out), &printed); err != nil || printed.ExitCode != 2 || len(printed.Problems) < 2 {
+		t.Errorf("check --json: %v, %+v", err, got)
+	}
+	lines := map[int]bool{}
+	for _, problem := range printed.Problems {
+		if problem.File == pipelines.FileName && problem.Fix != "" {
+			lines[problem.Line] = true
+		}
+	}
+	if !lines[3] || !lines[4] {
+		t.Errorf("check --json lists %+v", printed.Problems)
+	}
 }
 
 // TestClassify gives each kind of end its exit code: callers branch on them.
@@ -196,6 +220,8 @@ func TestClassify(t *testing.T) {
 		{fmt.Errorf("x: %w", context.Canceled), ExitInterrupted},
 		{promotionFailure(promotion.Result{Phase: promotion.RolledBack, Cause: promotion.ErrUnreachable}, nil), ExitRolledBack},
 		{promotionFailure(stale, nil), ExitBusy},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed}, promotion.ErrLeaseLost), ExitBusy},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed}, &promotion.PutBackError{Cause: &promotion.BlockedError{}, Err: promotion.ErrUnreachable}), ExitInternal},
 		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.BlockedError{}}, nil), ExitBlocked},
 		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.MissingError{}}, nil), ExitBlocked},
 		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.MigrationError{}}, nil), ExitStageFailed},
@@ -220,15 +246,17 @@ func TestSecretsComeFromWhereTheyShould(t *testing.T) {
 		return map[string]string{"TOKEN": "from the environment", "UNRELATED": "not named by anybody"}[name]
 	}}
 	pipeline := &pipelines.Pipeline{Stages: []pipelines.Stage{{Name: "a", Secrets: []string{"TOKEN"}}}}
-	for target, want := range map[string]map[string]string{
-		localTarget:  {"JWT_SECRET": "from the file", "OTHER": "x=y", "TOKEN": "from the environment"},
-		"cloudflare": {"TOKEN": "from the environment"},
+	token := map[string]string{"TOKEN": "from the environment"}
+	for target, deployed := range map[string]map[string]string{
+		localTarget:  {"JWT_SECRET": "from the file", "OTHER": "x=y"},
+		"cloudflare": {},
 	} {
 		got, err := streams.secrets(folder, pipeline, &pipelines.Environment{Target: target, Secrets: []string{"JWT_SECRET"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		// What a stage needs must never become part of the Worker.
+		if diff := cmp.Diff(secretValues{stages: token, deployed: deployed}, got, cmp.AllowUnexported(secretValues{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", target, diff)
 		}
 	}

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
@@ -25,15 +25,17 @@ func (s *Streams) startLocalCloud(ctx context.Context, packages ...string) (*dae
 	if err != nil {
 		return nil, err
 	}
-	options := daemon.Options{Dir: dir, Exe: s.Executable}
-	if _, err := daemon.Status(ctx, dir); errors.Is(err, daemon.ErrNotRunning) {
-		workerd, err := s.workerd(packages)
-		if err != nil {
-			return nil, err
-		}
-		options.Args = []string{"local", "serve", "--dir", dir, "--workerd", workerd}
+	_, err = daemon.Status(ctx, dir)
+	running := err == nil
+	workerd, err := s.workerd(packages)
+	if err != nil && !running {
+		return nil, err
 	}
-	handle, err := daemon.Up(ctx, options)
+	// The arguments are needed even when one runs: it may end before it is joined.
+	handle, err := daemon.Up(ctx, daemon.Options{Dir: dir, Exe: s.Executable, Args: []string{"local", "serve", "--dir", dir, "--workerd", workerd}})
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, fail(ExitUnreachable, "the whole log is in "+filepath.Join(dir, "local.log"), err)
 	}
@@ -72,6 +74,9 @@ func newestFile(dir string) string {
 	}
 	newest, path := int64(0), ""
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue // a copy that did not come to its end
+		}
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && info.ModTime().UnixNano() > newest {
 			newest, path = info.ModTime().UnixNano(), filepath.Join(dir, entry.Name())
 		}
@@ -90,7 +95,7 @@ func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
 		return nil, err
 	}
 	options := cloudflare.Options{
-		Worker: worker, ConfigFile: config.File, Environment: *r.environment, AppDir: r.folder, Secrets: r.secrets,
+		Worker: worker, ConfigFile: config.File, Environment: *r.environment, AppDir: r.folder, Secrets: r.secrets.deployed,
 		Note: func(text string) { r.note("info", text) },
 	}
 	if r.environment.Target == localTarget {

@@ -56,14 +56,14 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	}
 	judging := r.judgeOptions(made, gates.PhasePromote)
 	options := promotion.Options{
-		Target: target, Journal: r.ledger, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
+		Target: target, Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
 		Promotion: strings.ToLower(ulid.Make().String()),
 		Judge:     proxiedJudge{judge: engine.PromotionJudge{Options: judging}, smoke: r.environment.Smoke},
 	}
 	if len(r.pipeline.StagesAt(pipelines.WhenSmoke)) > 0 {
 		options.SmokeStages = proxiedSmoke{proof: r.environment.Smoke.Version, stages: engine.Smoke{
 			Environment: r.environment.Name, Options: engine.Options{
-				Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Secrets: r.secrets, Earlier: r.stages.Results, KeepGoing: true,
+				Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Secrets: r.secrets.stages, Earlier: r.stages.Results, KeepGoing: true,
 			},
 		}}
 	}
@@ -109,7 +109,12 @@ func promotionFailure(promoted promotion.Result, err error) error {
 	}
 	var blocked *promotion.BlockedError
 	var missing *promotion.MissingError
+	var stuck *promotion.PutBackError
 	switch {
+	case errors.As(cause, &stuck): // before everything that it may also be: traffic may be where it should not
+		return fail(ExitInternal, promoted.NextStep, cause)
+	case errors.Is(cause, promotion.ErrLeaseLost):
+		return fail(ExitBusy, promoted.NextStep, cause)
 	case promoted.Phase == promotion.RolledBack:
 		return fail(ExitRolledBack, promoted.NextStep, cause)
 	case promoted.Phase == promotion.Superseded:

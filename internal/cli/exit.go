@@ -42,7 +42,7 @@ var exitMeanings = []struct {
 	{ExitRolledBack, "rolled back", "the promotion was rolled back"},
 	{ExitBusy, "busy", "another promotion holds the environment"},
 	{ExitUnreachable, "unreachable", "the target or the network cannot be reached"},
-	{ExitInterrupted, "interrupted", "stopped by Ctrl-C; nothing was left behind"},
+	{ExitInterrupted, "interrupted", "stopped by Ctrl-C: cleanly by the first, at once by the second"},
 }
 
 // Outcome is the one word for people and for the ledger.

@@ -33,6 +33,9 @@ func (e explaining) Run(ctx context.Context, job engine.Job) (engine.Result, err
 		e.say(fmt.Sprintf("cache: %s: cannot be explained: %v", job.Stage.Name, err))
 		return e.Session.Run(ctx, job)
 	}
+	if job.NoCache {
+		explanation.Cached, explanation.Why = false, "--no-cache was given"
+	}
 	e.say("cache: " + describeExplanation(explanation))
 	return e.Session.Run(ctx, job)
 }

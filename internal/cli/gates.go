@@ -48,7 +48,7 @@ func newGatesList(shared *common) *cobra.Command {
 		Example: "  penstock gates list --json",
 		RunE: func(command *cobra.Command, _ []string) error {
 			return shared.withGates(command.Context(), func(host *gatehost.Host) error {
-				var entries []gateEntry
+				entries := []gateEntry{}
 				for _, name := range host.Sets() {
 					set, err := host.DescribeSet(command.Context(), name)
 					if err != nil {

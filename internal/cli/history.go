@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -36,7 +39,11 @@ func newHistory(shared *common) *cobra.Command {
 		Example: "  penstock history --limit 5\n  penstock history --app atomic-guide --json",
 		RunE: func(command *cobra.Command, _ []string) error {
 			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
-				runs, err := record.Runs(command.Context(), filter)
+				var runs []ledger.RunSummary
+				var err error
+				if record != nil {
+					runs, err = record.Runs(command.Context(), filter)
+				}
 				if err != nil {
 					return err
 				}
@@ -87,11 +94,14 @@ func showHistory(streams *Streams, entries []historyEntry) error {
 	return out.Flush()
 }
 
-// withLedger opens the ledger for one command.
+// withLedger opens the ledger for one command that only reads: where there is none, use gets nil, and none is made.
 func (c *common) withLedger(ctx context.Context, use func(*ledger.Ledger) error) error {
 	state, err := c.streams.stateDir()
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(filepath.Join(state, ledgerFile)); errors.Is(err, fs.ErrNotExist) {
+		return use(nil)
 	}
 	record, err := openLedger(ctx, state)
 	if err != nil {

@@ -37,7 +37,10 @@ func newInit(shared *common) *cobra.Command {
 				return err
 			}
 			if shared.json {
-				return printJSON(shared.streams.Out, pipeline)
+				return printJSON(shared.streams.Out, struct {
+					Pipeline pipelines.Pipeline `json:"pipeline"`
+					Notes    pipelines.Problems `json:"notes"`
+				}{pipeline, notes})
 			}
 			text, err := pipelines.WriteYAML(pipeline)
 			if err != nil {

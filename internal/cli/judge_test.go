@@ -168,8 +168,8 @@ func TestWhatGatesSayHidesTheRunsSecrets(t *testing.T) {
 		}
 	}
 
-	r := &run{secrets: map[string]string{"KEY": "given-secret-1"}}
-	r.hides.Store(redact.New(r.secrets))
+	r := &run{secrets: secretValues{deployed: map[string]string{"KEY": "given-secret-1"}}}
+	r.hides.Store(redact.New(r.secrets.all()))
 	host, err := openLocked(folder, t.TempDir(), nil, r.hide)
 	if err != nil {
 		t.Fatal(err)
@@ -181,8 +181,8 @@ func TestWhatGatesSayHidesTheRunsSecrets(t *testing.T) {
 	if said := ask(); said != "key=*** token=invented-secret-2" {
 		t.Errorf("it says %q", said)
 	}
-	r.secrets["TOKEN"] = "invented-secret-2" // as inventSecrets does in the course of a run
-	r.hides.Store(redact.New(r.secrets))
+	r.secrets.deployed["TOKEN"] = "invented-secret-2" // as inventSecrets does in the course of a run
+	r.hides.Store(redact.New(r.secrets.all()))
 	if said := ask(); said != "key=*** token=***" {
 		t.Errorf("with another secret it says %q", said)
 	}

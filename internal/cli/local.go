@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -166,13 +167,13 @@ func newLocalServe(shared *common) *cobra.Command {
 }
 
 // keepWorkerd copies the workerd binary into the state folder, so that the local Cloudflare can start again after the
-// packages that brought it are gone. A copy that is there and equal in size is kept.
+// packages that brought it are gone. A copy that is there, of the same version and size, is kept.
 func keepWorkerd(from, dir string) (string, error) {
 	info, err := os.Stat(from)
 	if err != nil {
 		return "", err
 	}
-	to := filepath.Join(dir, fmt.Sprintf("workerd-%x", info.Size()))
+	to := filepath.Join(dir, fmt.Sprintf("workerd-%s-%x", packageVersion(filepath.Dir(filepath.Dir(from))), info.Size()))
 	if have, err := os.Stat(to); err == nil && have.Size() == info.Size() {
 		return to, nil
 	}
@@ -194,4 +195,16 @@ func keepWorkerd(from, dir string) (string, error) {
 		return "", err
 	}
 	return to, os.Rename(scratch.Name(), to)
+}
+
+// packageVersion is what the package.json in folder says, "unknown" when it says nothing.
+func packageVersion(folder string) string {
+	var manifest struct {
+		Version string `json:"version"`
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "package.json"))
+	if err != nil || json.Unmarshal(text, &manifest) != nil || !filepath.IsLocal(manifest.Version) {
+		return "unknown"
+	}
+	return manifest.Version
 }

@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // killTime is how long the second interrupt leaves to killing what still runs. Whoever outlives it meets the minder.
@@ -26,21 +27,19 @@ func Main(streams Streams) ExitCode {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	streams.killed = make(chan struct{})
+	streams.stopping, streams.killed = make(chan struct{}), make(chan struct{})
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, stoppingSignals()...)
 	defer signal.Stop(signals)
+	surviveClosedPipes()
 	go func() {
-		if _, ok := <-signals; !ok {
-			return
-		}
+		<-signals
 		cancel(errInterrupted)
-		fmt.Fprintln(streams.Err, "\nstopping: processes are ended and traffic is put back where it was; once more stops now")
-		if _, ok := <-signals; ok {
-			close(streams.killed)
-			time.Sleep(killTime)
-			os.Exit(int(ExitInterrupted))
-		}
+		close(streams.stopping)
+		<-signals
+		close(streams.killed)
+		time.Sleep(killTime)
+		os.Exit(int(ExitInterrupted))
 	}()
 	return Run(ctx, streams)
 }
@@ -58,9 +57,13 @@ func Run(ctx context.Context, streams Streams) ExitCode {
 	}
 	code, nextStep := classify(err)
 	var told *toldError
-	if !errors.As(err, &told) {
-		explain(&streams, err, nextStep)
+	if errors.As(err, &told) {
+		return code
 	}
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		code, nextStep = ExitInterrupted, ""
+	}
+	complain(&streams, root.PersistentFlags().Changed("json"), code, err, nextStep)
 	return code
 }
 
@@ -69,9 +72,22 @@ type toldError struct{ code ExitCode }
 
 func (e *toldError) Error() string { return e.code.Outcome() }
 
-// explain writes an error for people: what, then the next step.
-func explain(streams *Streams, err error, nextStep string) {
-	if code, _ := classify(err); code == ExitInterrupted {
+// complain tells what kept a command from its work: what, then the next step; as JSON on the standard output for programs.
+func complain(streams *Streams, asJSON bool, code ExitCode, err error, nextStep string) {
+	if asJSON {
+		var problems pipelines.Problems
+		errors.As(err, &problems)
+		// A reader that went away has the exit code.
+		_ = printJSON(streams.Out, struct {
+			Outcome  string             `json:"outcome"`
+			ExitCode ExitCode           `json:"exitCode"`
+			Error    string             `json:"error"`
+			Problems pipelines.Problems `json:"problems,omitempty"`
+			NextStep string             `json:"nextStep,omitempty"`
+		}{code.Outcome(), code, err.Error(), problems, nextStep})
+		return
+	}
+	if code == ExitInterrupted {
 		fmt.Fprintln(streams.Err, "penstock: stopped")
 		return
 	}

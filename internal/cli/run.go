@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/redact"
+	"github.com/penstock-ci/penstock/internal/report/terminal"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -58,7 +59,7 @@ type run struct {
 	pipeline    *pipelines.Pipeline
 	environment *pipelines.Environment
 	source      *snapshot.Snapshot
-	secrets     map[string]string
+	secrets     secretValues
 	// hides takes the values of secrets out of what gates say; it is replaced when there are more of them.
 	hides atomic.Pointer[redact.Redactor]
 
@@ -110,13 +111,13 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
 		return nil, err
 	}
-	r.hides.Store(redact.New(r.secrets))
+	r.hides.Store(redact.New(r.secrets.all()))
 	if r.ledger, err = openLedger(ctx, state); err != nil {
 		return nil, err
 	}
 	r.ending(func(context.Context) error { return r.ledger.Close() })
 	executor := host.New(host.Options{StateDir: state, Minder: []string{shared.streams.Executable, minderArgument}})
-	r.killOn(shared.streams.killed, executor.Kill)
+	r.on(shared.streams.killed, executor.Kill)
 	if r.session, err = executor.Open(ctx, r.pipeline, r.source); err != nil {
 		return nil, err
 	}
@@ -144,13 +145,25 @@ func (r *run) end(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// openObservers starts telling: the person first, then the record.
+// openObservers starts telling. The view has a bus of its own, so that a terminal that is held or breaks can cost neither
+// the record its events nor the run its end.
 func (r *run) openObservers(executor string, promotes bool, problems pipelines.Problems) {
 	r.record = r.ledger.Observer()
-	r.bus = engine.NewBus(r.id, fanOut{r.record, newView(r.shared)})
+	view := newView(r.shared)
+	shown := engine.NewBus(r.id, view)
+	r.bus = engine.NewBus(r.id, hiding{r.hide, fanOut{r.record, shown}})
+	if live, ok := view.(*terminal.Live); ok {
+		r.on(r.shared.streams.killed, live.Close)
+	}
 	r.ending(func(ctx context.Context) error {
-		err := r.bus.Close(ctx)
-		return errors.Join(err, r.record.Close(ctx))
+		err := errors.Join(r.bus.Close(ctx), r.record.Close(ctx))
+		if problem := shown.Close(ctx); problem != nil {
+			fmt.Fprintf(r.shared.streams.Err, "penstock: not everything could be shown: %v\n", problem)
+		}
+		return err
+	})
+	r.on(r.shared.streams.stopping, func() {
+		r.note("warning", "stopping: processes are ended and traffic is put back where it was; Ctrl-C once more stops now")
 	})
 	info := &event.RunInfo{
 		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
@@ -177,16 +190,16 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	}
 }
 
-// killOn calls kill when the second interrupt comes during this run.
-func (r *run) killOn(killed <-chan struct{}, kill func()) {
-	if killed == nil {
+// on calls do when the signal, the closing of a channel, comes during this run.
+func (r *run) on(signal <-chan struct{}, do func()) {
+	if signal == nil {
 		return
 	}
 	over := make(chan struct{})
 	go func() {
 		select {
-		case <-killed:
-			kill()
+		case <-signal:
+			do()
 		case <-over:
 		}
 	}()
@@ -227,7 +240,7 @@ func (r *run) build(ctx context.Context) (built, error) {
 	}
 	stages, err := engine.Run(ctx, engine.Options{
 		Run: r.id, Pipeline: r.pipeline, Session: session, Observer: r.bus, Parallelism: r.flags.parallelism,
-		NoCache: r.flags.noCache, Secrets: r.secrets, KeepGoing: true,
+		NoCache: r.flags.noCache, Secrets: r.secrets.stages, KeepGoing: true,
 	})
 	if err != nil {
 		return made, err
@@ -283,12 +296,8 @@ func (r *run) openEvidence(ctx context.Context) error {
 	if r.source.Commit == "" {
 		return nil
 	}
-	folder, err := os.MkdirTemp("", "penstock-history-")
-	if err != nil {
-		return fmt.Errorf("make a view of the history: %w", err)
-	}
-	r.ending(func(context.Context) error { return os.RemoveAll(folder) })
-	history, err := snapshot.TakeHistory(ctx, r.folder, filepath.Join(folder, "repository"))
+	// Beside the snapshot: that folder goes with the session, also that of a run which died.
+	history, err := snapshot.TakeHistory(ctx, r.folder, filepath.Join(filepath.Dir(r.sourceDir), "history"))
 	if err != nil {
 		r.note("warning", "gates cannot look at the history: "+err.Error())
 		return nil
@@ -346,7 +355,8 @@ func (r *run) readBundle(ctx context.Context) (*bundle.Bundle, error) {
 // finish tells how the run ended, closes everything, and returns the error that carries the exit code.
 func (r *run) finish(ctx context.Context, result event.Result, cause error) error {
 	code, nextStep := classify(cause)
-	if cause != nil && errors.Is(context.Cause(ctx), context.Canceled) && code != ExitRolledBack {
+	var stuck *promotion.PutBackError
+	if cause != nil && errors.Is(context.Cause(ctx), context.Canceled) && code != ExitRolledBack && !errors.As(cause, &stuck) {
 		code, nextStep = classify(context.Cause(ctx))
 	}
 	result.ExitCode, result.Duration = int(code), time.Since(r.began)
@@ -398,12 +408,15 @@ func blockedBy(judgement engine.Judgement) string {
 	return "blocked by " + list(names)
 }
 
+// ledgerFile is the ledger's name in the state folder.
+const ledgerFile = "ledger.db"
+
 func openLedger(ctx context.Context, state string) (*ledger.Ledger, error) {
-	opened, err := ledger.Open(ctx, filepath.Join(state, "ledger.db"))
-	if err != nil {
+	opened, err := ledger.Open(ctx, filepath.Join(state, ledgerFile))
+	if err != nil && ctx.Err() == nil {
 		return nil, fail(ExitInternal, "", err)
 	}
-	return opened, nil
+	return opened, err
 }
 
 // hide takes the values of the run's secrets out of a text.

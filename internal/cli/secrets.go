@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -17,23 +18,42 @@ import (
 // devVars is wrangler's file of secrets for local development. Only the local environment reads it.
 const devVars = ".dev.vars"
 
+// secretValues are the secrets of one run, by name. The two are kept apart: a token that a stage needs to install packages
+// must not end up in the Worker.
+type secretValues struct {
+	stages   map[string]string // for the stages that name them
+	deployed map[string]string // that become part of the Worker
+}
+
+// all is every value that must not be shown.
+func (v secretValues) all() map[string]string {
+	all := maps.Clone(v.deployed)
+	maps.Copy(all, v.stages)
+	return all
+}
+
 // secrets collects the values of the secrets that the pipeline and the environment name, from the process environment and,
 // for the local environment, from .dev.vars. A name without a value is left out: whoever needs it says so.
-func (s *Streams) secrets(folder string, pipeline *pipelines.Pipeline, environment *pipelines.Environment) (map[string]string, error) {
-	values := map[string]string{}
+func (s *Streams) secrets(folder string, pipeline *pipelines.Pipeline, environment *pipelines.Environment) (secretValues, error) {
+	values := secretValues{stages: map[string]string{}, deployed: map[string]string{}}
 	if environment.Target == localTarget {
 		var err error
-		if values, err = readDevVars(filepath.Join(folder, devVars)); err != nil {
-			return nil, fail(ExitUsage, "write each secret as NAME=value on a line of its own", err)
+		if values.deployed, err = readDevVars(filepath.Join(folder, devVars)); err != nil {
+			return secretValues{}, fail(ExitUsage, "write each secret as NAME=value on a line of its own", err)
 		}
 	}
-	names := append([]string(nil), environment.Secrets...)
-	for _, stage := range pipeline.Stages {
-		names = append(names, stage.Secrets...)
-	}
-	for _, name := range names {
+	for _, name := range environment.Secrets {
 		if value := s.Env(name); value != "" {
-			values[name] = value
+			values.deployed[name] = value
+		}
+	}
+	for _, stage := range pipeline.Stages {
+		for _, name := range stage.Secrets {
+			if value := s.Env(name); value != "" {
+				values.stages[name] = value
+			} else if value, ok := values.deployed[name]; ok {
+				values.stages[name] = value
+			}
 		}
 	}
 	return values, nil
@@ -43,9 +63,9 @@ func (s *Streams) secrets(folder string, pipeline *pipelines.Pipeline, environme
 // nobody to ask, and nothing there is worth protecting, but an app that misses a secret would fail for that alone.
 func (r *run) inventSecrets(names []string) {
 	for _, name := range names {
-		r.secrets[name] = rand.Text() + rand.Text()
+		r.secrets.deployed[name] = rand.Text() + rand.Text()
 	}
-	r.hides.Store(redact.New(r.secrets))
+	r.hides.Store(redact.New(r.secrets.all()))
 	r.note("info", fmt.Sprintf("%s had no value and got a random one, for this machine only; set your own in the environment or in %s", list(names), devVars))
 }
 

@@ -17,7 +17,11 @@ func newStatus(shared *common) *cobra.Command {
 		Example: "  penstock status --json",
 		RunE: func(command *cobra.Command, _ []string) error {
 			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
-				states, err := record.Environments(command.Context(), app)
+				states := []ledger.EnvironmentState{}
+				var err error
+				if record != nil {
+					states, err = record.Environments(command.Context(), app)
+				}
 				if err != nil {
 					return err
 				}

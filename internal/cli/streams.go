@@ -18,7 +18,8 @@ type Streams struct {
 	Err        io.Writer // progress and complaints
 	Executable string    // path of this binary: gate sets lie beside it, and the background parts are this binary again
 
-	killed chan struct{} // closed by the second interrupt; nil when nobody interrupts
+	// Closed by the first and by the second interrupt; nil when nobody interrupts.
+	stopping, killed chan struct{}
 }
 
 // terminalWidth returns the columns of w, and whether w is a terminal at all.
