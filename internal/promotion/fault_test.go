@@ -132,8 +132,8 @@ func (w *wire) Upload(ctx context.Context, id string, b *bundle.Bundle) (version
 	return version, nil
 }
 
-func (w *wire) Route(ctx context.Context, id string, shares []promotion.Share, message string) error {
-	return w.call("route", true, func() error { return w.cloud.Route(ctx, id, shares, message) })
+func (w *wire) Route(ctx context.Context, id string, routing promotion.Routing) error {
+	return w.call("route", true, func() error { return w.cloud.Route(ctx, id, routing) })
 }
 
 func (w *wire) Address(ctx context.Context, version string) (address promotion.Address, err error) {
@@ -237,6 +237,7 @@ func (s scenario) attempt(t *testing.T, w *wire, id string) (promotion.Result, e
 	w.cancel = cancel
 	options := promotion.Options{
 		Target: w, Journal: w, Prober: w, Run: "run-" + id, Promotion: id, Waits: []time.Duration{0, 0}, BakeInterval: time.Hour,
+		Settle: time.Nanosecond,
 	}
 	if s.gates != nil {
 		options.Judge = w

@@ -33,6 +33,9 @@ type Options struct {
 	Log io.Writer
 	// CleanUp bounds putting things back, which goes on when the run's context has ended. 2 minutes when zero.
 	CleanUp time.Duration
+	// Settle is for how long the target is watched after putting back while a deployment may still be on its way, because
+	// the call that asked for it was cut off. 10 seconds when zero.
+	Settle time.Duration
 	// Waits are the pauses before the target is asked again after it could not be reached; nil means 0.5, 2 and 5 seconds.
 	Waits []time.Duration
 	// BakeInterval is how often the new version is probed while it is watched. 10 seconds when zero.
@@ -48,6 +51,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CleanUp == 0 {
 		o.CleanUp = 2 * time.Minute
+	}
+	if o.Settle == 0 {
+		o.Settle = 10 * time.Second
 	}
 	if o.Waits == nil {
 		o.Waits = []time.Duration{500 * time.Millisecond, 2 * time.Second, 5 * time.Second}
@@ -82,7 +88,8 @@ func (o Options) validate(plan Plan) error {
 //
 // The error is nil when the end is known and on record, whatever it is: read Result.Phase and Result.Cause. It is not nil
 // when the promotion could not begin ([*BusyError], a journal that does not write) or when its end could not be reached or
-// recorded; the result then says as much as is known.
+// recorded; the result then says as much as is known. Ask it first for [*PutBackError], traffic may be on a version that
+// failed, and then for [ErrLeaseLost], another promotion took over: it can wrap what stopped the promotion as well.
 func Promote(ctx context.Context, options Options, plan Plan) (Result, error) {
 	if err := options.validate(plan); err != nil {
 		return Result{Promotion: options.Promotion, Phase: Failed, Cause: err}, err
@@ -117,6 +124,8 @@ type attempt struct {
 	prepared    string
 	migrating   bool
 	migrated    []Migration
+	// unsettled says that a routing ended without an answer, so that its deployment may come late.
+	unsettled bool
 }
 
 func (a *attempt) environment() pipelines.Environment { return a.plan.Basis.Environment }
@@ -444,7 +453,10 @@ func (a *attempt) sharesAt(share float64) []Share {
 
 func (a *attempt) route(ctx context.Context, step string, shares []Share) error {
 	err := a.ask(ctx, step, func(ctx context.Context) error {
-		return a.Target.Route(ctx, a.Promotion, shares, fmt.Sprintf("penstock %s: %s", a.Promotion, step))
+		err := a.Target.Route(ctx, a.Promotion, Routing{Shares: shares, Message: routingMessage(a.Promotion, step)})
+		// For good, also when it is asked again and answers: of the first call nothing is known even then.
+		a.unsettled = a.unsettled || err != nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("route %s: %w", describeShares(shares), err)

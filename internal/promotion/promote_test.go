@@ -30,7 +30,7 @@ func newBench(name string) *bench {
 	b.cloud = b.scenario.cloud()
 	b.cloud.Held = b.journal.Held
 	b.options = promotion.Options{
-		Target: b.cloud, Journal: b.journal, Prober: b.cloud, Run: "run", Promotion: "p1", Waits: []time.Duration{},
+		Target: b.cloud, Journal: b.journal, Prober: b.cloud, Run: "run", Promotion: "p1", Waits: []time.Duration{}, Settle: 5 * time.Millisecond,
 		Observer: event.ObserverFunc(func(e event.Event) { b.seen = append(b.seen, e) }),
 	}
 	return b
@@ -203,7 +203,7 @@ func TestWhatStopsAPromotionBeforeItTouchesTraffic(t *testing.T) {
 		phase  promotion.Phase
 		want   string
 	}{
-		"a missing secret":   {func(b *bench) { b.cloud.Secrets = []string{"JWT_SECRET", "API_KEY"} }, promotion.Failed, "lacks JWT_SECRET, API_KEY; put each secret"},
+		"a missing secret":   {func(b *bench) { b.cloud.Secrets = []string{"JWT_SECRET", "API_KEY"} }, promotion.Failed, "lacks JWT_SECRET, API_KEY; give each a value"},
 		"a missing resource": {func(b *bench) { b.cloud.Missing = []event.Change{{Kind: "kv", Name: "CACHE"}} }, promotion.Failed, "lacks kv CACHE; create them"},
 		"a refused migration": {func(b *bench) {
 			b.cloud.Wanted = append(b.cloud.Wanted, second)
@@ -433,13 +433,13 @@ type stubborn struct {
 	refusals, routed int
 }
 
-func (s *stubborn) Route(ctx context.Context, id string, shares []promotion.Share, message string) error {
+func (s *stubborn) Route(ctx context.Context, id string, routing promotion.Routing) error {
 	s.routed++
 	if s.routed > 1 && s.refusals > 0 {
 		s.refusals--
 		return errors.New("503 try later")
 	}
-	return s.Target.Route(ctx, id, shares, message)
+	return s.Target.Route(ctx, id, routing)
 }
 
 func TestPuttingBackIsTriedAgain(t *testing.T) {
@@ -465,8 +465,13 @@ func TestAPutBackThatFailsIsSaidAndLeftToTheNextPromotion(t *testing.T) {
 	if b.journal.Last("p1").State.Ended() || b.journal.Held() {
 		t.Errorf("%+v", b.journal.Last("p1"))
 	}
+	b.options.Promotion = "p2"
+	b.options.Target = &stubborn{Target: b.cloud, refusals: 1000, routed: 1}
+	if _, err := promotion.Promote(t.Context(), b.options, b.plan(t)); !putBackFailed(err) || b.journal.Last("p1").State.Ended() {
+		t.Errorf("what p1 left is still there, and p2 says %v", err)
+	}
 	b.cloud.Broken = ""
-	b.options.Target, b.options.Promotion = b.cloud, "p2"
+	b.options.Target, b.options.Promotion = b.cloud, "p3"
 	b.ends(t, b.plan(t), promotion.Completed)
 	if got := b.journal.Last("p1").State; got != promotion.RolledBack {
 		t.Errorf("the first ended %s", got)

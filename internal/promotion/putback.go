@@ -11,10 +11,6 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 )
 
-// putBackTries is how often a deployment of the old shares is attempted. Of all calls this one matters most, so that it is
-// repeated after refusals too, not only when the target does not answer.
-const putBackTries = 3
-
 // recover puts back what earlier promotions left that never reached an end, and records their end. It says whether it
 // changed traffic.
 func (a *attempt) recover(ctx context.Context) (changed bool, err error) {
@@ -48,19 +44,21 @@ func (a *attempt) recoverOne(ctx context.Context, abandoned Checkpoint) (changed
 			return err
 		})
 		if err != nil {
-			return false, "", fmt.Errorf("inspect what promotion %s left: %w", abandoned.Promotion, err)
+			return false, "", a.notPutBack(ctx, abandoned, errors.New(name), fmt.Errorf("inspect what it left: %w", err))
 		}
-		switch {
-		case slices.Equal(live.Shares, abandoned.Previous):
-			sentence = name + "; " + describeShares(abandoned.Previous) + " is live as before it"
-		case !involves(live.Shares, abandoned.Version):
+		if !sameShares(live.Shares, abandoned.Previous) && !involves(live.Shares, abandoned.Version) {
 			sentence = fmt.Sprintf("%s; %s was deployed by somebody else since and stays", name, describeShares(live.Shares))
-		default:
-			if err := a.deploy(ctx, StepRecover, abandoned.Promotion, abandoned.Previous); err != nil {
-				return false, "", fmt.Errorf("put back what promotion %s left: %w", abandoned.Promotion, err)
+		} else {
+			// It may have died a moment ago, with a deployment on its way.
+			cutOff := !abandoned.Done && routes(abandoned.Step)
+			changed, err = a.restore(ctx, StepRecover, restoring{promotion: abandoned.Promotion, shares: abandoned.Previous, unsettled: cutOff})
+			if err != nil {
+				return changed, "", a.notPutBack(ctx, abandoned, errors.New(name), err)
 			}
-			changed = true
-			sentence = name + "; put back to " + describeShares(abandoned.Previous)
+			sentence = name + "; " + describeShares(abandoned.Previous) + " is live as before it"
+			if changed {
+				sentence = name + "; put back to " + describeShares(abandoned.Previous)
+			}
 		}
 	}
 	a.progress(StepRecover, sentence)
@@ -98,9 +96,7 @@ func (a *attempt) stop(ctx context.Context, cause error) (Result, error) {
 	defer cancel()
 	defer a.release(ctx)
 	if errors.Is(cause, ErrLeaseLost) {
-		result := a.result(Failed, cause)
-		result.NextStep = "another promotion took over; see penstock status --env " + a.environment().Name
-		return result, cause
+		return a.tookOver(cause)
 	}
 
 	phase := Failed
@@ -112,14 +108,19 @@ func (a *attempt) stop(ctx context.Context, cause error) (Result, error) {
 	var undone []string
 	if a.state.Touched {
 		phase = RolledBack
+		reached := a.state
 		detail, err := a.putBack(ctx)
+		if errors.Is(err, ErrLeaseLost) {
+			return a.tookOver(errors.Join(err, cause))
+		}
 		if err != nil {
 			// No end is recorded: the next promotion finds this one unfinished and puts it back first.
-			result := a.result(Failed, errors.Join(cause, err))
+			failed := a.notPutBack(ctx, reached, cause, err)
+			result := a.result(Failed, failed)
 			result.NotUndone = append([]string{"traffic: " + err.Error()}, a.notUndone(ctx)...)
 			result.Version = ""
-			result.NextStep = "traffic may still reach version " + short(a.state.Version) + "; deploy again as soon as the target answers: that puts it back first"
-			return result, fmt.Errorf("put traffic back after: %w; and that failed: %w", cause, err)
+			result.NextStep = failed.NextStep()
+			return result, failed
 		}
 		undone = append(undone, detail)
 	}
@@ -131,7 +132,19 @@ func (a *attempt) stop(ctx context.Context, cause error) (Result, error) {
 	if err := a.end(ctx, phase, cause.Error()); err != nil {
 		return result, fmt.Errorf("record the end of promotion %s after: %w; and that failed: %w", a.Promotion, cause, err)
 	}
+	if failed, ok := errors.AsType[*PutBackError](cause); ok {
+		// This promotion has a settled end, and the one that it found still has none.
+		result.Version = ""
+		return result, failed
+	}
 	return result, nil
+}
+
+// tookOver ends a promotion that lost its lease: hands off, also off putting back. Who holds the lease now has done that.
+func (a *attempt) tookOver(cause error) (Result, error) {
+	result := a.result(Failed, cause)
+	result.NextStep = "another promotion of " + a.environment().Name + " took over: `penstock status` shows it"
+	return result, cause
 }
 
 // putBack makes the old shares the deployment again. Traffic comes before the record: a journal that does not write must
@@ -146,7 +159,7 @@ func (a *attempt) putBack(ctx context.Context) (string, error) {
 		return "", unrecorded
 	}
 	a.Observer.Observe(started)
-	err := a.restore(ctx)
+	_, err := a.restore(ctx, StepPutBack, restoring{promotion: a.Promotion, shares: a.state.Previous, unsettled: a.unsettled})
 	step.Duration = time.Since(began)
 	if err != nil {
 		step.Error = err.Error()
@@ -160,32 +173,6 @@ func (a *attempt) putBack(ctx context.Context) (string, error) {
 		a.progress(StepPutBack, recordErr.Error())
 	}
 	return "traffic: " + describeShares(a.state.Previous) + " again", err
-}
-
-// restore asks first: a placing that never arrived leaves nothing to put back.
-func (a *attempt) restore(ctx context.Context) error {
-	if live, err := a.Target.Inspect(ctx); err == nil && slices.Equal(live.Shares, a.state.Previous) {
-		return nil
-	}
-	return a.deploy(ctx, StepPutBack, a.Promotion, a.state.Previous)
-}
-
-// deploy makes shares the deployment, trying again after every kind of failure.
-func (a *attempt) deploy(ctx context.Context, step, promotion string, shares []Share) error {
-	var err error
-	for range putBackTries {
-		err = a.ask(ctx, step, func(ctx context.Context) error {
-			return a.Target.Route(ctx, promotion, shares, fmt.Sprintf("penstock %s: %s", promotion, step))
-		})
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-		a.progress(step, "not put back yet: "+err.Error())
-	}
-	if err != nil {
-		return fmt.Errorf("route %s: %w", describeShares(shares), err)
-	}
-	return nil
 }
 
 // end records the promotion's end. It is tried twice: after a lost reply the same end is accepted again.
@@ -258,16 +245,19 @@ func (a *attempt) migrationsLeft(ctx context.Context) string {
 }
 
 func nextAfter(cause error) string {
+	if failed, ok := errors.AsType[*PutBackError](cause); ok {
+		return failed.NextStep()
+	}
 	switch {
 	case errors.Is(cause, ErrBusy):
 		return "wait for the other promotion, then run this again"
 	case errors.Is(cause, ErrUnreachable):
-		return "check the network and the target's status (penstock doctor), then run this again"
+		return "check the network and the target's status page, then run this again"
 	case errors.Is(cause, context.Canceled):
 		return "run this again when you are ready"
 	}
 	if _, ok := errors.AsType[*StaleError](cause); ok {
-		return "make a new plan: penstock plan, or deploy again"
+		return "make a new plan with `penstock plan`, or deploy again"
 	}
 	if missing, ok := errors.AsType[*MissingError](cause); ok {
 		return missing.Error()
@@ -279,9 +269,34 @@ func nextAfter(cause error) string {
 		return "see what version " + short(smoke.Version) + " answered above, correct it, and deploy again"
 	}
 	if _, ok := errors.AsType[*BlockedError](cause); ok {
-		return "see the gates' findings (penstock why), correct them, and deploy again"
+		return "see the gates' findings above, correct what they name, and deploy again"
 	}
 	return "correct what is named above and deploy again"
+}
+
+// notPutBack says that what a promotion did to traffic stays, and what its version probably gets of it. It looks once more,
+// under a time of its own, because what people must know most is whom the version serves.
+func (a *attempt) notPutBack(ctx context.Context, reached Checkpoint, cause, err error) *PutBackError {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLook)
+	defer cancel()
+	failed := &PutBackError{
+		Environment: a.environment().Name, Version: reached.Version, Previous: reached.Previous, Share: askedShare(reached.Step), Cause: cause, Err: err,
+	}
+	live, lookErr := a.Target.Inspect(ctx)
+	if lookErr != nil {
+		return failed
+	}
+	seen := 0.0
+	for _, share := range live.Shares {
+		if share.Version == reached.Version {
+			seen = share.Percentage
+		}
+	}
+	// As long as what was asked for may still come, to see less of it is no comfort.
+	if mayCome := !reached.Done && routes(reached.Step); !mayCome || seen > failed.Share {
+		failed.Share = seen
+	}
+	return failed
 }
 
 // involves reports whether the deployment holds the version at all, also without traffic.

@@ -17,13 +17,38 @@ type Result struct {
 	// UpToDate says that there was nothing to do.
 	UpToDate bool
 	// Cause is what stopped it, nil when Completed. Ask it with errors.Is and errors.As: [ErrUnreachable],
-	// context.Canceled, [*MigrationError], [*SmokeError], [*BlockedError], [*MissingError], [*StaleError], [*BusyError].
+	// context.Canceled, [*MigrationError], [*SmokeError], [*BlockedError], [*MissingError], [*StaleError], [*BusyError]; and
+	// before all of them [*PutBackError] and [ErrLeaseLost].
 	Cause error
 	// Undone and NotUndone say in sentences what was put back and what was not.
 	Undone    []string
 	NotUndone []string
 	Bookmark  string // the database before the migrations, "" when there was none
 	NextStep  string
+}
+
+// PutBackError says that traffic should have been put back and was not, or that this could not be made sure of: people may
+// be served by a version that failed. Nothing inside it is unwrapped, because whoever asks for what stopped the promotion,
+// or for [ErrUnreachable], would take it for an end that is harmless by comparison.
+type PutBackError struct {
+	Environment string
+	Version     string  // that must not have the traffic
+	Share       float64 // percent of the traffic that it probably has
+	Previous    []Share // that should be live
+	Cause       error   // why it was to be put back
+	Err         error   // why it was not
+}
+
+// Error says what is probably live, why, and what to do.
+func (e *PutBackError) Error() string {
+	return fmt.Sprintf("traffic was not put back to %s: version %s probably has %g %% of it (put back because: %v; that failed: %v); %s",
+		describeShares(e.Previous), short(e.Version), e.Share, e.Cause, e.Err, e.NextStep())
+}
+
+// NextStep says how traffic gets back.
+func (e *PutBackError) NextStep() string {
+	return fmt.Sprintf("run `penstock deploy --env %s` as soon as the target answers, it puts traffic back first; "+
+		"if that is too late, make %s the deployment by hand", e.Environment, describeShares(e.Previous))
 }
 
 // SmokeError says that the version answered, and not as it must.
@@ -62,7 +87,8 @@ type MissingError struct {
 func (e *MissingError) Error() string {
 	what := fmt.Sprintf("environment %s lacks %s", e.Environment, strings.Join(e.Names, ", "))
 	if e.Kind == "secret" {
-		return what + "; put each secret with `penstock secrets put NAME --env " + e.Environment + "`"
+		return what + "; give each a value in a variable of this process's environment, and list it under secrets of " + e.Environment +
+			" in penstock.yaml, or put it with `wrangler secret put NAME`"
 	}
 	return what + "; create them, or set provision: true for this environment"
 }
@@ -76,7 +102,7 @@ type StaleError struct {
 
 // Error says what changed.
 func (e *StaleError) Error() string {
-	return fmt.Sprintf("the plan for %s no longer holds: %s; make a new plan (penstock plan, or deploy again)", e.Environment, e.Why)
+	return fmt.Sprintf("the plan for %s no longer holds: %s; make a new plan with `penstock plan`, or deploy again", e.Environment, e.Why)
 }
 
 // short is how people read a version's id.

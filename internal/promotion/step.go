@@ -14,6 +14,9 @@ import (
 // journalPatience bounds one write to the journal after the run was cancelled; the journal is on this machine.
 const journalPatience = 15 * time.Second
 
+// lastLook bounds the look at what is live after it could not be put back.
+const lastLook = 10 * time.Second
+
 // done is what a step did.
 type done struct {
 	detail  string
@@ -28,7 +31,7 @@ func (a *attempt) step(ctx context.Context, name string, phase Phase, do func(co
 	began := time.Now()
 	step := a.describe(name)
 	a.state.Step, a.state.Done = name, false
-	if name == StepPlace || strings.HasPrefix(name, StepShift) {
+	if routes(name) {
 		a.state.Touched = true
 	}
 	started := a.event(event.StepStarted, step)

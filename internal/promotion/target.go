@@ -40,8 +40,9 @@ type Target interface {
 	Migrate(ctx context.Context, promotion string, applied func(Migration)) error
 	// Upload makes the new version, with no traffic, and returns its id.
 	Upload(ctx context.Context, promotion string, b *bundle.Bundle) (version string, err error)
-	// Route makes the shares the current deployment and waits until the target answers accordingly.
-	Route(ctx context.Context, promotion string, shares []Share, message string) error
+	// Route makes the shares the current deployment and waits until the target answers accordingly. After an error, also
+	// that of an ended ctx, the deployment may still come: nothing is known until it was looked for some time later.
+	Route(ctx context.Context, promotion string, routing Routing) error
 	// Address says how to reach the given version, whatever share it has: "" asks for what everybody gets.
 	Address(ctx context.Context, version string) (Address, error)
 }
@@ -81,6 +82,15 @@ type Version struct {
 type Share struct {
 	Version    string  `json:"version"`
 	Percentage float64 `json:"percentage"`
+}
+
+// Routing is a deployment to make.
+type Routing struct {
+	Shares  []Share
+	Message string // says in the target's own list why it was made
+	// Anew asks for a new deployment even when the shares are the current ones already, so that it comes after another one
+	// that may be on its way. Without it, shares that are current are left alone.
+	Anew bool
 }
 
 // Diff is the exact difference between what is live and a bundle.

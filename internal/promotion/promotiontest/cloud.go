@@ -214,11 +214,12 @@ func (c *Cloud) Upload(ctx context.Context, id string, b *bundle.Bundle) (string
 }
 
 // Route implements promotion.Target.
-func (c *Cloud) Route(ctx context.Context, id string, shares []promotion.Share, message string) error {
+func (c *Cloud) Route(ctx context.Context, id string, routing promotion.Routing) error {
 	defer c.enter("route", true)()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	shares := routing.Shares
 	sum := 0.0
 	for _, share := range shares {
 		sum += share.Percentage

@@ -10,25 +10,19 @@ import (
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 )
 
-// Route makes the shares the current deployment, unless they are already, and waits until the account shows it. It never
-// forces.
+// Route makes the shares the current deployment, unless they are already and no new one is asked for, and waits until the
+// account shows it. It never forces: what Cloudflare refuses stays refused.
 //
 // When the shares give everything to the version of this very promotion, what calls the Worker besides HTTP follows:
 // queue consumers, crons, routes and the settings that no version carries. Going back to an older version leaves those
 // alone.
-func (t *Target) Route(ctx context.Context, id string, wanted []promotion.Share, message string) error {
+func (t *Target) Route(ctx context.Context, id string, routing promotion.Routing) error {
+	wanted := routing.Shares
 	if err := checkShares(wanted); err != nil {
 		return fmt.Errorf("route Worker %s: %w", t.Worker.Name, err)
 	}
 	shown := func() (bool, error) { return t.routed(ctx, wanted) }
-	done, err := shown()
-	if err == nil && !done {
-		body := make([]api.Share, 0, len(wanted))
-		for _, share := range wanted {
-			body = append(body, api.Share{VersionID: share.Version, Percentage: share.Percentage})
-		}
-		err = t.lookBeforeRepeating(ctx, func() error { return t.api.Deploy(ctx, t.Worker.Name, body, message) }, shown)
-	}
+	err := t.deploy(ctx, routing, shown)
 	if err != nil {
 		return fmt.Errorf("route Worker %s: %w", t.Worker.Name, err)
 	}
@@ -46,6 +40,23 @@ func (t *Target) Route(ctx context.Context, id string, wanted []promotion.Share,
 		return nil
 	}
 	return t.applyTriggers(ctx)
+}
+
+// deploy asks for the deployment. One that was asked for anew cannot be told from the one before it by its shares, so that
+// a lost reply is answered by asking again: the same deployment twice is the same deployment.
+func (t *Target) deploy(ctx context.Context, routing promotion.Routing, shown func() (bool, error)) error {
+	body := make([]api.Share, 0, len(routing.Shares))
+	for _, share := range routing.Shares {
+		body = append(body, api.Share{VersionID: share.Version, Percentage: share.Percentage})
+	}
+	post := func() error { return t.api.Deploy(ctx, t.Worker.Name, body, routing.Message) }
+	if routing.Anew {
+		return t.repeatHarmless(ctx, post)
+	}
+	if done, err := shown(); err != nil || done {
+		return err
+	}
+	return t.lookBeforeRepeating(ctx, post, shown)
 }
 
 // checkShares holds to Cloudflare's rules, so that a mistake is found without a call.

@@ -131,11 +131,11 @@ func promote(ctx context.Context, t *testing.T, target *Target, b *bundle.Bundle
 		return err
 	}
 	if live.Live() != version {
-		if err := target.Route(ctx, id, []promotion.Share{{Version: live.Live(), Percentage: 100}, {Version: version}}, "smoke"); err != nil {
+		if err := target.Route(ctx, id, promotion.Routing{Shares: []promotion.Share{{Version: live.Live(), Percentage: 100}, {Version: version}}, Message: "smoke"}); err != nil {
 			return err
 		}
 	}
-	return target.Route(ctx, id, []promotion.Share{{Version: version, Percentage: 100}}, "all")
+	return target.Route(ctx, id, promotion.Routing{Shares: []promotion.Share{{Version: version, Percentage: 100}}, Message: "all"})
 }
 
 // checkPromoted looks at everything that a completed promotion must have left, each exactly once.
@@ -688,15 +688,20 @@ func TestRoute(t *testing.T) {
 	const old, current = "00000001-0000-4000-8000-000000000000", "00000002-0000-4000-8000-000000000000"
 	deploys := "POST " + scriptPath + "/deployments"
 	before := f.count(deploys)
-	if err := target.Route(t.Context(), "01PROMO", []promotion.Share{{Version: current, Percentage: 100}}, "again"); err != nil || f.count(deploys) != before {
+	if err := target.Route(t.Context(), "01PROMO", promotion.Routing{Shares: []promotion.Share{{Version: current, Percentage: 100}}, Message: "again"}); err != nil || f.count(deploys) != before {
 		t.Errorf("what is deployed was deployed again (%v)", err)
 	}
+	f.faults = []*fault{{call: deploys, kind: "lost", times: 1}}
+	anew := promotion.Routing{Shares: []promotion.Share{{Version: current, Percentage: 100}}, Message: "anew", Anew: true}
+	if err := target.Route(t.Context(), "01PROMO", anew); err != nil || f.count(deploys) != before+2 {
+		t.Errorf("asked for anew, with one reply lost: %d deployments more (%v)", f.count(deploys)-before, err)
+	}
 	f.stale = 5
-	if err := target.Route(t.Context(), "01PROMO", []promotion.Share{{Version: old, Percentage: 100}}, "back"); err != nil || f.stale != 0 {
+	if err := target.Route(t.Context(), "01PROMO", promotion.Routing{Shares: []promotion.Share{{Version: old, Percentage: 100}}, Message: "back"}); err != nil || f.stale != 0 {
 		t.Errorf("did not wait until the deployment was shown: %v, %d", err, f.stale)
 	}
 	f.stale = 1 << 30
-	err := target.Route(t.Context(), "01PROMO", []promotion.Share{{Version: old, Percentage: 50}, {Version: current, Percentage: 50}}, "never shown")
+	err := target.Route(t.Context(), "01PROMO", promotion.Routing{Shares: []promotion.Share{{Version: old, Percentage: 50}, {Version: current, Percentage: 50}}, Message: "never shown"})
 	if !errors.Is(err, promotion.ErrUnreachable) {
 		t.Errorf("got %v, want ErrUnreachable", err)
 	}
@@ -704,7 +709,7 @@ func TestRoute(t *testing.T) {
 		"none": nil, "sum": {{Version: old, Percentage: 90}}, "negative": {{Version: old, Percentage: 110}, {Version: current, Percentage: -10}},
 		"twice": {{Version: old, Percentage: 50}, {Version: old, Percentage: 50}}, "no version": {{Percentage: 100}},
 	} {
-		if err := target.Route(t.Context(), "01PROMO", wrong, name); err == nil {
+		if err := target.Route(t.Context(), "01PROMO", promotion.Routing{Shares: wrong, Message: name}); err == nil {
 			t.Errorf("%s: %v was accepted", name, wrong)
 		}
 	}
