@@ -82,9 +82,10 @@ func (f *flow) eval(n *node) value {
 }
 
 func (f *flow) name(n *node) value {
-	v, known := value{}, false
+	var v value
 	if n.binding != nil {
-		v, known = f.now.values[n.binding]
+		held, known := f.now.values[n.binding]
+		v = held
 		if !known && n.binding.role != aParameter {
 			v = f.atTop(n)
 		}

@@ -335,6 +335,7 @@ func (f *flow) assign(target *node, v value) {
 	case kIndex:
 		f.eval(target.kids[1])
 		f.assignMember(target, "", v)
+	default: // nothing else can be assigned to
 	}
 }
 

@@ -146,6 +146,7 @@ func targets(n *node, path []string, visit func(name *node, path []string)) {
 			}
 			targets(kid, below(itoa(i)), visit)
 		}
+	default: // a member of something has no name of its own
 	}
 }
 

@@ -42,6 +42,7 @@ func (s *codebase) isStatement(call *node) (text, bool) {
 	switch argument.kind {
 	case kObject, kArray, kFunction, kClass, kNumber, kPlain, kRegexp, kSpread:
 		return nil, false
+	default:
 	}
 	if s.functionOf(callee) != nil || s.isNoDatabase(receiver) {
 		return nil, false // the app's own function is judged where it calls the database

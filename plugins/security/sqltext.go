@@ -365,7 +365,8 @@ func (r *reader) callbackParameter(b *binding, n *node) (text, bool) {
 	if !call.is(kCall) || len(call.kids) < 2 || call.kids[0] == b.fn.node || !b.fn.params[b.index].is(kName) {
 		return nil, false
 	}
-	callee, from := call.kids[0], call.kids[0]
+	callee := call.kids[0]
+	var from *node
 	switch {
 	case callee.isGlobalMember("Array", "from") && call.kid(2) == b.fn.node:
 		from = call.kids[1]
