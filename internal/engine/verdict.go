@@ -44,6 +44,6 @@ func couldNotAsk(gate, what string) gates.Verdict {
 	return gates.Verdict{
 		Outcome:  gates.Error,
 		Summary:  fmt.Sprintf("gate %s %s", gate, what),
-		NextStep: fmt.Sprintf("run `penstock gates test %s`, or report it to the author of the gate", gate),
+		NextStep: fmt.Sprintf("look at `penstock gates info %s`, or report it to the author of the gate", gate),
 	}
 }

@@ -106,7 +106,7 @@ func (l *Ledger) Runs(ctx context.Context, filter Filter) ([]RunSummary, error) 
 func (l *Ledger) Run(ctx context.Context, id string) (Run, error) {
 	summary, err := l.scanRun(l.db.QueryRowContext(ctx, summaryColumns+" WHERE id = ?", id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return Run{}, fmt.Errorf("run %s: %w; penstock history lists those that are", id, ErrNotFound)
+		return Run{}, fmt.Errorf("run %s: %w; `penstock history` lists those that are", id, ErrNotFound)
 	}
 	if err != nil {
 		return Run{}, fmt.Errorf("read run %s: %w", id, err)
