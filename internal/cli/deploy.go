@@ -112,7 +112,7 @@ func promotionFailure(promoted promotion.Result, err error) error {
 	var stuck *promotion.PutBackError
 	switch {
 	case errors.As(cause, &stuck): // before everything that it may also be: traffic may be where it should not
-		return fail(ExitInternal, promoted.NextStep, cause)
+		return fail(ExitInternal, stuck.NextStep(), cause)
 	case errors.Is(cause, promotion.ErrLeaseLost):
 		return fail(ExitBusy, promoted.NextStep, cause)
 	case promoted.Phase == promotion.RolledBack:

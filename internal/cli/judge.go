@@ -49,7 +49,7 @@ func (k versionKeeper) Evaluate(ctx context.Context, gate string, request gates.
 	if err != nil {
 		return notAsked("run it again", "%s could not be given an address of the version: %v", gate, err)
 	}
-	defer proxy.Close()
+	defer func() { _ = proxy.Close() }() // what it saw has been counted
 	request.Run.URL = proxy.URL
 	verdict := k.Gatekeeper.Evaluate(ctx, gate, request, progress)
 	if seen := proxy.Seen(); seen.Failed > 0 && seen.Answers == 0 {

@@ -49,7 +49,7 @@ func newScanner() (*scanner, error) {
 // makes the answer incomplete, so it is an error.
 func (s *scanner) scan(ctx context.Context, file, text string, firstLine int) ([]leak, error) {
 	var leaks []leak
-	for _, finding := range s.detector.DetectContext(ctx, detect.Fragment{Raw: text, FilePath: file, StartLine: firstLine}) {
+	for _, finding := range s.detector.DetectContext(ctx, detect.Fragment{Raw: text, FilePath: file, StartLine: firstLine}) { //nolint:staticcheck // what replaces it comes with v9
 		leaks = append(leaks, leak{
 			rule: finding.RuleID, what: strings.TrimSuffix(finding.Description, "."), file: file, line: finding.StartLine, secret: finding.Secret,
 		})

@@ -118,11 +118,14 @@ func serve(ctx context.Context, stop context.CancelCauseFunc, holders *lease, op
 	}
 	written := state{Info: cloud.Info(), StartedAt: time.Now().UTC(), ControlURL: "http://" + listener.Addr().String(), ControlKey: store.NewID()}
 	server := &http.Server{Handler: control(written.ControlKey, cloud, holders, stop), ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // ends by Close; whoever asks in vain sees that nobody answers
+	}()
 	defer func() {
 		_ = server.Close() // cuts the connections that hold a lease; nothing is lost with them
-		_ = <-served       // that it was closed
+		<-served
 	}()
 	if err := writeState(options.Dir, written); err != nil {
 		return fmt.Errorf("write state: %w", err)
