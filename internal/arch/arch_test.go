@@ -131,7 +131,7 @@ var theMap = []room{
 	},
 	{"internal/arch", nil, nil, "this test"},
 	{"bench", []string{"gates"}, nil, "measures the built binaries from outside; its gate set is an author's"},
-	{"e2e", []string{"gates", "internal/event", "internal/localcloud"}, []string{"github.com/google/go-cmp", "github.com/rogpeppe/go-internal"}, "drives the built binaries from outside"},
+	{"e2e", []string{"gates", "internal/event", "internal/localcloud"}, []string{"github.com/google/go-cmp"}, "drives the built binaries from outside"},
 }
 
 // TestMap fails on every import that the map does not allow, naming the room and the reason. Test files are free: they
