@@ -11,11 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstock-ci/penstock/internal/event"
 )
 
 // limit bounds one command: a cold deploy installs a few hundred packages.
@@ -183,20 +186,83 @@ func (m *machine) must(code int, args ...string) outcome {
 	return o
 }
 
-// stopAfter starts penstock, waits, and sends it a signal. It returns when the process has ended.
-func (m *machine) stopAfter(wait time.Duration, with syscall.Signal, args ...string) outcome {
+// moment is a place in a run: the first event of a type about something of a name ("" for any).
+type moment struct {
+	kind event.Type
+	name string
+}
+
+func (at moment) is(e event.Event) bool {
+	if e.Type != at.kind {
+		return false
+	}
+	switch {
+	case e.Stage != nil:
+		return e.Stage.Name == at.name
+	case e.Step != nil:
+		return e.Step.Name == at.name
+	default:
+		return at.name == ""
+	}
+}
+
+// betweenSignals is how fast a person presses Ctrl-C again.
+const betweenSignals = 200 * time.Millisecond
+
+// stopAt starts penstock and sends it signals at a moment of its run, which it must reach. took is from the first signal to
+// the end of the process.
+func (m *machine) stopAt(at moment, with []syscall.Signal, args ...string) outcome {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	command, out, complaints := m.command(ctx, args...)
-	began := time.Now()
+	command, _, complaints := m.command(ctx, append(args, "--json")...)
+	var signalled time.Time
+	told := &eventReader{tell: func(e event.Event) {
+		if !signalled.IsZero() || !at.is(e) {
+			return
+		}
+		signalled = time.Now()
+		for i, signal := range with {
+			if i > 0 {
+				time.Sleep(betweenSignals)
+			}
+			_ = command.Process.Signal(signal) // after the first it may have ended, which is what the caller looks for
+		}
+	}}
+	command.Stdout = told
+	command.WaitDelay = limit // whoever holds the pipe that long is left behind
 	if err := command.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	time.Sleep(wait)
-	_ = command.Process.Signal(with) // it may have ended by itself, which the caller sees
-	_ = command.Wait()
-	return outcome{command.ProcessState.ExitCode(), out.String(), complaints.String(), time.Since(began)}
+	_ = command.Wait() // the exit code tells
+	o := outcome{command.ProcessState.ExitCode(), told.all.String(), complaints.String(), time.Since(signalled)}
+	if signalled.IsZero() {
+		m.t.Fatalf("penstock %v came to its end without %s %s: %s", args, at.kind, at.name, o)
+	}
+	return o
+}
+
+// eventReader tells of each event as `--json` writes it.
+type eventReader struct {
+	all  bytes.Buffer
+	rest []byte
+	tell func(event.Event)
+}
+
+func (r *eventReader) Write(p []byte) (int, error) {
+	r.all.Write(p)
+	r.rest = append(r.rest, p...)
+	for {
+		line, rest, found := bytes.Cut(r.rest, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		r.rest = rest
+		var e event.Event
+		if err := json.Unmarshal(line, &e); err == nil { // an error of the command line is JSON of another shape
+			r.tell(e)
+		}
+	}
 }
 
 // edit replaces text in one file of the app and returns a function that puts it back.
@@ -233,6 +299,21 @@ func (m *machine) url() string {
 	return told.Scripts[0].URL
 }
 
+// serving is the id of the version that answers, with a healthy page.
+func (m *machine) serving() string {
+	m.t.Helper()
+	client := &http.Client{Timeout: 20 * time.Second}
+	answer, err := client.Get(m.url() + "/health")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		m.t.Errorf("GET /health: %s", answer.Status)
+	}
+	return answer.Header.Get("x-version-id")
+}
+
 func (m *machine) get(path string) (int, string) {
 	m.t.Helper()
 	client := &http.Client{Timeout: 20 * time.Second}
@@ -248,13 +329,48 @@ func (m *machine) get(path string) (int, string) {
 	return answer.StatusCode, string(body)
 }
 
-// expectNobodyLeft fails when a process of this machine still lives: one that was started with this state folder in its
-// environment or on its command line. Ending takes a moment, so it looks for a while.
+// expectNobodyLeft fails when a process of this machine still lives, its Cloudflare included.
 func (m *machine) expectNobodyLeft() {
 	m.t.Helper()
+	m.expectLeft(func(process, map[int]process) bool { return false })
+}
+
+// expectOnlyCloudLeft fails when a process of this machine still lives that is not of its Cloudflare, which outlives runs.
+func (m *machine) expectOnlyCloudLeft() {
+	m.t.Helper()
+	m.expectLeft(func(p process, all map[int]process) bool {
+		for found := true; found; p, found = all[p.parent] {
+			if strings.Contains(p.line, " local serve --dir "+m.state) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// process is one that was started with the machine's state folder in its environment, on its command line, or as its folder.
+type process struct {
+	parent int
+	line   string
+}
+
+// expectLeft fails when a process lives that may not. Ending takes a moment, so it looks for a while.
+func (m *machine) expectLeft(may func(p process, all map[int]process) bool) {
+	m.t.Helper()
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		m.t.Log("NOT CHECKED that no process is left behind: this system has no /proc to find them in")
+		return
+	}
 	var left []string
 	for range 50 {
-		if left = m.processes(); len(left) == 0 {
+		left = nil
+		all := m.processes()
+		for id, p := range all {
+			if !may(p, all) {
+				left = append(left, fmt.Sprint(id, " ", p.line))
+			}
+		}
+		if len(left) == 0 {
 			return
 		}
 		time.Sleep(200 * time.Millisecond)
@@ -262,19 +378,31 @@ func (m *machine) expectNobodyLeft() {
 	m.t.Errorf("processes are left behind:\n%s", strings.Join(left, "\n"))
 }
 
-func (m *machine) processes() []string {
+func (m *machine) processes() map[int]process {
 	folders, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	var found []string
+	found := map[int]process{}
 	for _, folder := range folders {
-		environment, _ := os.ReadFile(filepath.Join(folder, "environ")) // gone, or not ours: then it is not one of ours
+		// What cannot be read is gone, or not ours: then it is not one of these.
+		environment, _ := os.ReadFile(filepath.Join(folder, "environ"))
 		line, _ := os.ReadFile(filepath.Join(folder, "cmdline"))
 		cwd, _ := os.Readlink(filepath.Join(folder, "cwd"))
-		if bytes.Contains(environment, []byte(m.state)) || bytes.Contains(line, []byte(m.state)) || strings.HasPrefix(cwd, m.state) {
-			found = append(found, filepath.Base(folder)+" "+strings.ReplaceAll(string(line), "\x00", " "))
+		stat, _ := os.ReadFile(filepath.Join(folder, "stat"))
+		if !bytes.Contains(environment, []byte(m.state)) && !bytes.Contains(line, []byte(m.state)) && !strings.HasPrefix(cwd, m.state) {
+			continue
 		}
+		id, err := strconv.Atoi(filepath.Base(folder))
+		if err != nil {
+			continue
+		}
+		p := process{line: strings.ReplaceAll(string(line), "\x00", " ")}
+		// proc(5): "pid (name) state parent …", and the name may hold anything.
+		if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 1 {
+			p.parent, _ = strconv.Atoi(fields[1])
+		}
+		found[id] = p
 	}
 	return found
 }

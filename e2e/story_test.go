@@ -5,11 +5,17 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-ci/penstock/internal/event"
 )
 
 // TestStory is the README's story, in order, on one machine: served, unchanged, edited under load, broken in three ways.
@@ -20,7 +26,8 @@ func TestStory(t *testing.T) {
 	t.Logf("first deploy took %s", first.took.Round(time.Millisecond))
 	for _, want := range []string{
 		"install", "test", "typecheck", "lint", "audit", "build",
-		"quality/tests", "quality/coverage", "limit 80 %", "quality/typecheck", "quality/lint",
+		"quality/tests", "quality/coverage", "limit 80 %", "quality/typecheck", "quality/lint", "security/sql",
+		"health/endpoint", "security/headers", "security/cors", "security/ratelimit", "7 gates let it through",
 		"migrate", "upload", "smoke", "live: version ", "url:  http://127.0.0.1:", "penstock local down",
 	} {
 		if !strings.Contains(first.out, want) {
@@ -40,7 +47,12 @@ func TestStory(t *testing.T) {
 		if again.took > 5*time.Second {
 			t.Errorf("a run with nothing changed took %s, more than 5 s", again.took)
 		}
-		if !strings.Contains(again.out, "cached: ") || !strings.Contains(again.out, " 0 stages ran") {
+		// A registry that gives no advisories leaves the audit without a report, and a result without its report is not reused.
+		ran := " 0 stages ran, 7 from cache"
+		if strings.Contains(again.out, "the last run did not leave $PENSTOCK_REPORTS/audit.json") {
+			ran = " 1 stage ran, 6 from cache"
+		}
+		if !strings.Contains(again.out, ran) {
 			t.Errorf("it does not say that everything came from the cache:\n%s", again)
 		}
 		if got := liveVersion(t, again); got != version {
@@ -58,8 +70,12 @@ func TestStory(t *testing.T) {
 		if len(failed) > 0 || sent < 50 {
 			t.Errorf("%d of %d requests failed: %v", len(failed), sent, failed[:min(3, len(failed))])
 		}
-		if strings.Contains(edited.out, "is already what the plan asks for") {
+		replacement := liveVersion(t, edited)
+		if replacement == version {
 			t.Fatalf("the edit made no new version:\n%s", edited)
+		}
+		if seen[version] == 0 || seen[replacement] == 0 || len(seen) != 2 {
+			t.Errorf("want answers of %s, then of %s, and of nobody else: %v", version, replacement, seen)
 		}
 	})
 
@@ -104,12 +120,24 @@ func TestStory(t *testing.T) {
 	t.Run("the record", func(t *testing.T) {
 		m := m.in(t)
 		var runs []struct {
-			Outcome  string `json:"outcome"`
-			ExitCode int    `json:"exitCode"`
+			State    string `json:"state"`
+			ExitCode *int   `json:"exitCode"`
 		}
 		history := m.must(0, "history", "--json")
-		if err := json.Unmarshal([]byte(history.out), &runs); err != nil || len(runs) != 8 {
-			t.Fatalf("want 8 runs in the history: %v\n%s", err, history)
+		if err := json.Unmarshal([]byte(history.out), &runs); err != nil {
+			t.Fatalf("%v\n%s", err, history)
+		}
+		var got []string
+		for _, run := range slices.Backward(runs) { // told newest first
+			code := "no exit code"
+			if run.ExitCode != nil {
+				code = strconv.Itoa(*run.ExitCode)
+			}
+			got = append(got, run.State+" "+code)
+		}
+		want := []string{"done 0", "done 0", "done 0", "failed 3", "failed 3", "failed 3", "blocked 4", "rolled back 6"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the history (-want +got):\n%s", diff)
 		}
 		m.must(0, "verify")
 		if status := m.must(0, "status"); !strings.Contains(status.out, "local") {
@@ -118,35 +146,88 @@ func TestStory(t *testing.T) {
 	})
 }
 
-// TestStopAnywhere stops a deployment at many moments, with Ctrl-C and with kill -9, and wants nobody left and the next
-// run to work.
-func TestStopAnywhere(t *testing.T) {
+// TestGatesOnTheRunningVersion drops a security header, and what the app's own test and smoke test know of it: only a gate
+// that asks the new version can see that. It is put back before it takes traffic.
+func TestGatesOnTheRunningVersion(t *testing.T) {
 	m := newMachine(t, "examples/atomic-guide")
-	for _, with := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		for _, wait := range []time.Duration{
-			30 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second, 6 * time.Second, 12 * time.Second, 20 * time.Second,
-		} {
-			t.Run(fmt.Sprintf("%s after %s", with, wait), func(t *testing.T) {
-				m := m.in(t)
-				o := m.stopAfter(wait, with, "deploy", "--env", "local", "--no-cache")
-				t.Logf("ended with %d after %s", o.code, o.took.Round(time.Millisecond))
-				if o.code == 0 {
-					t.Skip("it had finished before the signal")
-				}
-				begun := o.out+o.err != "" // before that the system's own way to end a process is as good
-				if with == syscall.SIGINT && o.code != 130 && begun {
-					t.Errorf("want exit code 130, got %s", o)
-				}
-				if o.took > wait+15*time.Second {
-					t.Errorf("it took %s to stop", o.took-wait)
-				}
-				m.expectNobodyLeft()
-			})
+	version := liveVersion(t, m.must(0, "deploy", "--env", "local"))
+	defer m.edit("src/http/security-headers.ts", "  'X-Content-Type-Options': 'nosniff',\n", "")()
+	defer m.edit("test/every-answer.test.ts", "  'x-content-type-options': 'nosniff',\n", "")()
+	defer m.edit("scripts/smoke.mjs", "  'x-content-type-options': 'nosniff',\n", "")()
+	hammer := startHammer(t, m.url()+"/health")
+	o := m.must(6, "deploy", "--env", "local")
+	_, failed, seen := hammer.stop()
+	for _, want := range []string{"fail security/headers", "X-Content-Type-Options", "put-back"} {
+		if !strings.Contains(strings.ToLower(o.out), strings.ToLower(want)) {
+			t.Errorf("the screen does not say %q:\n%s", want, o)
 		}
 	}
+	if len(failed) > 0 || seen[version] == 0 || len(seen) != 1 {
+		t.Errorf("somebody else than %s answered, or nobody: %v, %d failed", version, seen, len(failed))
+	}
+	if now := m.serving(); now != version {
+		t.Errorf("version %s serves, want %s", now, version)
+	}
+}
+
+// TestStopAnywhere stops deployments at chosen moments, in the stages and in the promotion, with Ctrl-C, with Ctrl-C twice,
+// and with kill -9. It wants nobody left, what was live to serve, and the next run to work: each run has to come as far as
+// its own moment.
+func TestStopAnywhere(t *testing.T) {
+	m := newMachine(t, "examples/atomic-guide")
 	m.must(0, "deploy", "--env", "local")
+
+	// After a promotion was put back the exit code tells that, whoever asked for it.
+	interrupted, putBack, killed := []int{130}, []int{6, 130}, []int{-1}
+	once, twice, kill := []syscall.Signal{syscall.SIGINT}, []syscall.Signal{syscall.SIGINT, syscall.SIGINT}, []syscall.Signal{syscall.SIGKILL}
+	for i, stop := range []struct {
+		name   string
+		at     moment
+		with   []syscall.Signal
+		within time.Duration
+		codes  []int
+		args   []string
+	}{
+		{"the start, Ctrl-C", moment{event.RunStarted, ""}, once, 15 * time.Second, interrupted, []string{"--no-cache"}},
+		{"the start, kill -9", moment{event.RunStarted, ""}, kill, 5 * time.Second, killed, []string{"--no-cache"}},
+		{"install, Ctrl-C", moment{event.StageStarted, "install"}, once, 15 * time.Second, interrupted, []string{"--no-cache"}},
+		{"install, kill -9", moment{event.StageStarted, "install"}, kill, 5 * time.Second, killed, []string{"--no-cache"}},
+		{"test, Ctrl-C", moment{event.StageStarted, "test"}, once, 15 * time.Second, interrupted, []string{"--no-cache"}},
+		{"test, Ctrl-C twice", moment{event.StageStarted, "test"}, twice, 10 * time.Second, interrupted, []string{"--no-cache"}},
+		{"test, kill -9", moment{event.StageStarted, "test"}, kill, 5 * time.Second, killed, []string{"--no-cache"}},
+		// Only the environment differs, so that the stages come from the cache and the promotion is there at once.
+		{"upload, Ctrl-C", moment{event.StepStarted, "upload"}, once, 15 * time.Second, putBack, nil},
+		{"upload, kill -9", moment{event.StepStarted, "upload"}, kill, 5 * time.Second, killed, nil},
+		{"smoke, Ctrl-C", moment{event.StepStarted, "smoke"}, once, 15 * time.Second, putBack, nil},
+		{"smoke, Ctrl-C twice", moment{event.StepStarted, "smoke"}, twice, 10 * time.Second, putBack, nil},
+		{"smoke, kill -9", moment{event.StepStarted, "smoke"}, kill, 5 * time.Second, killed, nil},
+		{"shift, Ctrl-C", moment{event.StepStarted, "shift-100"}, once, 30 * time.Second, putBack, nil},
+		{"shift, kill -9", moment{event.StepStarted, "shift-100"}, kill, 5 * time.Second, killed, nil},
+	} {
+		t.Run(stop.name, func(t *testing.T) {
+			m := m.in(t)
+			before := m.serving()
+			if stop.at.kind == event.StepStarted {
+				defer m.edit("penstock.yaml", "  local:\n", fmt.Sprintf("  local:\n    vars: { ATTEMPT: '%d' }\n", i))()
+			}
+			o := m.stopAt(stop.at, stop.with, append([]string{"deploy", "--env", "local"}, stop.args...)...)
+			t.Logf("ended with %d, %s after the signal", o.code, o.took.Round(time.Millisecond))
+			if !slices.Contains(stop.codes, o.code) {
+				t.Errorf("want exit code %v, got %s", stop.codes, o)
+			}
+			if o.took > stop.within {
+				t.Errorf("it took %s to stop, more than %s", o.took, stop.within)
+			}
+			m.expectOnlyCloudLeft()
+			// Who is killed cannot put anything back: then either of the two may serve.
+			if after := m.serving(); after != before && stop.with[0] != syscall.SIGKILL {
+				t.Errorf("version %s served before, %s after a run that was stopped", before, after)
+			}
+		})
+	}
+	last := m.must(0, "deploy", "--env", "local")
 	m.must(0, "verify")
-	expectServed(t, m, "")
+	expectServed(t, m, liveVersion(t, last))
 }
 
 var liveLine = regexp.MustCompile(`(?m)^live: version ([0-9a-f-]{36})`)
