@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/localcloud"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -126,6 +127,33 @@ func TestEmptyHistory(t *testing.T) {
 	}
 	if got := say(t, folder, "local", "status", "--json"); got.code != ExitDone || !strings.Contains(got.out, `"running": false`) {
 		t.Errorf("local status: %+v", got)
+	}
+}
+
+// TestTheLocalTokenStaysInItsFile: a status is pasted into chats.
+func TestTheLocalTokenStaysInItsFile(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(state, "local"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, asJSON := range []bool{true, false} {
+		var out bytes.Buffer
+		shared := common{json: asJSON, streams: &Streams{Out: &out, Env: func(string) string { return state }}}
+		if err := shared.showLocal(localcloud.Info{APIURL: "http://127.0.0.1:1", Token: "the-token", AccountID: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), "the-token") || !strings.Contains(out.String(), wranglerEnv) {
+			t.Errorf("status tells: %s", out.String())
+		}
+	}
+	file := filepath.Join(state, "local", wranglerEnv)
+	text, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(text), "the-token") {
+		t.Errorf("wrangler finds no token: %s, %v", text, err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read it: %v, %v", info, err)
 	}
 }
 

@@ -125,13 +125,13 @@ func (c *common) showLocal(info localcloud.Info) error {
 	if err := os.WriteFile(file, []byte(info.EnvFile()), 0o600); err != nil {
 		return fmt.Errorf("write the environment file for wrangler: %w", err)
 	}
-	info.Token = ""
 	if c.json {
 		return printJSON(c.streams.Out, struct {
 			Running bool   `json:"running"`
 			EnvFile string `json:"envFile"`
+			Token   string `json:"token,omitempty"` // hides that of Info: it is in the file only
 			localcloud.Info
-		}{true, file, info})
+		}{Running: true, EnvFile: file, Info: info})
 	}
 	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(out, "running\tprocess %d\n", info.PID)
