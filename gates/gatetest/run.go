@@ -34,6 +34,7 @@ func Run(t *testing.T, gate gates.Gate, cases []Case) {
 	t.Helper()
 	description := gate.Describe()
 	checkDescription(t, description)
+	demand(t, cases)
 
 	for _, one := range cases {
 		t.Run(one.Name, func(t *testing.T) {
@@ -56,38 +57,26 @@ func Run(t *testing.T, gate gates.Gate, cases []Case) {
 		})
 	}
 
-	t.Run("no evidence is no pass", func(t *testing.T) {
-		if len(description.Reports) == 0 {
-			t.Skip("the gate reads no reports")
-		}
-		request := Case{}.request(description)
-		request.Config = json.RawMessage("{}")
-		if _, err := host.CheckConfig(description.Config, request.Config); err != nil {
-			t.Skip("the gate cannot be asked without a config of its own")
-		}
-		if verdict := evaluate(t.Context(), t, gate, request); verdict.Outcome.Allows() {
-			t.Errorf("with no reports and no stages it answers %s: %s", verdict.Outcome, verdict.Summary)
-		}
-	})
-
-	t.Run("a version that does not answer is no pass", func(t *testing.T) {
-		if !description.Needs.Version {
-			t.Skip("the gate does not ask the running version")
-		}
-		request := Case{Request: silent()}.request(description)
-		request.Config = json.RawMessage("{}")
-		if _, err := host.CheckConfig(description.Config, request.Config); err != nil {
-			t.Skip("the gate cannot be asked without a config of its own")
-		}
-		if verdict := evaluate(t.Context(), t, gate, request); verdict.Outcome.Allows() {
-			t.Errorf("where nobody listens it answers %s: %s", verdict.Outcome, verdict.Summary)
-		}
-	})
+	// What does not apply to a gate is not tried; what applies is never left out for want of a config: a gate that demands
+	// one is asked with that of a case.
+	if len(description.Reports) > 0 {
+		t.Run("no evidence is no pass", func(t *testing.T) {
+			request := unanswerable(t, description, cases, gates.Request{})
+			if verdict := evaluate(t.Context(), t, gate, request); verdict.Outcome.Allows() {
+				t.Errorf("with no reports and no stages it answers %s: %s", verdict.Outcome, verdict.Summary)
+			}
+		})
+	}
+	if description.Needs.Version {
+		t.Run("a version that does not answer is no pass", func(t *testing.T) {
+			request := unanswerable(t, description, cases, silent())
+			if verdict := evaluate(t.Context(), t, gate, request); verdict.Outcome.Allows() {
+				t.Errorf("where nobody listens it answers %s: %s", verdict.Outcome, verdict.Summary)
+			}
+		})
+	}
 
 	t.Run("returns when its context has ended", func(t *testing.T) {
-		if len(cases) == 0 {
-			t.Skip("there are no cases to ask")
-		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		returned := make(chan struct{})
@@ -113,6 +102,7 @@ func Replay(t *testing.T, binary, gate string, cases []Case) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	demand(t, cases)
 	for _, one := range cases {
 		t.Run(one.Name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -120,6 +110,30 @@ func Replay(t *testing.T, binary, gate string, cases []Case) {
 			one.check(t, h.Evaluate(ctx, set+"/"+gate, one.request(info.Description), nil))
 		})
 	}
+}
+
+// demand refuses a test that asks nothing: it would pass whatever the gate does.
+func demand(t *testing.T, cases []Case) {
+	t.Helper()
+	if len(cases) == 0 {
+		t.Fatal("there are no cases: give at least one that passes, one that fails and one that cannot be answered")
+	}
+}
+
+// unanswerable is a request that no gate can let through: about nothing, with a config that the gate takes.
+func unanswerable(t *testing.T, description gates.Description, cases []Case, about gates.Request) gates.Request {
+	t.Helper()
+	configs := []string{"{}"}
+	for _, one := range cases {
+		configs = append(configs, one.Config)
+	}
+	for _, config := range configs {
+		if _, err := host.CheckConfig(description.Config, json.RawMessage(config)); err == nil {
+			return Case{Request: about, Config: config}.request(description)
+		}
+	}
+	t.Fatal("none of the cases has a config that the gate's own schema takes")
+	return gates.Request{}
 }
 
 // silent is a request about a version that does not answer: nobody listens at the discard port.

@@ -91,7 +91,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, host.Options{Sets: []host.PluginRef{refTo(t, "good")}, Limits: host.Limits{Memory: 512 << 20}})
 	if lacking := strings.Join(missing(t, h), "; "); strings.Contains(lacking, "memory") {
-		t.Skip(lacking)
+		skipUnlessCI(t, lacking)
 	}
 	verdict := ask(t, h, "good/hungry", gates.Request{})
 	if verdict.Outcome != gates.Error || !strings.Contains(fmt.Sprint(verdict.Findings), "out of memory") {
@@ -106,4 +106,14 @@ func home(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// skipUnlessCI leaves out what this kernel cannot do, and says what. In CI, whose machines can, it is a failure: a sandbox
+// that nobody tried must not count as one that holds.
+func skipUnlessCI(t *testing.T, lacking string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(lacking)
+	}
+	t.Skip(lacking)
 }
