@@ -95,10 +95,10 @@ func noAnswer(path string, err error) *gates.Verdict {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		why = fmt.Sprintf("it took longer than %s", answerTime)
 	}
-	return couldNotAsk("see whether the environment's address is up, and what the Worker's log says; then run it again", "GET %s got no answer: %s", path, why)
+	return gates.CouldNotAsk("see whether the environment's address is up, and what the Worker's log says; then run it again", "GET %s got no answer: %s", path, why)
 }
 
 // tooMany is the verdict when the version turned the gate away.
 func tooMany(path string) *gates.Verdict {
-	return couldNotAsk("let the app's rate limit leave this path out, or run it again later", "GET %s was turned away by a rate limit (429)", path)
+	return gates.CouldNotAsk("let the app's rate limit leave this path out, or run it again later", "GET %s was turned away by a rate limit (429)", path)
 }

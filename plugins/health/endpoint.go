@@ -70,15 +70,15 @@ func (g endpointGate) Evaluate(ctx context.Context, request *gates.Request) (*ga
 	read, shape := readPage(said.header.Get("Content-Type"), said.body)
 	switch {
 	case said.status != http.StatusOK && said.status != http.StatusServiceUnavailable:
-		return failed("let "+config.Path+" answer 200 when the app is well; set the gate's path when the health page is elsewhere",
+		return gates.Failed("let "+config.Path+" answer 200 when the app is well; set the gate's path when the health page is elsewhere",
 			"GET %s answered %d, and a health page answers 200 or 503", config.Path, said.status), nil
 	case said.status == http.StatusServiceUnavailable && shape != nil:
-		return failed("see the Worker's log; "+howToAnswer, "GET %s answered 503 and does not say what is down: %s", config.Path, flat(shape)), nil
+		return gates.Failed("see the Worker's log; "+howToAnswer, "GET %s answered 503 and does not say what is down: %s", config.Path, flat(shape)), nil
 	case shape != nil:
-		return inconclusive(howToAnswer, "GET %s answered 200, and nobody can tell whether the app is well: %s", config.Path, flat(shape)), nil
+		return gates.Undecided(howToAnswer, "GET %s answered 200, and nobody can tell whether the app is well: %s", config.Path, flat(shape)), nil
 	}
 	if age := time.Since(read.at); age.Abs() > g.maxAge {
-		return inconclusive(`let it say "Cache-Control: no-store"; if nothing caches it, set the clock`,
+		return gates.Undecided(`let it say "Cache-Control: no-store"; if nothing caches it, set the clock`,
 			"GET %s answered with a page of %s, which says nothing about now", config.Path, read.at.UTC().Format(time.RFC3339)), nil
 	}
 	if config.tooSlow(read) && config.well(read) {

@@ -79,9 +79,9 @@ func (latencyGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 		case said.status == http.StatusTooManyRequests:
 			return tooMany(config.Path), nil
 		case said.status >= 500:
-			return failed("see the Worker's log", "answer %d to GET %s was %d: how fast that came says nothing", i+1, config.Path, said.status), nil
+			return gates.Failed("see the Worker's log", "answer %d to GET %s was %d: how fast that came says nothing", i+1, config.Path, said.status), nil
 		case !said.ok():
-			return inconclusive("set the gate's path to one that answers 200", "GET %s answered %d: how fast that came says nothing", config.Path, said.status), nil
+			return gates.Undecided("set the gate's path to one that answers 200", "GET %s answered %d: how fast that came says nothing", config.Path, said.status), nil
 		}
 		if i >= warmUp {
 			times = append(times, float64(said.took)/float64(time.Millisecond))

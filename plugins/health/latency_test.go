@@ -19,24 +19,24 @@ func TestLatency(t *testing.T) {
 	answering := func(status int) gates.Request {
 		return running(t, func(writer http.ResponseWriter, _ *http.Request) { writer.WriteHeader(status) })
 	}
-	tryBoth(t, latencyGate{}, []gatetest.Case{{
+	gatetest.Try(t, latencyGate{}, []gatetest.Case{{
 		Name: "fast", Config: `{"n": 60, "limit": 5000}`, Request: taking(0), Want: gates.Pass,
-		Check: all(says("p95 of 60 answers is", "the limit: 5000 ms"), func(t *testing.T, verdict gates.Verdict) {
-			if p50, p95 := measured(t, verdict, "p50"), measured(t, verdict, "p95"); p50.Value > p95.Value || p95.Limit == nil || *p95.Limit != 5000 {
+		Check: gatetest.All(gatetest.Says("p95 of 60 answers is", "the limit: 5000 ms"), func(t *testing.T, verdict gates.Verdict) {
+			if p50, p95 := gatetest.Measured(t, verdict, "p50"), gatetest.Measured(t, verdict, "p95"); p50.Value > p95.Value || p95.Limit == nil || *p95.Limit != 5000 {
 				t.Errorf("%+v, %+v", p50, p95)
 			}
 		}),
 	}, {
 		Name: "slow", Config: `{"n": 60, "limit": 4}`, Request: taking(5 * time.Millisecond), Want: gates.Fail,
-		Check: all(says("p95 of 60 answers"), func(t *testing.T, verdict gates.Verdict) {
+		Check: gatetest.All(gatetest.Says("p95 of 60 answers"), func(t *testing.T, verdict gates.Verdict) {
 			if len(verdict.Findings) != 1 || verdict.Findings[0].Rule != "too slow" {
 				t.Errorf("%+v", verdict.Findings)
 			}
 		}),
 	}, {
 		Name: "slower than before", Config: `{"n": 60, "limit": 5000, "baseline": {"p95": 2}}`, Request: taking(5 * time.Millisecond), Want: gates.Fail,
-		Check: all(says("the baseline of 2 ms and 25 %: 2.5 ms"), func(t *testing.T, verdict gates.Verdict) {
-			if p95 := measured(t, verdict, "p95"); p95.Baseline == nil || *p95.Baseline != 2 {
+		Check: gatetest.All(gatetest.Says("the baseline of 2 ms and 25 %: 2.5 ms"), func(t *testing.T, verdict gates.Verdict) {
+			if p95 := gatetest.Measured(t, verdict, "p95"); p95.Baseline == nil || *p95.Baseline != 2 {
 				t.Errorf("%+v", p95)
 			}
 		}),
@@ -44,19 +44,19 @@ func TestLatency(t *testing.T) {
 		Name: "as before", Config: `{"n": 60, "limit": 5000, "baseline": {"p95": 4000, "maxIncrease": 0}}`, Request: taking(0), Want: gates.Pass,
 	}, {
 		Name: "too few", Config: `{"n": 58, "limit": 5000}`, Request: taking(0), Want: gates.Inconclusive,
-		Check: all(says("58 answers are too few"), func(t *testing.T, verdict gates.Verdict) {
+		Check: gatetest.All(gatetest.Says("58 answers are too few"), func(t *testing.T, verdict gates.Verdict) {
 			if verdict.NextStep != "set the gate's n to at least 59" {
 				t.Errorf("%s", verdict.NextStep)
 			}
 		}),
 	}, {
-		Name: "errors are fast", Request: answering(500), Want: gates.Fail, Check: says("was 500"),
+		Name: "errors are fast", Request: answering(500), Want: gates.Fail, Check: gatetest.Says("was 500"),
 	}, {
-		Name: "not found is fast", Request: answering(404), Want: gates.Inconclusive, Check: says("answered 404"),
+		Name: "not found is fast", Request: answering(404), Want: gates.Inconclusive, Check: gatetest.Says("answered 404"),
 	}, {
-		Name: "turned away", Request: answering(429), Want: gates.Error, Check: says("429"),
+		Name: "turned away", Request: answering(429), Want: gates.Error, Check: gatetest.Says("429"),
 	}, {
-		Name: "nobody listens", Request: nobody(t), Want: gates.Error, Check: says("the connection was refused"),
+		Name: "nobody listens", Request: nobody(t), Want: gates.Error, Check: gatetest.Says("the connection was refused"),
 	}})
 }
 

@@ -80,12 +80,12 @@ func (coverageGate) Evaluate(ctx context.Context, request *gates.Request) (*gate
 				err = reader.add(covered, content, report.Root)
 			}
 			if err != nil {
-				return inconclusive(howToCover, "%s", problem(report, err)), nil
+				return gates.Undecided(howToCover, "%s", problem(report, err)), nil
 			}
 		}
 		return config.judge(covered, reader.kind), nil
 	}
-	return inconclusive(howToCover, "no stage left a coverage report, so nobody knows what the tests reach"), nil
+	return gates.Undecided(howToCover, "no stage left a coverage report, so nobody knows what the tests reach"), nil
 }
 
 // judge compares what is covered with the limits. At least the limit passes, and the share is never rounded up: 79.996 %
@@ -94,7 +94,7 @@ func (coverageGate) Evaluate(ctx context.Context, request *gates.Request) (*gate
 func (c coverageConfig) judge(covered *coverage, kind gates.ReportKind) *gates.Verdict {
 	total := covered.total(c.Metric)
 	if total.found == 0 {
-		return inconclusive("measure another metric, or check which files the coverage tool includes",
+		return gates.Undecided("measure another metric, or check which files the coverage tool includes",
 			"the %s report knows of no %s, so there is nothing to compare", kind, c.Metric)
 	}
 	limit := c.Limit
@@ -104,7 +104,7 @@ func (c coverageConfig) judge(covered *coverage, kind gates.ReportKind) *gates.V
 			{Name: string(c.Metric), Value: total.percent(), Unit: "%", Limit: &limit, Better: "higher"},
 		},
 		Summary: fmt.Sprintf("%s %% of %s covered, limit %s %% (%d of %d in %s)",
-			percentText(total.percent()), c.Metric, percentText(limit), total.hit, total.found, counted(len(covered.files), "file")),
+			percentText(total.percent()), c.Metric, percentText(limit), total.hit, total.found, gates.Counted(len(covered.files), "file")),
 	}
 
 	tooLow := covered.below(c.Metric, c.PerFile)
@@ -158,7 +158,7 @@ func (c *coverage) findings(what metric, names []string, level gates.Level, most
 	var findings []gates.Finding
 	for i, name := range names {
 		if i == most {
-			findings = append(findings, gates.Finding{Level: gates.LevelNote, Message: fmt.Sprintf("and %s more", counted(len(names)-most, "file"))})
+			findings = append(findings, gates.Finding{Level: gates.LevelNote, Message: fmt.Sprintf("and %s more", gates.Counted(len(names)-most, "file"))})
 			break
 		}
 		file := c.files[name]

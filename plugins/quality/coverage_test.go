@@ -11,11 +11,11 @@ import (
 
 func TestCoverage(t *testing.T) {
 	of := func(reports ...gates.Report) gates.Request {
-		return gates.Request{Stages: []gates.Stage{stageOf("test", "passed", 0)}, Reports: reports}
+		return gates.Request{Stages: []gates.Stage{gatetest.Stage("test", "passed", 0)}, Reports: reports}
 	}
 	report := func(kind gates.ReportKind, path string) gates.Report { return fixture(kind, "test", "coverage/"+path) }
 	text := func(kind gates.ReportKind, content string) gates.Report {
-		return gates.Report{Kind: kind, Stage: "test", Path: written(t, content), Root: "/app"}
+		return gates.Report{Kind: kind, Stage: "test", Path: gatetest.Written(t, content), Root: "/app"}
 	}
 	final, summary := report(gates.ReportIstanbul, "coverage-final.json"), report(gates.ReportIstanbulSummary, "coverage-summary.json")
 	lcov, cobertura := report(gates.ReportLCOV, "lcov.info"), report(gates.ReportCobertura, "cobertura-coverage.xml")
@@ -26,44 +26,44 @@ func TestCoverage(t *testing.T) {
 
 	cases := []gatetest.Case{{
 		Name: "summary without lines", Request: of(summary), Want: gates.Fail,
-		Check: all(says("56.25 % of lines covered, limit 80 %", "9 of 16"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("56.25 % of lines covered, limit 80 %", "9 of 16"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "coverage", File: "src/math.ts", Message: "53.33 % of lines covered (8 of 15)",
 		})),
 	}, {
-		Name: "the richest kind is read", Request: of(summary, cobertura, final, lcov), Want: gates.Fail, Check: finds(worst),
+		Name: "the richest kind is read", Request: of(summary, cobertura, final, lcov), Want: gates.Fail, Check: gatetest.Finds(worst),
 	}, {
-		Name: "at the limit passes", Config: `{"limit": 56.25}`, Request: of(final), Want: gates.Pass, Check: says("56.25 %"),
+		Name: "at the limit passes", Config: `{"limit": 56.25}`, Request: of(final), Want: gates.Pass, Check: gatetest.Says("56.25 %"),
 	}, {
-		Name: "a hair under the limit fails", Config: `{"limit": 56.250001}`, Request: of(final), Want: gates.Fail, Check: says("56.25 %"),
+		Name: "a hair under the limit fails", Config: `{"limit": 56.250001}`, Request: of(final), Want: gates.Fail, Check: gatetest.Says("56.25 %"),
 	}, {
-		Name: "79.996 is not 80", Request: of(text(gates.ReportIstanbulSummary, sums(100000, 79996))), Want: gates.Fail, Check: says("79.99 %"),
+		Name: "79.996 is not 80", Request: of(text(gates.ReportIstanbulSummary, sums(100000, 79996))), Want: gates.Fail, Check: gatetest.Says("79.99 %"),
 	}, {
-		Name: "80 is 80", Request: of(text(gates.ReportIstanbulSummary, sums(100000, 80000))), Want: gates.Pass, Check: says("80 % of lines"),
+		Name: "80 is 80", Request: of(text(gates.ReportIstanbulSummary, sums(100000, 80000))), Want: gates.Pass, Check: gatetest.Says("80 % of lines"),
 	}, {
-		Name: "branches", Config: `{"metric": "branches", "limit": 75}`, Request: of(final), Want: gates.Pass, Check: says("75 % of branches", "3 of 4"),
+		Name: "branches", Config: `{"metric": "branches", "limit": 75}`, Request: of(final), Want: gates.Pass, Check: gatetest.Says("75 % of branches", "3 of 4"),
 	}, {
-		Name: "functions of cobertura", Config: `{"metric": "functions", "limit": 75}`, Request: of(cobertura), Want: gates.Pass, Check: says("3 of 4"),
+		Name: "functions of cobertura", Config: `{"metric": "functions", "limit": 75}`, Request: of(cobertura), Want: gates.Pass, Check: gatetest.Says("3 of 4"),
 	}, {
 		Name: "statements that the format does not know", Config: `{"metric": "statements"}`, Request: of(lcov), Want: gates.Inconclusive,
-		Check: says("knows of no statements"),
+		Check: gatetest.Says("knows of no statements"),
 	}, {
 		Name: "one file is too low", Config: `{"limit": 50, "perFile": 60}`, Request: of(final), Want: gates.Fail,
-		Check: all(says("1 file is below 60 % of lines"), finds(worst)),
+		Check: gatetest.All(gatetest.Says("1 file is below 60 % of lines"), gatetest.Finds(worst)),
 	}, {
 		Name: "each file is high enough", Config: `{"limit": 50, "perFile": 53}`, Request: of(final), Want: gates.Pass,
 	}, {
 		Name: "runs add up", Request: of(
 			text(gates.ReportLCOV, "SF:/app/a.ts\nDA:1,1\nDA:2,0\nend_of_record\n"),
 			text(gates.ReportLCOV, "SF:a.ts\nDA:1,0\nDA:2,5\nend_of_record\n"),
-		), Want: gates.Pass, Check: says("100 % of lines", "2 of 2 in 1 file"),
+		), Want: gates.Pass, Check: gatetest.Says("100 % of lines", "2 of 2 in 1 file"),
 	}, {
-		Name: "LCOV with sums only", Request: of(text(gates.ReportLCOV, "TN:\nSF:a.ts\nLF:10\nLH:7\nend_of_record\n")), Want: gates.Fail, Check: says("70 %"),
+		Name: "LCOV with sums only", Request: of(text(gates.ReportLCOV, "TN:\nSF:a.ts\nLF:10\nLH:7\nend_of_record\n")), Want: gates.Fail, Check: gatetest.Says("70 %"),
 	}, {
-		Name: "no report", Request: of(), Want: gates.Inconclusive, Check: says("no stage left a coverage report"),
+		Name: "no report", Request: of(), Want: gates.Inconclusive, Check: gatetest.Says("no stage left a coverage report"),
 	}, {
 		Name: "a report that is not there", Request: of(report(gates.ReportIstanbul, "nowhere.json")), Want: gates.Inconclusive,
 	}, {
-		Name: "no code", Request: of(text(gates.ReportIstanbul, "{}")), Want: gates.Inconclusive, Check: says("nothing to compare"),
+		Name: "no code", Request: of(text(gates.ReportIstanbul, "{}")), Want: gates.Inconclusive, Check: gatetest.Says("nothing to compare"),
 	}, {
 		Name: "0 of 0 lines", Request: of(text(gates.ReportIstanbulSummary, sums(0, 0))), Want: gates.Inconclusive,
 	}, {
@@ -71,12 +71,12 @@ func TestCoverage(t *testing.T) {
 	}, {
 		Name: "a summary instead of the final report", Request: of(report(gates.ReportIstanbul, "coverage-summary.json")), Want: gates.Inconclusive,
 	}, {
-		Name: "cut off", Request: of(text(gates.ReportLCOV, "SF:a.ts\nDA:1,1\n")), Want: gates.Inconclusive, Check: says("cut off"),
+		Name: "cut off", Request: of(text(gates.ReportLCOV, "SF:a.ts\nDA:1,1\n")), Want: gates.Inconclusive, Check: gatetest.Says("cut off"),
 	}, {
-		Name: "empty", Request: of(text(gates.ReportLCOV, "")), Want: gates.Inconclusive, Check: says("empty"),
+		Name: "empty", Request: of(text(gates.ReportLCOV, "")), Want: gates.Inconclusive, Check: gatetest.Says("empty"),
 	}, {
 		Name: "the stage was skipped", Want: gates.Inconclusive,
-		Request: gates.Request{Stages: []gates.Stage{stageOf("test", "skipped", -1)}, Reports: []gates.Report{final}},
+		Request: gates.Request{Stages: []gates.Stage{gatetest.Stage("test", "skipped", -1)}, Reports: []gates.Report{final}},
 	}}
 	for _, one := range []struct {
 		name   string
@@ -84,15 +84,15 @@ func TestCoverage(t *testing.T) {
 	}{{"final", final}, {"LCOV", lcov}, {"Cobertura", cobertura}} {
 		cases = append(cases, gatetest.Case{
 			Name: one.name + " is too low", Request: of(one.report), Want: gates.Fail,
-			Check: all(says("56.25 % of lines covered, limit 80 % (9 of 16 in 2 files)"), finds(worst), func(t *testing.T, verdict gates.Verdict) {
-				measures(t, verdict, "lines", 56.25)
+			Check: gatetest.All(gatetest.Says("56.25 % of lines covered, limit 80 % (9 of 16 in 2 files)"), gatetest.Finds(worst), func(t *testing.T, verdict gates.Verdict) {
+				gatetest.Measures("lines", 56.25)(t, verdict)
 				if verdict.NextStep != "test 4 more of the lines; the files that lack the most are listed first" {
 					t.Errorf("next step: %s", verdict.NextStep)
 				}
 			}),
 		})
 	}
-	tryBoth(t, coverageGate{}, cases)
+	gatetest.Try(t, coverageGate{}, cases)
 }
 
 // sums is a summary of one number for everything.

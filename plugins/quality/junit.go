@@ -166,9 +166,9 @@ func detail(text string) string {
 // sentence says in one line how the tests went.
 func (r *testRun) sentence() string {
 	ran := r.total - r.skipped
-	text := counted(ran, "test") + " ran"
+	text := gates.Counted(ran, "test") + " ran"
 	if ran > 0 && len(r.failed) == 0 && r.declaredFailures == 0 {
-		text = counted(ran, "test") + " passed"
+		text = gates.Counted(ran, "test") + " passed"
 	}
 	if r.skipped > 0 {
 		text += fmt.Sprintf(", %d skipped", r.skipped)
@@ -182,14 +182,14 @@ func (r *testRun) sentence() string {
 func (r *testRun) measurements(config testsConfig) []gates.Measurement {
 	var maxSkipped *float64
 	if config.MaxSkipped != nil {
-		maxSkipped = atMost(*config.MaxSkipped)
+		maxSkipped = gates.AtMost(*config.MaxSkipped)
 	}
 	least := float64(config.MinTests)
 	return []gates.Measurement{
 		{Name: "tests", Value: float64(r.total - r.skipped), Unit: "count", Limit: &least, Better: "higher"},
-		count("failed", max(len(r.failed), r.declaredFailures), atMost(0)),
-		count("skipped", r.skipped, maxSkipped),
-		count("flaky", len(r.flaky), nil),
+		gates.Count("failed", max(len(r.failed), r.declaredFailures), gates.AtMost(0)),
+		gates.Count("skipped", r.skipped, maxSkipped),
+		gates.Count("flaky", len(r.flaky), nil),
 		{Name: "time", Value: r.seconds, Unit: "s"},
 	}
 }

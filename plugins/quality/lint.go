@@ -66,12 +66,12 @@ func (lintGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ve
 		}
 		if err != nil && stage.Outcome == "failed" {
 			// A linter that stops with an error of its own leaves no report worth the name; its exit code has answered.
-			verdict := failed("see the last lines of its log", "%s and left no report that can be read", ended(stage))
+			verdict := gates.Failed("see the last lines of its log", "%s and left no report that can be read", ended(stage))
 			verdict.Findings = unexplained(stage)
 			return verdict, nil
 		}
 		if err != nil {
-			return inconclusive(howToLint, "%s", problem(report, err)), nil
+			return gates.Undecided(howToLint, "%s", problem(report, err)), nil
 		}
 	}
 	return config.judge(stage, found, reports), nil
@@ -90,33 +90,33 @@ func (c lintConfig) judge(stage *gates.Stage, found []gates.Finding, reports int
 	}
 	var limit *float64
 	if c.MaxWarnings != nil {
-		limit = atMost(*c.MaxWarnings)
+		limit = gates.AtMost(*c.MaxWarnings)
 	}
 	verdict := &gates.Verdict{Findings: bySeverity(found)}
 	if reports > 0 {
-		verdict.Measurements = []gates.Measurement{count("errors", errors, atMost(0)), count("warnings", warnings, limit)}
+		verdict.Measurements = []gates.Measurement{gates.Count("errors", errors, gates.AtMost(0)), gates.Count("warnings", warnings, limit)}
 	}
 
 	switch {
 	case errors > 0:
 		verdict.Outcome, verdict.NextStep = gates.Fail, "mend what the linter found; each finding names its line"
-		verdict.Summary = fmt.Sprintf("%s and %s", counted(errors, "lint error"), counted(warnings, "warning"))
+		verdict.Summary = fmt.Sprintf("%s and %s", gates.Counted(errors, "lint error"), gates.Counted(warnings, "warning"))
 	case c.MaxWarnings != nil && reports > 0 && warnings > *c.MaxWarnings:
 		verdict.Outcome, verdict.NextStep = gates.Fail, "mend the warnings, or raise maxWarnings"
-		verdict.Summary = fmt.Sprintf("%s, and at most %d are allowed", counted(warnings, "lint warning"), *c.MaxWarnings)
+		verdict.Summary = fmt.Sprintf("%s, and at most %d are allowed", gates.Counted(warnings, "lint warning"), *c.MaxWarnings)
 	case stage.Outcome == "failed":
 		verdict.Outcome, verdict.NextStep = gates.Fail, "see the last lines of its log"
 		verdict.Summary = fmt.Sprintf("%s and named no lint error", ended(stage))
 		verdict.Findings = append(verdict.Findings, unexplained(stage)...)
 	case reports == 0 && c.MaxWarnings != nil:
-		return inconclusive(howToLint, "the linter left no report, so its warnings cannot be counted")
+		return gates.Undecided(howToLint, "the linter left no report, so its warnings cannot be counted")
 	case reports == 0:
 		// The exit code of a linter is a real answer, but nobody can see from here what it looked at.
 		verdict.Outcome, verdict.NextStep = gates.Warn, howToLint
 		verdict.Summary = fmt.Sprintf("no lint errors, by the exit code only (%s)", stage.Command)
 	case warnings > 0:
 		verdict.Outcome, verdict.NextStep = gates.Warn, "mend the warnings, or set maxWarnings to keep them from growing"
-		verdict.Summary = "no lint errors, " + counted(warnings, "warning")
+		verdict.Summary = "no lint errors, " + gates.Counted(warnings, "warning")
 	default:
 		verdict.Outcome, verdict.Summary = gates.Pass, "no lint errors, no warnings"
 	}

@@ -64,7 +64,7 @@ func parseSARIF(content []byte, root string) ([]gates.Finding, error) {
 		return nil, fmt.Errorf("it is not SARIF: %w", err)
 	}
 	if log.Version != "2.1.0" || len(log.Runs) == 0 {
-		return nil, fmt.Errorf("it is not SARIF 2.1.0 with a run: version %q, %s", log.Version, counted(len(log.Runs), "run"))
+		return nil, fmt.Errorf("it is not SARIF 2.1.0 with a run: version %q, %s", log.Version, gates.Counted(len(log.Runs), "run"))
 	}
 	var found []gates.Finding
 	for _, run := range log.Runs {

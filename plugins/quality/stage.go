@@ -11,19 +11,19 @@ import (
 func unanswered(request *gates.Request, name, what string) *gates.Verdict {
 	stage := request.Stage(name)
 	if stage == nil {
-		return inconclusive(
+		return gates.Undecided(
 			fmt.Sprintf("add a stage %q that runs %s, or set the gate's stage to the one that does", name, what),
 			"the run has no stage %q, so nobody knows", name)
 	}
 	switch {
 	case stage.Outcome == "skipped", stage.Outcome == "cancelled":
-		return inconclusive("run the stage and ask again", "stage %s was %s, so nobody knows", name, stage.Outcome)
+		return gates.Undecided("run the stage and ask again", "stage %s was %s, so nobody knows", name, stage.Outcome)
 	case stage.Outcome == "error":
-		return couldNotAsk("see why the stage could not run", "stage %s could not be run", name)
+		return gates.CouldNotAsk("see why the stage could not run", "stage %s could not be run", name)
 	case stage.Outcome == "passed" && stage.ExitCode == 0, stage.Outcome == "failed":
 		return nil
 	default:
-		return couldNotAsk("report this: penstock told the gate something that it does not understand",
+		return gates.CouldNotAsk("report this: penstock told the gate something that it does not understand",
 			"stage %s %s with exit code %d, which makes no sense", name, stage.Outcome, stage.ExitCode)
 	}
 }

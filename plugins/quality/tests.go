@@ -73,7 +73,7 @@ func (testsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 	verdict.Findings = append(all.failed, all.flaky...)
 	if len(all.failed) > 0 || all.declaredFailures > 0 {
 		verdict.Outcome, verdict.NextStep = gates.Fail, "make the tests pass; each finding names its test"
-		verdict.Summary = fmt.Sprintf("%s of %d failed", counted(max(len(all.failed), all.declaredFailures), "test"), max(all.total, all.declaredFailures))
+		verdict.Summary = fmt.Sprintf("%s of %d failed", gates.Counted(max(len(all.failed), all.declaredFailures), "test"), max(all.total, all.declaredFailures))
 		if len(all.failed) == 0 {
 			verdict.NextStep = "see the log of the stage: the report counts failures and does not name them"
 		}
@@ -84,7 +84,7 @@ func (testsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 			return refusal, nil
 		}
 		if stage := request.Stage(name); stage.Outcome == "failed" {
-			verdict := failed("see the log of the stage: something outside of the tests failed, such as a coverage limit, a hook or the runner itself",
+			verdict := gates.Failed("see the log of the stage: something outside of the tests failed, such as a coverage limit, a hook or the runner itself",
 				"%s but no test failed: %s", ended(stage), all.sentence())
 			verdict.Findings, verdict.Measurements = unexplained(stage), all.measurements(config)
 			return verdict, nil
@@ -93,13 +93,13 @@ func (testsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 
 	switch {
 	case len(unreadable) > 0:
-		return inconclusive(howToReport, "%s", strings.Join(unreadable, "; ")), nil
+		return gates.Undecided(howToReport, "%s", strings.Join(unreadable, "; ")), nil
 	case len(reports) == 0:
-		return inconclusive(howToReport, "stage %s left no JUnit report, so nobody knows what was tested", config.Stage), nil
+		return gates.Undecided(howToReport, "stage %s left no JUnit report, so nobody knows what was tested", config.Stage), nil
 	case all.total-all.skipped == 0:
-		return inconclusive("write tests, or check which files the test runner looks for", "no test ran: %s", all.sentence()), nil
+		return gates.Undecided("write tests, or check which files the test runner looks for", "no test ran: %s", all.sentence()), nil
 	case all.total-all.skipped < config.MinTests:
-		return inconclusive("check which files the test runner looks for, or lower minTests",
+		return gates.Undecided("check which files the test runner looks for, or lower minTests",
 			"%s, and at least %d are wanted", all.sentence(), config.MinTests), nil
 	case config.MaxSkipped != nil && all.skipped > *config.MaxSkipped:
 		verdict.Outcome, verdict.NextStep = gates.Fail, "let the skipped tests run again, or raise maxSkipped"

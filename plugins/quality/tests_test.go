@@ -8,26 +8,26 @@ import (
 )
 
 func TestTests(t *testing.T) {
-	passed, failedStage := stageOf("test", "passed", 0), withLog(stageOf("test", "failed", 1), written(t, "Error: setup failed\n"))
+	passed, failedStage := gatetest.Stage("test", "passed", 0), withLog(gatetest.Stage("test", "failed", 1), gatetest.Written(t, "Error: setup failed\n"))
 	junit := func(path string) gates.Report { return fixture(gates.ReportJUnit, "test", "junit/"+path) }
 	of := func(stage gates.Stage, reports ...gates.Report) gates.Request {
 		return gates.Request{Stages: []gates.Stage{stage}, Reports: reports}
 	}
 	text := func(xml string) gates.Report {
-		return gates.Report{Kind: gates.ReportJUnit, Stage: "test", Path: written(t, xml), Root: "/app"}
+		return gates.Report{Kind: gates.ReportJUnit, Stage: "test", Path: gatetest.Written(t, xml), Root: "/app"}
 	}
 	const one = `<testsuites><testsuite name="s"><testcase name="a"/></testsuite></testsuites>`
 
-	tryBoth(t, testsGate{}, []gatetest.Case{{
+	gatetest.Try(t, testsGate{}, []gatetest.Case{{
 		Name: "vitest passes", Request: of(passed, junit("vitest-pass.xml")), Want: gates.Pass,
-		Check: all(says("3 tests passed, 1 skipped"), finds(), func(t *testing.T, verdict gates.Verdict) {
-			measures(t, verdict, "tests", 3)
-			measures(t, verdict, "failed", 0)
-			measures(t, verdict, "skipped", 1)
+		Check: gatetest.All(gatetest.Says("3 tests passed, 1 skipped"), gatetest.Finds(), func(t *testing.T, verdict gates.Verdict) {
+			gatetest.Measures("tests", 3)(t, verdict)
+			gatetest.Measures("failed", 0)(t, verdict)
+			gatetest.Measures("skipped", 1)(t, verdict)
 		}),
 	}, {
 		Name: "vitest fails", Request: of(failedStage, junit("vitest-fail.xml")), Want: gates.Fail,
-		Check: all(says("2 tests of 4 failed"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("2 tests of 4 failed"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "test failed", File: "test/bad.test.ts", Line: 10, Column: 26,
 			Message: "math > divides: expected 3 to be 4 // Object.is equality", Detail: "- 4\n+ 3",
 		}, gates.Finding{
@@ -36,88 +36,88 @@ func TestTests(t *testing.T) {
 		})),
 	}, {
 		Name: "jest fails", Request: of(failedStage, junit("jest-fail.xml")), Want: gates.Fail,
-		Check: all(says("1 test of 3 failed"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("1 test of 3 failed"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "test failed", File: "jt/a.test.js", Line: 3, Column: 48,
 			Message: "math divides: Error: expect(received).toEqual(expected) // deep equality", Detail: "+     2,",
 		})),
 	}, {
 		Name: "node:test fails", Request: of(failedStage, junit("node-fail.xml")), Want: gates.Fail,
-		Check: all(says("1 test of 4 failed"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("1 test of 4 failed"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "test failed", File: "a.test.mjs", Line: 3, Column: 55,
 			Message: "math > subtracts: 2 == 1", Detail: "ERR_TEST_FAILURE",
-		}), func(t *testing.T, verdict gates.Verdict) { measures(t, verdict, "skipped", 2) }),
+		}), gatetest.Measures("skipped", 2)),
 	}, {
 		Name: "one of several reports fails", Request: of(passed, junit("vitest-pass.xml"), junit("jest-fail.xml")), Want: gates.Fail,
-		Check: says("1 test of 7 failed"),
+		Check: gatetest.Says("1 test of 7 failed"),
 	}, {
 		Name: "a flaky test is named", Request: of(passed, junit("surefire-flaky.xml")), Want: gates.Warn,
-		Check: all(says("2 tests passed, 1 only when tried again"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("2 tests passed, 1 only when tried again"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelWarning, Rule: "test is flaky", Message: "net > connects: connection reset", File: "test/net.test.ts", Line: 9, Column: 3,
 			Detail: "connection reset",
 		})),
 	}, {
 		Name: "the stage fails and no test does", Request: of(failedStage, junit("vitest-pass.xml")), Want: gates.Fail,
-		Check: all(says("stage test exited 1 but no test failed: 3 tests passed"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("stage test exited 1 but no test failed: 3 tests passed"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Message: "the last lines of stage test", Detail: "Error: setup failed",
 		})),
 	}, {
-		Name: "the stage is killed", Request: of(stageOf("test", "failed", -1), text(one)), Want: gates.Fail,
-		Check: says("stage test was ended before it was done"),
+		Name: "the stage is killed", Request: of(gatetest.Stage("test", "failed", -1), text(one)), Want: gates.Fail,
+		Check: gatetest.Says("stage test was ended before it was done"),
 	}, {
-		Name: "another stage's report fails", Want: gates.Fail, Check: says("1 test of 4 failed"),
+		Name: "another stage's report fails", Want: gates.Fail, Check: gatetest.Says("1 test of 4 failed"),
 		Request: gates.Request{
-			Stages:  []gates.Stage{passed, stageOf("integration", "failed", 1)},
+			Stages:  []gates.Stage{passed, gatetest.Stage("integration", "failed", 1)},
 			Reports: []gates.Report{text(one), fixture(gates.ReportJUnit, "integration", "junit/jest-fail.xml")},
 		},
 	}, {
 		Name: "counted failures without a name", Request: of(passed, text(`<testsuites failures="2"><testsuite name="s"><testcase name="a"/></testsuite></testsuites>`)),
-		Want: gates.Fail, Check: says("2 tests of 2 failed"),
+		Want: gates.Fail, Check: gatetest.Says("2 tests of 2 failed"),
 	}, {
 		Name: "errors count", Request: of(passed, text(`<testsuite><testcase name="a"><error message="boom"/></testcase></testsuite>`)),
-		Want: gates.Fail, Check: says("1 test of 1 failed"),
+		Want: gates.Fail, Check: gatetest.Says("1 test of 1 failed"),
 	}, {
 		Name: "a test that failed and was skipped failed", Want: gates.Fail,
 		Request: of(passed, text(`<testsuite><testcase name="a"><skipped/><failure/></testcase></testsuite>`)),
 	}, {
-		Name: "no report", Request: of(passed), Want: gates.Inconclusive, Check: says("no JUnit report"),
+		Name: "no report", Request: of(passed), Want: gates.Inconclusive, Check: gatetest.Says("no JUnit report"),
 	}, {
-		Name: "a report that is not there", Want: gates.Inconclusive, Check: says("cannot be read"),
+		Name: "a report that is not there", Want: gates.Inconclusive, Check: gatetest.Says("cannot be read"),
 		Request: of(passed, junit("vitest-pass.xml"), fixture(gates.ReportJUnit, "test", "junit/nowhere.xml")),
 	}, {
-		Name: "no test ran", Request: of(passed, text(`<testsuites tests="0"></testsuites>`)), Want: gates.Inconclusive, Check: says("no test ran"),
+		Name: "no test ran", Request: of(passed, text(`<testsuites tests="0"></testsuites>`)), Want: gates.Inconclusive, Check: gatetest.Says("no test ran"),
 	}, {
-		Name: "all tests are skipped", Want: gates.Inconclusive, Check: says("no test ran", "1 skipped"),
+		Name: "all tests are skipped", Want: gates.Inconclusive, Check: gatetest.Says("no test ran", "1 skipped"),
 		Request: of(passed, text(`<testsuites><testsuite><testcase name="a"><skipped/></testcase></testsuite></testsuites>`)),
 	}, {
-		Name: "cut off", Request: of(passed, text(one[:40])), Want: gates.Inconclusive, Check: says("not well-formed"),
+		Name: "cut off", Request: of(passed, text(one[:40])), Want: gates.Inconclusive, Check: gatetest.Says("not well-formed"),
 	}, {
-		Name: "empty", Request: of(passed, text("")), Want: gates.Inconclusive, Check: says("it is empty"),
+		Name: "empty", Request: of(passed, text("")), Want: gates.Inconclusive, Check: gatetest.Says("it is empty"),
 	}, {
-		Name: "a page instead of a report", Request: of(passed, text("<html></html>")), Want: gates.Inconclusive, Check: says("it starts with <html>"),
+		Name: "a page instead of a report", Request: of(passed, text("<html></html>")), Want: gates.Inconclusive, Check: gatetest.Says("it starts with <html>"),
 	}, {
 		Name: "a failure comes before an unreadable report", Request: of(passed, text(""), junit("jest-fail.xml")), Want: gates.Fail,
 	}, {
-		Name: "too few", Config: `{"minTests": 4}`, Request: of(passed, junit("vitest-pass.xml")), Want: gates.Inconclusive, Check: says("at least 4"),
+		Name: "too few", Config: `{"minTests": 4}`, Request: of(passed, junit("vitest-pass.xml")), Want: gates.Inconclusive, Check: gatetest.Says("at least 4"),
 	}, {
-		Name: "too many skipped", Config: `{"maxSkipped": 0}`, Request: of(passed, junit("vitest-pass.xml")), Want: gates.Fail, Check: says("at most 0"),
+		Name: "too many skipped", Config: `{"maxSkipped": 0}`, Request: of(passed, junit("vitest-pass.xml")), Want: gates.Fail, Check: gatetest.Says("at most 0"),
 	}, {
-		Name: "the stage is skipped", Request: of(stageOf("test", "skipped", -1), text(one)), Want: gates.Inconclusive, Check: says("was skipped"),
+		Name: "the stage is skipped", Request: of(gatetest.Stage("test", "skipped", -1), text(one)), Want: gates.Inconclusive, Check: gatetest.Says("was skipped"),
 	}, {
-		Name: "the stage is cancelled", Request: of(stageOf("test", "cancelled", -1)), Want: gates.Inconclusive,
+		Name: "the stage is cancelled", Request: of(gatetest.Stage("test", "cancelled", -1)), Want: gates.Inconclusive,
 	}, {
-		Name: "the stage could not be run", Request: of(stageOf("test", "error", -1)), Want: gates.Error,
+		Name: "the stage could not be run", Request: of(gatetest.Stage("test", "error", -1)), Want: gates.Error,
 	}, {
-		Name: "the stage is not there", Want: gates.Inconclusive, Check: says(`no stage "test"`),
+		Name: "the stage is not there", Want: gates.Inconclusive, Check: gatetest.Says(`no stage "test"`),
 	}, {
 		Name: "the stage has another name", Config: `{"stage": "unit"}`, Want: gates.Pass,
 		Request: gates.Request{
-			Stages:  []gates.Stage{stageOf("unit", "passed", 0)},
+			Stages:  []gates.Stage{gatetest.Stage("unit", "passed", 0)},
 			Reports: []gates.Report{fixture(gates.ReportJUnit, "unit", "junit/vitest-pass.xml")},
 		},
 	}, {
-		Name: "a stage whose outcome nobody knows", Request: of(stageOf("test", "", 0), text(one)), Want: gates.Error,
+		Name: "a stage whose outcome nobody knows", Request: of(gatetest.Stage("test", "", 0), text(one)), Want: gates.Error,
 	}, {
-		Name: "passed with an exit code that says otherwise", Request: of(stageOf("test", "passed", 1), text(one)), Want: gates.Error,
+		Name: "passed with an exit code that says otherwise", Request: of(gatetest.Stage("test", "passed", 1), text(one)), Want: gates.Error,
 	}})
 }
 

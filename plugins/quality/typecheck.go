@@ -38,14 +38,14 @@ func (typecheckGate) Evaluate(_ context.Context, request *gates.Request) (*gates
 	stage := request.Stage(config.Stage)
 	log, err := readLog(stage)
 	if err != nil {
-		return inconclusive("run the stage again", "%s ran, but its log cannot be read: %v", config.Stage, cause(err)), nil
+		return gates.Undecided("run the stage again", "%s ran, but its log cannot be read: %v", config.Stage, cause(err)), nil
 	}
 	found := parseTSC(log, stage.Root)
-	measurements := []gates.Measurement{count("errors", len(found), atMost(0))}
+	measurements := []gates.Measurement{gates.Count("errors", len(found), gates.AtMost(0))}
 
 	switch {
 	case len(found) > 0:
-		verdict := failed("mend the types; each finding names its line", "%s in %s", counted(len(found), "type error"), counted(filesOf(found), "file"))
+		verdict := gates.Failed("mend the types; each finding names its line", "%s in %s", gates.Counted(len(found), "type error"), gates.Counted(filesOf(found), "file"))
 		if stage.Outcome == "passed" {
 			verdict.Summary += ", though the stage exited 0"
 			verdict.NextStep = "mend the types, and let the script fail when tsc does"
@@ -53,7 +53,7 @@ func (typecheckGate) Evaluate(_ context.Context, request *gates.Request) (*gates
 		verdict.Findings, verdict.Measurements = found, measurements
 		return verdict, nil
 	case stage.Outcome == "failed":
-		verdict := failed("see the last lines of its log", "%s and named no type error", ended(stage))
+		verdict := gates.Failed("see the last lines of its log", "%s and named no type error", ended(stage))
 		verdict.Findings = unexplained(stage)
 		return verdict, nil
 	default:

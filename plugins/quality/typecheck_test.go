@@ -11,22 +11,22 @@ import (
 func TestTypecheck(t *testing.T) {
 	of := func(stage gates.Stage) gates.Request { return gates.Request{Stages: []gates.Stage{stage}} }
 	logged := func(outcome string, exitCode int, log string) gates.Request {
-		return of(withLog(stageOf("typecheck", outcome, exitCode), written(t, log)))
+		return of(withLog(gatetest.Stage("typecheck", outcome, exitCode), gatetest.Written(t, log)))
 	}
 	failedWith := func(file string) gates.Request {
-		return of(withLog(stageOf("typecheck", "failed", 2), filepath.Join("testdata", "typecheck", file)))
+		return of(withLog(gatetest.Stage("typecheck", "failed", 2), filepath.Join("testdata", "typecheck", file)))
 	}
-	four := all(says("4 type errors in 1 file"), finds(
+	four := gatetest.All(gatetest.Says("4 type errors in 1 file"), gatetest.Finds(
 		gates.Finding{Level: gates.LevelError, Rule: "TS2322", File: "ts/a.ts", Line: 1, Column: 7, Message: "Type 'string' is not assignable to type 'number'."},
 		gates.Finding{Level: gates.LevelError, Rule: "TS2322", File: "ts/a.ts", Line: 3, Column: 21, Message: "Type 'string' is not assignable to type 'number'."},
 		gates.Finding{Level: gates.LevelError, Rule: "TS2345", File: "ts/a.ts", Line: 5, Column: 3, Message: "Argument of type 'number' is not assignable to parameter of type 'string'."},
 		gates.Finding{Level: gates.LevelError, Rule: "TS7006", File: "ts/a.ts", Line: 6, Column: 19, Message: "Parameter 'h' implicitly has an 'any' type."},
 	))
-	cached := stageOf("typecheck", "passed", 0)
+	cached := gatetest.Stage("typecheck", "passed", 0)
 	cached.Cached = true
 
-	tryBoth(t, typecheckGate{}, []gatetest.Case{{
-		Name: "passes", Request: logged("passed", 0, "> tsc --noEmit\n"), Want: gates.Pass, Check: says("no type errors (npm run typecheck)"),
+	gatetest.Try(t, typecheckGate{}, []gatetest.Case{{
+		Name: "passes", Request: logged("passed", 0, "> tsc --noEmit\n"), Want: gates.Pass, Check: gatetest.Says("no type errors (npm run typecheck)"),
 	}, {
 		Name: "passes from the cache", Request: of(cached), Want: gates.Pass,
 	}, {
@@ -36,31 +36,31 @@ func TestTypecheck(t *testing.T) {
 	}, {
 		Name: "an error goes on", Want: gates.Fail,
 		Request: logged("failed", 2, "/app/src/a.ts(1,2): error TS2322: Type 'A' is not assignable to type 'B'.\n  Types of property 'x' differ.\n    Really.\nDone.\n"),
-		Check: finds(gates.Finding{
+		Check: gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "TS2322", File: "src/a.ts", Line: 1, Column: 2, Message: "Type 'A' is not assignable to type 'B'.",
 			Detail: "  Types of property 'x' differ.\n    Really.",
 		}),
 	}, {
 		Name: "an error in no file", Request: logged("failed", 2, "error TS18003: No inputs were found in config file.\n"), Want: gates.Fail,
-		Check: finds(gates.Finding{Level: gates.LevelError, Rule: "TS18003", Message: "No inputs were found in config file."}),
+		Check: gatetest.Finds(gates.Finding{Level: gates.LevelError, Rule: "TS18003", Message: "No inputs were found in config file."}),
 	}, {
 		Name: "exit code hidden by the script", Request: logged("passed", 0, "src/a.ts(1,2): error TS2322: no\n"), Want: gates.Fail,
-		Check: says("1 type error in 1 file, though the stage exited 0"),
+		Check: gatetest.Says("1 type error in 1 file, though the stage exited 0"),
 	}, {
 		Name: "no error that can be read", Request: logged("failed", 127, "sh: tsc: not found\n"), Want: gates.Fail,
-		Check: all(says("stage typecheck exited 127 and named no type error"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("stage typecheck exited 127 and named no type error"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Message: "the last lines of stage typecheck", Detail: "sh: tsc: not found",
 		})),
 	}, {
-		Name: "a log that is not there", Request: of(withLog(stageOf("typecheck", "passed", 0), "testdata/nowhere.log")), Want: gates.Inconclusive,
+		Name: "a log that is not there", Request: of(withLog(gatetest.Stage("typecheck", "passed", 0), "testdata/nowhere.log")), Want: gates.Inconclusive,
 	}, {
-		Name: "skipped", Request: of(stageOf("typecheck", "skipped", -1)), Want: gates.Inconclusive,
+		Name: "skipped", Request: of(gatetest.Stage("typecheck", "skipped", -1)), Want: gates.Inconclusive,
 	}, {
-		Name: "cancelled", Request: of(stageOf("typecheck", "cancelled", -1)), Want: gates.Inconclusive,
+		Name: "cancelled", Request: of(gatetest.Stage("typecheck", "cancelled", -1)), Want: gates.Inconclusive,
 	}, {
-		Name: "could not be run", Request: of(stageOf("typecheck", "error", -1)), Want: gates.Error,
+		Name: "could not be run", Request: of(gatetest.Stage("typecheck", "error", -1)), Want: gates.Error,
 	}, {
-		Name: "missing", Want: gates.Inconclusive, Check: says(`no stage "typecheck"`),
+		Name: "missing", Want: gates.Inconclusive, Check: gatetest.Says(`no stage "typecheck"`),
 	}})
 }
 

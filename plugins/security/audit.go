@@ -82,20 +82,20 @@ func (auditGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 	database, problem := config.openDatabase(request)
 	switch {
 	case database == "" && problem == "":
-		return inconclusive(howToAudit, "%s, and there is no database of advisories: nobody knows", unknown), nil
+		return gates.Undecided(howToAudit, "%s, and there is no database of advisories: nobody knows", unknown), nil
 	case problem != "":
-		return inconclusive(howToAudit, "%s, and %s", unknown, problem), nil
+		return gates.Undecided(howToAudit, "%s, and %s", unknown, problem), nil
 	case lockProblem != nil:
-		return inconclusive("commit a package-lock.json of npm 7 or later, or have the registry asked: only that lock file is understood here",
+		return gates.Undecided("commit a package-lock.json of npm 7 or later, or have the registry asked: only that lock file is understood here",
 			"%s, and the locked packages cannot be read: %v", unknown, lockProblem), nil
 	}
-	request.Progress("comparing %s with the advisories", counted(len(lock.packages), "package"))
+	request.Progress("comparing %s with the advisories", gates.Counted(len(lock.packages), "package"))
 	found, err := searchOSV(ctx, database, lock, now)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return inconclusive("export the database anew (https://osv.dev has npm's as one zip)", "%s, and the database of advisories cannot be used: %v", unknown, err), nil
+		return gates.Undecided("export the database anew (https://osv.dev has npm's as one zip)", "%s, and the database of advisories cannot be used: %v", unknown, err), nil
 	}
 	limit, err := parseAge(config.MaxAge)
 	if err != nil {
@@ -105,12 +105,12 @@ func (auditGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 	switch {
 	case verdict.Outcome == gates.Fail: // an old database that knows of a vulnerability is right about that one
 	case found.age > limit:
-		old := inconclusive("export the database anew, or raise maxAge", "%s, and the database of advisories is %s old, at most %s are believed", unknown, days(found.age), days(limit))
+		old := gates.Undecided("export the database anew, or raise maxAge", "%s, and the database of advisories is %s old, at most %s are believed", unknown, days(found.age), days(limit))
 		old.Findings, old.Measurements = verdict.Findings, verdict.Measurements
 		return old, nil
 	case len(found.incomparable) > 0:
 		verdict.Outcome = gates.Inconclusive
-		verdict.Summary = fmt.Sprintf("%s cannot be compared with the advisories for it: %s", counted(len(found.incomparable), "package"), strings.Join(found.incomparable[:min(len(found.incomparable), 3)], ", "))
+		verdict.Summary = fmt.Sprintf("%s cannot be compared with the advisories for it: %s", gates.Counted(len(found.incomparable), "package"), strings.Join(found.incomparable[:min(len(found.incomparable), 3)], ", "))
 		verdict.NextStep = "lock a version that is a semantic version, or have the registry asked"
 	}
 	return verdict, nil
@@ -202,7 +202,7 @@ func (c auditConfig) judge(found *audit, now time.Time) *gates.Verdict {
 	const shown = 50
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: capped(append(findings, notes...), shown),
-		Measurements: []gates.Measurement{count("vulnerabilities at "+c.Level+" or above", over, atMost(0)), count("vulnerabilities", len(found.vulnerabilities), nil)},
+		Measurements: []gates.Measurement{gates.Count("vulnerabilities at "+c.Level+" or above", over, gates.AtMost(0)), gates.Count("vulnerabilities", len(found.vulnerabilities), nil)},
 	}
 	told := tally(counts)
 	switch {
@@ -274,7 +274,7 @@ func days(age time.Duration) string {
 		return "less than an hour"
 	}
 	if age < 48*time.Hour {
-		return counted(int(age.Hours()), "hour")
+		return gates.Counted(int(age.Hours()), "hour")
 	}
-	return counted(int(age.Hours()/24), "day")
+	return gates.Counted(int(age.Hours()/24), "day")
 }

@@ -142,8 +142,8 @@ func TestAudit(t *testing.T) {
 	folder := lockedApp(t, lockText)
 	answered := func(text string) gates.Request {
 		return gates.Request{
-			SourceDir: folder, Stages: []gates.Stage{stageOf("audit", "passed", 0)},
-			Reports: []gates.Report{{Kind: gates.ReportNPMAudit, Stage: "audit", Path: written(t, text)}},
+			SourceDir: folder, Stages: []gates.Stage{gatetest.Stage("audit", "passed", 0)},
+			Reports: []gates.Report{{Kind: gates.ReportNPMAudit, Stage: "audit", Path: gatetest.Written(t, text)}},
 		}
 	}
 	offline := func(advisories ...string) gates.Request {
@@ -164,25 +164,25 @@ func TestAudit(t *testing.T) {
 		Message: "brace-expansion (low): ReDoS; affected: >=1.0.0 <=1.1.11; mended by eslint 9.0.0, which is a new major version",
 	}
 	skipped := answered(npmNothing)
-	skipped.Stages = []gates.Stage{stageOf("audit", "cancelled", -1)}
+	skipped.Stages = []gates.Stage{gatetest.Stage("audit", "cancelled", -1)}
 
 	cases := []gatetest.Case{{
-		Name: "npm: nothing", Request: answered(npmNothing), Want: gates.Pass, Check: all(says("none at high or above, by the registry's advisories (none of any severity)"), finds()),
+		Name: "npm: nothing", Request: answered(npmNothing), Want: gates.Pass, Check: gatetest.All(gatetest.Says("none at high or above, by the registry's advisories (none of any severity)"), gatetest.Finds()),
 	}, {
 		Name: "npm: a critical and a low one", Request: answered(npmAnswer), Want: gates.Fail,
-		Check: all(says("1 vulnerability at high or above", "1 critical, 1 low"), finds(critical, low), func(t *testing.T, verdict gates.Verdict) {
-			measures(t, verdict, "vulnerabilities at high or above", 1)
+		Check: gatetest.All(gatetest.Says("1 vulnerability at high or above", "1 critical, 1 low"), gatetest.Finds(critical, low), func(t *testing.T, verdict gates.Verdict) {
+			gatetest.Measures("vulnerabilities at high or above", 1)(t, verdict)
 		}),
 	}, {
-		Name: "npm: a lower level", Config: `{"level": "info"}`, Request: answered(npmAnswer), Want: gates.Fail, Check: says("2 vulnerabilities at info or above"),
+		Name: "npm: a lower level", Config: `{"level": "info"}`, Request: answered(npmAnswer), Want: gates.Fail, Check: gatetest.Says("2 vulnerabilities at info or above"),
 	}, {
 		Name: "allowed", Config: fmt.Sprintf(`{"allow": [{"id": "ghsa-XVCH-5gv4-984h", "reason": "not reachable", "expires": %q}]}`, tomorrow), Request: answered(npmAnswer), Want: gates.Pass,
-		Check: finds(gates.Finding{Level: gates.LevelNote, Rule: "GHSA-xvch-5gv4-984h", Message: "minimist: Prototype Pollution in minimist is allowed until " + tomorrow + ": not reachable"}, low),
+		Check: gatetest.Finds(gates.Finding{Level: gates.LevelNote, Rule: "GHSA-xvch-5gv4-984h", Message: "minimist: Prototype Pollution in minimist is allowed until " + tomorrow + ": not reachable"}, low),
 	}, {
 		Name: "allowed by the registry's number", Config: fmt.Sprintf(`{"allow": [{"id": "1097677", "reason": "x", "expires": %q}]}`, tomorrow), Request: answered(npmAnswer), Want: gates.Pass,
 	}, {
 		Name: "allowed until yesterday", Config: fmt.Sprintf(`{"allow": [{"id": "GHSA-xvch-5gv4-984h", "reason": "x", "expires": %q}]}`, yesterday), Request: answered(npmAnswer), Want: gates.Fail,
-		Check: finds(gates.Finding{Level: gates.LevelWarning, Rule: "allow", Message: "the entry for GHSA-xvch-5gv4-984h under allow does not count: it expired on " + yesterday}, critical, low),
+		Check: gatetest.Finds(gates.Finding{Level: gates.LevelWarning, Rule: "allow", Message: "the entry for GHSA-xvch-5gv4-984h under allow does not count: it expired on " + yesterday}, critical, low),
 	}, {
 		Name: "allowed today", Config: fmt.Sprintf(`{"allow": [{"id": "GHSA-xvch-5gv4-984h", "reason": "x", "expires": %q}]}`, now.UTC().Format(time.DateOnly)), Request: answered(npmAnswer), Want: gates.Pass,
 	}, {
@@ -190,45 +190,45 @@ func TestAudit(t *testing.T) {
 	}, {
 		Name: "allowed for ever", Config: `{"allow": [{"id": "GHSA-xvch-5gv4-984h", "reason": "x"}]}`, Request: answered(npmAnswer), Want: gates.Fail,
 	}, {
-		Name: "an entry that does not count is said", Config: `{"allow": [{"id": "GHSA-xvch-5gv4-984h"}]}`, Request: answered(npmNothing), Want: gates.Warn, Check: says("1 under allow do not count"),
+		Name: "an entry that does not count is said", Config: `{"allow": [{"id": "GHSA-xvch-5gv4-984h"}]}`, Request: answered(npmNothing), Want: gates.Warn, Check: gatetest.Says("1 under allow do not count"),
 	}, {
 		Name: "pnpm: nothing", Request: answered(pnpmNothing), Want: gates.Pass,
 	}, {
-		Name: "pnpm: a critical one", Request: answered(pnpmAnswer), Want: gates.Fail, Check: says("1 vulnerability"),
+		Name: "pnpm: a critical one", Request: answered(pnpmAnswer), Want: gates.Fail, Check: gatetest.Says("1 vulnerability"),
 	}, {
 		Name: "pnpm: allowed by its CVE", Config: fmt.Sprintf(`{"allow": [{"id": "CVE-2021-44906", "reason": "x", "expires": %q}]}`, tomorrow), Request: answered(pnpmAnswer), Want: gates.Pass,
 	}, {
 		Name: "yarn: nothing", Request: answered(yarnNothing), Want: gates.Pass,
 	}, {
-		Name: "yarn: a critical one", Request: answered(yarnAnswer), Want: gates.Fail, Check: says("1 critical"),
+		Name: "yarn: a critical one", Request: answered(yarnAnswer), Want: gates.Fail, Check: gatetest.Says("1 critical"),
 	}, {
-		Name: "yarn: cut off", Request: answered(strings.SplitAfter(yarnAnswer, "\n")[0]), Want: gates.Inconclusive, Check: says("has no summary"),
+		Name: "yarn: cut off", Request: answered(strings.SplitAfter(yarnAnswer, "\n")[0]), Want: gates.Inconclusive, Check: gatetest.Says("has no summary"),
 	}, {
 		Name: "refused", Request: answered(npmRefused), Want: gates.Inconclusive,
-		Check: all(says("the registry refused: 405 Method Not Allowed", "nobody knows"), func(t *testing.T, verdict gates.Verdict) {
+		Check: gatetest.All(gatetest.Says("the registry refused: 405 Method Not Allowed", "nobody knows"), func(t *testing.T, verdict gates.Verdict) {
 			if strings.Contains(fmt.Sprint(verdict), "token") {
 				t.Errorf("it repeats the registry's address: %+v", verdict)
 			}
 		}),
 	}, {
-		Name: "no report", Request: gates.Request{SourceDir: folder}, Want: gates.Inconclusive, Check: says("did not answer", "no database"),
+		Name: "no report", Request: gates.Request{SourceDir: folder}, Want: gates.Inconclusive, Check: gatetest.Says("did not answer", "no database"),
 	}, {
-		Name: "the stage was cancelled", Request: skipped, Want: gates.Inconclusive, Check: says("stage audit did not end by itself"),
+		Name: "the stage was cancelled", Request: skipped, Want: gates.Inconclusive, Check: gatetest.Says("stage audit did not end by itself"),
 	}, {
 		Name: "empty", Request: answered(""), Want: gates.Inconclusive,
 	}, {
 		Name: "no JSON", Request: answered("<html>"), Want: gates.Inconclusive,
 	}, {
-		Name: "a later format", Request: answered(`{"auditReportVersion": 3, "vulnerabilities": {}, "metadata": {}}`), Want: gates.Inconclusive, Check: says("version 3, is not known"),
+		Name: "a later format", Request: answered(`{"auditReportVersion": 3, "vulnerabilities": {}, "metadata": {}}`), Want: gates.Inconclusive, Check: gatetest.Says("version 3, is not known"),
 	}, {
 		Name: "no metadata", Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {}}`), Want: gates.Inconclusive,
 	}, {
-		Name: "counted and not listed", Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {"vulnerabilities": {"high": 1}}}`), Want: gates.Inconclusive, Check: says("counts 1 and lists 0"),
+		Name: "counted and not listed", Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {"vulnerabilities": {"high": 1}}}`), Want: gates.Inconclusive, Check: gatetest.Says("counts 1 and lists 0"),
 	}, {
-		Name: "an object of something else", Request: answered(`{}`), Want: gates.Inconclusive, Check: says("none of the known formats"),
+		Name: "an object of something else", Request: answered(`{}`), Want: gates.Inconclusive, Check: gatetest.Says("none of the known formats"),
 	}, {
 		Name: "OSV folder: vulnerable", Config: useOSV, Request: offline(minimist, unrelated), Want: gates.Fail,
-		Check: all(says("1 vulnerability at high or above, by 2 advisories in OSV's format, the newest 24 hours old, for 3 packages"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("1 vulnerability at high or above, by 2 advisories in OSV's format, the newest 24 hours old, for 3 packages"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "GHSA-xvch-5gv4-984h", File: "package-lock.json", Line: 8, Detail: "node_modules/minimist",
 			Message: "minimist 1.2.5 (critical): about minimist; affected: >=1.0.0 <1.2.6; mended in 1.2.6",
 		})),
@@ -236,51 +236,51 @@ func TestAudit(t *testing.T) {
 		Name: "OSV folder: not affected", Config: useOSV, Request: offline(unrelated, osv("GHSA-dddd-eeee-ffff", "minimist", "HIGH", recent, `{"introduced": "0"}, {"fixed": "1.2.3"}`)), Want: gates.Pass,
 	}, {
 		Name: "OSV: a prerelease of the fixed version is affected", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "real", "HIGH", recent, `{"introduced": "0"}, {"fixed": "2.0.0"}`)), Want: gates.Fail,
-		Check: says("1 vulnerability"),
+		Check: gatetest.Says("1 vulnerability"),
 	}, {
-		Name: "OSV: without a severity", Config: `{"database": "osv", "level": "critical"}`, Request: offline(osv("MAL-2026-1", "mkdirp", "", recent, `{"introduced": "0"}`)), Want: gates.Fail, Check: says("1 of unknown severity"),
+		Name: "OSV: without a severity", Config: `{"database": "osv", "level": "critical"}`, Request: offline(osv("MAL-2026-1", "mkdirp", "", recent, `{"introduced": "0"}`)), Want: gates.Fail, Check: gatetest.Says("1 of unknown severity"),
 	}, {
-		Name: "OSV: below the level", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "mkdirp", "MODERATE", recent, `{"introduced": "0"}`)), Want: gates.Pass, Check: says("1 moderate"),
+		Name: "OSV: below the level", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "mkdirp", "MODERATE", recent, `{"introduced": "0"}`)), Want: gates.Pass, Check: gatetest.Says("1 moderate"),
 	}, {
 		Name: "OSV: withdrawn", Config: useOSV, Request: offline(strings.Replace(minimist, `"id"`, `"withdrawn": "2026-01-01T00:00:00Z", "id"`, 1)), Want: gates.Pass,
 	}, {
 		Name: "OSV: allowed by an alias", Config: fmt.Sprintf(`{"database": "osv", "allow": [{"id": "CVE-2021-44906", "reason": "x", "expires": %q}]}`, tomorrow), Request: offline(minimist), Want: gates.Pass,
 	}, {
-		Name: "OSV: old", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`)), Want: gates.Inconclusive, Check: says("31 days old", "30 days are believed"),
+		Name: "OSV: old", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`)), Want: gates.Inconclusive, Check: gatetest.Says("31 days old", "30 days are believed"),
 	}, {
 		Name: "OSV: old, and may be", Config: `{"database": "osv", "maxAge": "40d"}`, Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`)), Want: gates.Pass,
 	}, {
 		Name: "OSV: old, and knows enough", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "minimist", "HIGH", now.AddDate(0, 0, -300), `{"introduced": "0"}`)), Want: gates.Fail,
 	}, {
-		Name: "OSV: an advisory from the future makes it no younger", Config: useOSV, Want: gates.Inconclusive, Check: says("31 days old"),
+		Name: "OSV: an advisory from the future makes it no younger", Config: useOSV, Want: gates.Inconclusive, Check: gatetest.Says("31 days old"),
 		Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`), osv("GHSA-gggg-hhhh-jjjj", "elsewhere", "HIGH", now.AddDate(90, 0, 0), `{"introduced": "0"}`)),
 	}, {
-		Name: "OSV: of another ecosystem", Config: useOSV, Request: offline(strings.Replace(minimist, `"npm"`, `"PyPI"`, 1)), Want: gates.Inconclusive, Check: says("no advisory for npm"),
+		Name: "OSV: of another ecosystem", Config: useOSV, Request: offline(strings.Replace(minimist, `"npm"`, `"PyPI"`, 1)), Want: gates.Inconclusive, Check: gatetest.Says("no advisory for npm"),
 	}, {
-		Name: "OSV: empty", Config: useOSV, Request: offline(), Want: gates.Inconclusive, Check: says("no advisory for npm"),
+		Name: "OSV: empty", Config: useOSV, Request: offline(), Want: gates.Inconclusive, Check: gatetest.Says("no advisory for npm"),
 	}, {
-		Name: "OSV: spoilt", Config: useOSV, Request: offline(minimist[:100]), Want: gates.Inconclusive, Check: says("cannot be used"),
+		Name: "OSV: spoilt", Config: useOSV, Request: offline(minimist[:100]), Want: gates.Inconclusive, Check: gatetest.Says("cannot be used"),
 	}, {
-		Name: "OSV: a range that is none", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "mkdirp", "HIGH", recent, `{"introduced": "one"}`)), Want: gates.Inconclusive, Check: says("cannot be compared", "mkdirp"),
+		Name: "OSV: a range that is none", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "mkdirp", "HIGH", recent, `{"introduced": "one"}`)), Want: gates.Inconclusive, Check: gatetest.Says("cannot be compared", "mkdirp"),
 	}, {
-		Name: "OSV: not there", Config: `{"database": "nowhere.zip"}`, Request: offline(), Want: gates.Inconclusive, Check: says("there is no nowhere.zip in the source"),
+		Name: "OSV: not there", Config: `{"database": "nowhere.zip"}`, Request: offline(), Want: gates.Inconclusive, Check: gatetest.Says("there is no nowhere.zip in the source"),
 	}, {
-		Name: "OSV: outside", Config: `{"database": "../osv"}`, Request: offline(minimist), Want: gates.Inconclusive, Check: says("not within the app's folder"),
+		Name: "OSV: outside", Config: `{"database": "../osv"}`, Request: offline(minimist), Want: gates.Inconclusive, Check: gatetest.Says("not within the app's folder"),
 	}, {
-		Name: "OSV: no lock file", Config: useOSV, Request: gates.Request{SourceDir: lockedApp(t, "", minimist)}, Want: gates.Inconclusive, Check: says("there is no package-lock.json"),
+		Name: "OSV: no lock file", Config: useOSV, Request: gates.Request{SourceDir: lockedApp(t, "", minimist)}, Want: gates.Inconclusive, Check: gatetest.Says("there is no package-lock.json"),
 	}, {
-		Name: "OSV: an old lock file", Config: useOSV, Request: gates.Request{SourceDir: lockedApp(t, `{"lockfileVersion": 1, "dependencies": {}}`, minimist)}, Want: gates.Inconclusive, Check: says("has the version 1"),
+		Name: "OSV: an old lock file", Config: useOSV, Request: gates.Request{SourceDir: lockedApp(t, `{"lockfileVersion": 1, "dependencies": {}}`, minimist)}, Want: gates.Inconclusive, Check: gatetest.Says("has the version 1"),
 	}, {
 		Name: "the registry's word comes first", Config: useOSV, Want: gates.Pass,
 		Request: gates.Request{SourceDir: lockedApp(t, lockText, minimist), Stages: answered(npmNothing).Stages, Reports: answered(npmNothing).Reports},
 	}, {
-		Name: "OSV zip as a report", Want: gates.Fail, Check: says("by 2 advisories"),
+		Name: "OSV zip as a report", Want: gates.Fail, Check: gatetest.Says("by 2 advisories"),
 		Request: gates.Request{SourceDir: folder, Reports: []gates.Report{{Kind: gates.ReportOSV, Stage: "advisories", Path: zipped(t, minimist, unrelated)}}},
 	}, {
-		Name: "OSV report that is no zip", Want: gates.Inconclusive, Check: says("neither a folder nor a zip"),
-		Request: gates.Request{SourceDir: folder, Reports: []gates.Report{{Kind: gates.ReportOSV, Stage: "advisories", Path: written(t, "PK?")}}},
+		Name: "OSV report that is no zip", Want: gates.Inconclusive, Check: gatetest.Says("neither a folder nor a zip"),
+		Request: gates.Request{SourceDir: folder, Reports: []gates.Report{{Kind: gates.ReportOSV, Stage: "advisories", Path: gatetest.Written(t, "PK?")}}},
 	}}
-	tryBoth(t, auditGate{}, cases)
+	gatetest.Try(t, auditGate{}, cases)
 }
 
 // TestOSVOrder holds the evaluation against the examples of OSV's own text and against npm's prereleases.

@@ -61,7 +61,7 @@ func (corsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ve
 					return noAnswer(ctx, err)
 				}
 				if got.status >= 500 {
-					return inconclusive("mend what breaks, or name other paths under paths:", "%s with the origin %s was answered %d, which says nothing about who is let in",
+					return gates.Undecided("mend what breaks, or name other paths under paths:", "%s with the origin %s was answered %d, which says nothing about who is let in",
 						q, origin, got.status), nil
 				}
 				judge := config.strangerProblems
@@ -82,17 +82,17 @@ func (corsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ve
 func (c corsConfig) judge(findings []gates.Finding, strangers, asked int) *gates.Verdict {
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: findings,
-		Measurements: []gates.Measurement{count("answers", asked, nil), count("wrong answers", len(findings), atMost(0))},
+		Measurements: []gates.Measurement{gates.Count("answers", asked, nil), gates.Count("wrong answers", len(findings), gates.AtMost(0))},
 		Summary: fmt.Sprintf("%s let in and %s kept out, in %s on %s, half of them to preflights",
-			counted(len(c.Origins), "origin"), counted(strangers, "other"), counted(asked, "answer"), counted(len(c.Paths), "path")),
+			gates.Counted(len(c.Origins), "origin"), gates.Counted(strangers, "other"), gates.Counted(asked, "answer"), gates.Counted(len(c.Paths), "path")),
 	}
 	if len(c.Origins) == 0 {
 		verdict.Summary = fmt.Sprintf("%s kept out, in %s on %s, half of them to preflights; no origin is configured, so that one is let in was not judged",
-			counted(strangers, "other origin"), counted(asked, "answer"), counted(len(c.Paths), "path"))
+			gates.Counted(strangers, "other origin"), gates.Counted(asked, "answer"), gates.Counted(len(c.Paths), "path"))
 	}
 	if len(findings) > 0 {
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("%d of %s to requests with an origin are wrong", len(findings), counted(asked, "answer"))
+		verdict.Summary = fmt.Sprintf("%d of %s to requests with an origin are wrong", len(findings), gates.Counted(asked, "answer"))
 		verdict.NextStep = "compare the Origin header as a whole with a list, answer with the one that matched, and never with * or what was sent"
 	}
 	return verdict

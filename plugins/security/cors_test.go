@@ -51,9 +51,9 @@ func TestCORS(t *testing.T) {
 		}
 	}
 	cases := []gatetest.Case{{
-		Name: "a list", Config: known, Request: answers(friends(friend)), Want: gates.Pass, Check: says("1 origin let in and 5 others kept out, in 24 answers on 2 paths"),
+		Name: "a list", Config: known, Request: answers(friends(friend)), Want: gates.Pass, Check: gatetest.Says("1 origin let in and 5 others kept out, in 24 answers on 2 paths"),
 	}, {
-		Name: "nobody, and none is configured", Request: answers(friends()), Want: gates.Pass, Check: says("kept out", "no origin is configured"),
+		Name: "nobody, and none is configured", Request: answers(friends()), Want: gates.Pass, Check: gatetest.Says("kept out", "no origin is configured"),
 	}, {
 		Name: "for everybody, and none is configured", Request: answers(func(string) string { return "*" }), Want: gates.Pass,
 	}, {
@@ -63,7 +63,7 @@ func TestCORS(t *testing.T) {
 		Name: "for everybody with credentials", Request: with(func(string) string { return "*" }), Want: gates.Fail, Check: foundSaying("cors", "with credentials"),
 	}, {
 		Name: "what was sent", Request: answers(func(origin string) string { return origin }), Want: gates.Fail,
-		Check: all(foundSaying("cors", "GET / with the origin https://penstock", "it is let in, and nobody allowed it"), foundSaying("cors", "OPTIONS / with the origin null")),
+		Check: gatetest.All(foundSaying("cors", "GET / with the origin https://penstock", "it is let in, and nobody allowed it"), foundSaying("cors", "OPTIONS / with the origin null")),
 	}, {
 		Name: "what was sent, with cookies", Request: with(func(origin string) string { return origin }), Want: gates.Fail, Check: foundSaying("cors", "cookies"),
 	}, {
@@ -90,7 +90,7 @@ func TestCORS(t *testing.T) {
 		}),
 	}, {
 		Name: "broken", Config: known, Request: running(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }),
-		Want: gates.Inconclusive, Check: says("was answered 500"),
+		Want: gates.Inconclusive, Check: gatetest.Says("was answered 500"),
 	}}
-	tryBoth(t, corsGate{}, append(cases, cannotFindOut(t, "")...))
+	gatetest.Try(t, corsGate{}, append(cases, cannotFindOut(t, "")...))
 }

@@ -155,24 +155,24 @@ func (j *judgedErrors) add(got answer, mustFail bool) {
 
 func (j *judgedErrors) verdict() *gates.Verdict {
 	if j.errors == 0 && len(j.findings) == 0 {
-		return inconclusive("name paths that answer errors under posts: or paths:",
-			"none of %s that should go wrong was answered with an error, so there is nothing to judge", counted(j.asked, "request"))
+		return gates.Undecided("name paths that answer errors under posts: or paths:",
+			"none of %s that should go wrong was answered with an error, so there is nothing to judge", gates.Counted(j.asked, "request"))
 	}
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: j.findings,
 		Measurements: []gates.Measurement{
-			count("errors", j.errors, nil), count("requests", j.asked, nil), count("errors in JSON", j.inJSON, nil),
-			count("problems", len(j.findings), atMost(0)),
+			gates.Count("errors", j.errors, nil), gates.Count("requests", j.asked, nil), gates.Count("errors in JSON", j.inJSON, nil),
+			gates.Count("problems", len(j.findings), gates.AtMost(0)),
 		},
-		Summary: fmt.Sprintf("%s, %d in JSON with %s; none shows the inside", counted(j.errors, "error answer"), j.inJSON, strings.Join(j.fields, ", ")),
+		Summary: fmt.Sprintf("%s, %d in JSON with %s; none shows the inside", gates.Counted(j.errors, "error answer"), j.inJSON, strings.Join(j.fields, ", ")),
 	}
 	switch {
 	case len(j.findings) > 0:
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("%s with %s", counted(len(j.findings), "problem"), counted(j.errors, "error answer"))
+		verdict.Summary = fmt.Sprintf("%s with %s", gates.Counted(len(j.findings), "problem"), gates.Counted(j.errors, "error answer"))
 		verdict.NextStep = "catch every error in one place, log it there with an id, and answer with the id alone (the guide's ProductionErrorHandler)"
 	case j.inJSON == 0 || len(j.fields) == 0:
-		verdict.Summary = fmt.Sprintf("%s; none shows the inside, and whether errors in JSON have their fields was not judged", counted(j.errors, "error answer"))
+		verdict.Summary = fmt.Sprintf("%s; none shows the inside, and whether errors in JSON have their fields was not judged", gates.Counted(j.errors, "error answer"))
 	}
 	return verdict
 }

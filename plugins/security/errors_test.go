@@ -35,10 +35,10 @@ func TestErrors(t *testing.T) {
 	}
 	cases := []gatetest.Case{{
 		Name: "the guide's", Config: posts, Request: running(t, wrong(500, guideError)), Want: gates.Pass,
-		Check: all(says("6 error answers, 6 in JSON with error, timestamp, requestId"), measure("errors", 6)),
+		Check: gatetest.All(gatetest.Says("6 error answers, 6 in JSON with error, timestamp, requestId"), gatetest.Measures("errors", 6)),
 	}, {
 		Name: "pages for people", Request: page(404, "<h1>Not found</h1><p>Generated at 2026-11-22T12:30:45Z for /home/you</p>"), Want: gates.Pass,
-		Check: says("5 error answers", "was not judged"),
+		Check: gatetest.Says("5 error answers", "was not judged"),
 	}, {
 		Name: "a stack", Request: page(500, "Error: no\n    at fetch (index.js:12:34)"), Want: gates.Fail,
 		Check: foundSaying("stack-trace", "GET /penstock", "(500)", "a stack trace", "index.js:12:34"),
@@ -66,16 +66,9 @@ func TestErrors(t *testing.T) {
 			}
 		}),
 	}, {
-		Name: "everything is fine", Request: page(200, "at x.js:1:2 D1_ERROR"), Want: gates.Inconclusive, Check: says("none of 5 requests"),
+		Name: "everything is fine", Request: page(200, "at x.js:1:2 D1_ERROR"), Want: gates.Inconclusive, Check: gatetest.Says("none of 5 requests"),
 	}}
-	tryBoth(t, errorsGate{}, append(cases, cannotFindOut(t, "")...))
-}
-
-func measure(name string, want float64) func(*testing.T, gates.Verdict) {
-	return func(t *testing.T, verdict gates.Verdict) {
-		t.Helper()
-		measures(t, verdict, name, want)
-	}
+	gatetest.Try(t, errorsGate{}, append(cases, cannotFindOut(t, "")...))
 }
 
 func TestErrorsAsksInWrongWays(t *testing.T) {

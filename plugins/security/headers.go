@@ -107,7 +107,7 @@ func (headersGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 
 	policy := config.policy()
 	if len(policy) == 0 && len(config.Forbid) == 0 {
-		return inconclusive("require at least one header", "the policy requires no header and forbids none, so there is nothing to compare"), nil
+		return gates.Undecided("require at least one header", "the policy requires no header and forbids none, so there is nothing to compare"), nil
 	}
 	var problems headerProblems
 	paths := append(slices.Clone(config.Paths), "/"+newMarker()+"-no-such-page")
@@ -130,14 +130,14 @@ func (headersGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 
 	verdict := &gates.Verdict{
 		Outcome:      gates.Pass,
-		Summary:      fmt.Sprintf("%s on %s, an error among them", counted(len(policy), "security header"), counted(len(paths), "answer")),
+		Summary:      fmt.Sprintf("%s on %s, an error among them", gates.Counted(len(policy), "security header"), gates.Counted(len(paths), "answer")),
 		Findings:     problems.findings(),
-		Measurements: []gates.Measurement{count("answers", len(paths), nil), count("missing or weaker headers", len(problems.order), atMost(0))},
+		Measurements: []gates.Measurement{gates.Count("answers", len(paths), nil), gates.Count("missing or weaker headers", len(problems.order), gates.AtMost(0))},
 	}
 	if len(problems.order) > 0 {
 		verdict.Outcome = gates.Fail
 		verdict.Summary = fmt.Sprintf("%s with the headers of %s, an error among them: %s",
-			counted(len(problems.order), "problem"), counted(len(paths), "answer"), strings.Join(problems.headers(), ", "))
+			gates.Counted(len(problems.order), "problem"), gates.Counted(len(paths), "answer"), strings.Join(problems.headers(), ", "))
 		verdict.NextStep = "set the headers on every answer, errors too (the guide's addSecurityHeaders), or say under require: what this app needs instead"
 	}
 	return verdict, nil

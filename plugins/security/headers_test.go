@@ -37,10 +37,10 @@ func TestHeaders(t *testing.T) {
 		withHeaders(nil)(w, r)
 	})
 	cases := []gatetest.Case{{
-		Name: "the guide's", Request: with(nil), Want: gates.Pass, Check: says("6 security headers on 2 answers"),
+		Name: "the guide's", Request: with(nil), Want: gates.Pass, Check: gatetest.Says("6 security headers on 2 answers"),
 	}, {
 		Name: "one is missing", Config: `{"paths": ["/", "/api/guides"]}`, Request: with(map[string]string{"X-Content-Type-Options": ""}), Want: gates.Fail,
-		Check: all(says("1 problem", "3 answers", ": x-content-type-options"), foundSaying("x-content-type-options", "GET / (200), GET /api/guides (200), GET /penstock", "is missing; wanted: nosniff")),
+		Check: gatetest.All(gatetest.Says("1 problem", "3 answers", ": x-content-type-options"), foundSaying("x-content-type-options", "GET / (200), GET /api/guides (200), GET /penstock", "is missing; wanted: nosniff")),
 	}, {
 		Name: "errors have none", Request: onlyOnPages, Want: gates.Fail, Check: foundSaying("content-security-policy", "no-such-page (404)", "is missing"),
 	}, {
@@ -58,17 +58,17 @@ func TestHeaders(t *testing.T) {
 		Name: "and not kept", Want: gates.Fail,
 		Config:  `{"require": {"permissions-policy": true, "cache-control": {"regex": "^no-store$"}, "x-team": "guides"}}`,
 		Request: with(map[string]string{"Cache-Control": "private", "X-Team": "other"}),
-		Check: all(foundSaying("permissions-policy", "is missing"), foundSaying("cache-control", `is "private", and does not match ^no-store$`),
+		Check: gatetest.All(foundSaying("permissions-policy", "is missing"), foundSaying("cache-control", `is "private", and does not match ^no-store$`),
 			foundSaying("x-team", `is "other", and "guides" is wanted`)),
 	}, {
 		Name: "nothing to compare", Request: with(nil), Want: gates.Inconclusive,
 		Config: `{"forbid": [], "require": {"Strict-Transport-Security": false, "X-Content-Type-Options": false, "X-Frame-Options": false, "X-XSS-Protection": false, "Referrer-Policy": false, "Content-Security-Policy": false}}`,
 	}}
-	tryBoth(t, headersGate{}, append(cases, cannotFindOut(t, "")...))
+	gatetest.Try(t, headersGate{}, append(cases, cannotFindOut(t, "")...))
 }
 
 // foundSaying looks for a finding of that rule that says all of it.
-func foundSaying(rule string, parts ...string) func(*testing.T, gates.Verdict) {
+func foundSaying(rule string, parts ...string) gatetest.Check {
 	return func(t *testing.T, verdict gates.Verdict) {
 		t.Helper()
 		for _, finding := range verdict.Findings {

@@ -116,7 +116,7 @@ func checkWhole(history *gates.History, wanted commitRange, commits []string) er
 	}
 	for _, commit := range commits {
 		if slices.Contains(edge, commit) {
-			return fmt.Errorf("%w: this is a shallow clone with %s of %s", errIncomplete, counted(len(commits), "commit"), wanted.told)
+			return fmt.Errorf("%w: this is a shallow clone with %s of %s", errIncomplete, gates.Counted(len(commits), "commit"), wanted.told)
 		}
 	}
 	return nil

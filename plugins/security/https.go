@@ -48,11 +48,11 @@ func (g httpsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 	public, err := url.Parse(request.Run.PublicURL)
 	switch {
 	case request.Run.PublicURL == "":
-		return inconclusive("give the environment a route or a custom domain", "the environment has no public address, so nobody knows what it enforces"), nil
+		return gates.Undecided("give the environment a route or a custom domain", "the environment has no public address, so nobody knows what it enforces"), nil
 	case err != nil || public.Hostname() == "":
-		return couldNotAsk("correct the environment's address", "the environment's address is none: %q", request.Run.PublicURL), nil
+		return gates.CouldNotAsk("correct the environment's address", "the environment's address is none: %q", request.Run.PublicURL), nil
 	case public.Scheme == "http" && isLocal(request.Run.PublicURL):
-		return inconclusive("judge it where the app is served to others: list the gate with environments: of Cloudflare",
+		return gates.Undecided("judge it where the app is served to others: list the gate with environments: of Cloudflare",
 			"the environment is local (%s), and what is served on this machine alone is not encrypted", request.Run.PublicURL), nil
 	}
 
@@ -94,12 +94,12 @@ func (g httpsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: findings,
-		Summary:      fmt.Sprintf("%s sends plain HTTP to HTTPS for good, and browsers are told to stay there; %s asked", public.Hostname(), counted(len(config.Paths), "path")),
-		Measurements: []gates.Measurement{count("paths", len(config.Paths), nil), count("problems", len(findings), atMost(0))},
+		Summary:      fmt.Sprintf("%s sends plain HTTP to HTTPS for good, and browsers are told to stay there; %s asked", public.Hostname(), gates.Counted(len(config.Paths), "path")),
+		Measurements: []gates.Measurement{gates.Count("paths", len(config.Paths), nil), gates.Count("problems", len(findings), gates.AtMost(0))},
 	}
 	if len(findings) > 0 {
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("%s does not enforce HTTPS: %s", public.Hostname(), counted(len(findings), "problem"))
+		verdict.Summary = fmt.Sprintf("%s does not enforce HTTPS: %s", public.Hostname(), gates.Counted(len(findings), "problem"))
 		verdict.NextStep = "turn on Always Use HTTPS for the zone, and set Strict-Transport-Security on every answer"
 	}
 	return verdict, nil

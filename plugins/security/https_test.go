@@ -63,9 +63,9 @@ func TestHTTPS(t *testing.T) {
 		sites  sites
 		config string
 		want   gates.Outcome
-		check  func(*testing.T, gates.Verdict)
+		check  gatetest.Check
 	}{
-		{"enforced", sites{plain: good, encrypted: guide}, `{"paths": ["/", "/api/guides"]}`, gates.Pass, says("shop.example sends plain HTTP to HTTPS for good", "2 paths")},
+		{"enforced", sites{plain: good, encrypted: guide}, `{"paths": ["/", "/api/guides"]}`, gates.Pass, gatetest.Says("shop.example sends plain HTTP to HTTPS for good", "2 paths")},
 		{"enforced by 301", sites{plain: redirect(301, "https://www.shop.example"), encrypted: guide}, "", gates.Pass, nil},
 		{"plain HTTP is served", sites{plain: guide, encrypted: guide}, "", gates.Fail, foundSaying("redirect", "GET http://shop.example/ (200)", "not sent to HTTPS")},
 		{"for now only", sites{plain: redirect(302, "https://shop.example"), encrypted: guide}, "", gates.Fail, foundSaying("redirect", "for now only")},
@@ -76,8 +76,8 @@ func TestHTTPS(t *testing.T) {
 		{"short HSTS is enough", sites{plain: good, encrypted: transportSecurity("max-age=60")}, `{"hsts": "max-age=60"}`, gates.Pass, nil},
 		{"a certificate that nobody trusts", sites{plain: good, encrypted: guide, failure: &tls.CertificateVerificationError{Err: errors.New("has expired")}}, "", gates.Fail,
 			foundSaying("certificate", "has expired")},
-		{"no HTTPS", sites{plain: good}, "", gates.Error, says("GET / was not answered: connection refused")},
-		{"no plain HTTP", sites{encrypted: guide}, "", gates.Error, says("connection refused")},
+		{"no HTTPS", sites{plain: good}, "", gates.Error, gatetest.Says("GET / was not answered: connection refused")},
+		{"no plain HTTP", sites{encrypted: guide}, "", gates.Error, gatetest.Says("connection refused")},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			t.Parallel()
@@ -89,11 +89,11 @@ func TestHTTPS(t *testing.T) {
 
 	t.Run("says which network it asks for", func(t *testing.T) {
 		t.Parallel()
-		content, err := os.ReadFile(built)
+		content, err := os.ReadFile(gatetest.Binary(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		set := host.PluginRef{Set: "security", Path: built, Pin: host.Pin{Set: "security", SHA256: fmt.Sprintf("%x", sha256.Sum256(content))}}
+		set := host.PluginRef{Set: "security", Path: gatetest.Binary(t), Pin: host.Pin{Set: "security", SHA256: fmt.Sprintf("%x", sha256.Sum256(content))}}
 		h := host.New(host.Options{Sets: []host.PluginRef{set}, ScratchDir: t.TempDir()})
 		defer h.Close(context.WithoutCancel(t.Context()))
 		confined, err := h.Confinement(t.Context(), "security/https")
@@ -108,11 +108,11 @@ func TestHTTPS(t *testing.T) {
 	at := func(url string) gates.Request { return gates.Request{Run: gates.Run{PublicURL: url}} }
 	nobody := httptest.NewServer(nil)
 	nobody.Close()
-	tryBoth(t, httpsGate{}, []gatetest.Case{
-		{Name: "local", Request: at("http://shop.localhost:8787"), Want: gates.Inconclusive, Check: says("the environment is local")},
-		{Name: "no public address", Request: at(""), Want: gates.Inconclusive, Check: says("no public address")},
+	gatetest.Try(t, httpsGate{}, []gatetest.Case{
+		{Name: "local", Request: at("http://shop.localhost:8787"), Want: gates.Inconclusive, Check: gatetest.Says("the environment is local")},
+		{Name: "no public address", Request: at(""), Want: gates.Inconclusive, Check: gatetest.Says("no public address")},
 		{Name: "an address that is none", Request: at("shop"), Want: gates.Error},
 		// The connection is refused by the one who is not there, and not by the sandbox.
-		{Name: "refused", Request: at("https" + nobody.URL[len("http"):]), Want: gates.Error, Check: says("was not answered", "refused")},
+		{Name: "refused", Request: at("https" + nobody.URL[len("http"):]), Want: gates.Error, Check: gatetest.Says("was not answered", "refused")},
 	})
 }

@@ -42,11 +42,11 @@ func (inputGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 		return nil, err
 	}
 	verdict := judged.verdict()
-	verdict.Measurements = append(verdict.Measurements, count("reads", reads, nil))
-	seen := fmt.Sprintf("%s of bodies and queries in %s", counted(reads, "read"), counted(len(app.judged), "file"))
+	verdict.Measurements = append(verdict.Measurements, gates.Count("reads", reads, nil))
+	seen := fmt.Sprintf("%s of bodies and queries in %s", gates.Counted(reads, "read"), gates.Counted(len(app.judged), "file"))
 	switch verdict.Outcome {
 	case gates.Fail:
-		verdict.Summary = fmt.Sprintf("input is used without a schema in %s (%s)", counted(judged.failures, "place"), seen)
+		verdict.Summary = fmt.Sprintf("input is used without a schema in %s (%s)", gates.Counted(judged.failures, "place"), seen)
 		verdict.NextStep = howToCheck
 	case gates.Inconclusive:
 		verdict.Summary = judged.doubts("input goes where it cannot be followed in %s") + " (" + seen + ")"
@@ -54,7 +54,7 @@ func (inputGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 	default:
 		verdict.Summary = "no input is used without a schema: " + seen
 		if judged.allowed > 0 {
-			verdict.Summary += fmt.Sprintf(", %s allowed by a comment", counted(judged.allowed, "exception"))
+			verdict.Summary += fmt.Sprintf(", %s allowed by a comment", gates.Counted(judged.allowed, "exception"))
 		}
 	}
 	return verdict, nil

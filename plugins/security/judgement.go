@@ -98,7 +98,7 @@ func (j *judgement) verdict() *gates.Verdict {
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: append(j.findings, j.unread...),
 		Measurements: []gates.Measurement{
-			count("findings", j.failures, atMost(0)), count("unclear", j.unclears+j.notRead, atMost(0)), count("allowed", j.allowed, nil),
+			gates.Count("findings", j.failures, gates.AtMost(0)), gates.Count("unclear", j.unclears+j.notRead, gates.AtMost(0)), gates.Count("allowed", j.allowed, nil),
 		},
 	}
 	switch {
@@ -114,10 +114,10 @@ func (j *judgement) verdict() *gates.Verdict {
 func (j *judgement) doubts(unclear string) string {
 	switch {
 	case j.unclears == 0:
-		return counted(j.notRead, "file") + " could not be parsed, so nobody knows"
+		return gates.Counted(j.notRead, "file") + " could not be parsed, so nobody knows"
 	case j.notRead == 0:
-		return fmt.Sprintf(unclear, counted(j.unclears, "place"))
+		return fmt.Sprintf(unclear, gates.Counted(j.unclears, "place"))
 	default:
-		return fmt.Sprintf(unclear, counted(j.unclears, "place")) + ", and " + counted(j.notRead, "file") + " could not be parsed"
+		return fmt.Sprintf(unclear, gates.Counted(j.unclears, "place")) + ", and " + gates.Counted(j.notRead, "file") + " could not be parsed"
 	}
 }

@@ -179,7 +179,7 @@ func noAnswer(ctx context.Context, err error) (*gates.Verdict, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	return couldNotAsk("see whether the version answers at all: its log, and the smoke test", "%s", err), nil
+	return gates.CouldNotAsk("see whether the version answers at all: its log, and the smoke test", "%s", err), nil
 }
 
 // retryAfter returns how long an answer asks to wait (RFC 9110, 10.2.3).

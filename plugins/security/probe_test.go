@@ -60,9 +60,9 @@ func cannotFindOut(t *testing.T, config string) []gatetest.Case {
 
 	at := func(url string) gates.Request { return gates.Request{Run: gates.Run{URL: url, PublicURL: url}} }
 	return []gatetest.Case{
-		{Name: "refused", Config: `{"timeout": 5` + config + `}`, Request: at(nobody.URL), Want: gates.Error, Check: says("was not answered", "refused")},
-		{Name: "no answer in time", Config: `{"timeout": 0.3` + config + `}`, Request: at(silent), Want: gates.Error, Check: says("no answer in time")},
-		{Name: "not HTTP", Config: `{"timeout": 5` + config + `}`, Request: at(other), Want: gates.Error, Check: says("was not answered", "malformed")},
+		{Name: "refused", Config: `{"timeout": 5` + config + `}`, Request: at(nobody.URL), Want: gates.Error, Check: gatetest.Says("was not answered", "refused")},
+		{Name: "no answer in time", Config: `{"timeout": 0.3` + config + `}`, Request: at(silent), Want: gates.Error, Check: gatetest.Says("no answer in time")},
+		{Name: "not HTTP", Config: `{"timeout": 5` + config + `}`, Request: at(other), Want: gates.Error, Check: gatetest.Says("was not answered", "malformed")},
 		{Name: "no address", Config: `{"timeout": 5` + config + `}`, Want: gates.Error},
 	}
 }

@@ -47,14 +47,14 @@ func (ratelimitGate) Evaluate(ctx context.Context, request *gates.Request) (*gat
 		return nil, err
 	}
 	if config.Limit == 0 {
-		return inconclusive("set limit: to the requests that one visitor may make in a window, and path: to something cheap",
+		return gates.Undecided("set limit: to the requests that one visitor may make in a window, and path: to something cheap",
 			"no limit is configured, so no burst was sent"), nil
 	}
 	if config.Burst == 0 {
 		config.Burst = config.Limit + max(config.Limit/10, 10)
 	}
 	if config.Burst <= config.Limit || config.Burst > maxBurst {
-		return inconclusive(fmt.Sprintf("judge it where the limit is lower: a burst of more than %d requests is not sent at a running version", maxBurst),
+		return gates.Undecided(fmt.Sprintf("judge it where the limit is lower: a burst of more than %d requests is not sent at a running version", maxBurst),
 			"a limit of %d is not reached by the %d requests that may be sent", config.Limit, min(config.Burst, maxBurst)), nil
 	}
 	asking, err := newProbe(request, config.Timeout)
@@ -96,7 +96,7 @@ func (c ratelimitConfig) judge(ctx context.Context, asking *probe, turnedAway an
 		Outcome: gates.Pass,
 		Summary: fmt.Sprintf("turned away (429) after %d requests in %s, limit %d; Retry-After is %s", allowed, took.Round(time.Millisecond), c.Limit, wait.Round(time.Second)),
 		Measurements: []gates.Measurement{
-			count("let through", allowed, atMost(c.Limit)),
+			gates.Count("let through", allowed, gates.AtMost(c.Limit)),
 			{Name: "Retry-After", Value: wait.Seconds(), Unit: "s"},
 		},
 	}
@@ -123,8 +123,8 @@ func (c ratelimitConfig) judge(ctx context.Context, asking *probe, turnedAway an
 }
 
 func (c ratelimitConfig) failed(n int, what, nextStep, problem string) *gates.Verdict {
-	verdict := failed(nextStep, "%s", problem)
-	verdict.Measurements = []gates.Measurement{count(what, n, atMost(c.Limit))}
+	verdict := gates.Failed(nextStep, "%s", problem)
+	verdict.Measurements = []gates.Measurement{gates.Count(what, n, gates.AtMost(c.Limit))}
 	verdict.Findings = []gates.Finding{{Level: gates.LevelError, Rule: "ratelimit", Message: problem}}
 	return verdict
 }

@@ -73,7 +73,7 @@ func (secretsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 		return nil, err
 	}
 	if request.SourceDir == "" {
-		return inconclusive("update penstock: the gate was not given what it asks for", "the source was not granted, so nobody has looked"), nil
+		return gates.Undecided("update penstock: the gate was not given what it asks for", "the source was not granted, so nobody has looked"), nil
 	}
 	rules, err := theScanner()
 	if err != nil {
@@ -95,7 +95,7 @@ func (secretsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 			return nil, ctx.Err()
 		}
 	}
-	return config.judge(&found, fmt.Sprintf(" and %s (%s)", counted(found.commits, "commit"), wanted.told), unknown)
+	return config.judge(&found, fmt.Sprintf(" and %s (%s)", gates.Counted(found.commits, "commit"), wanted.told), unknown)
 }
 
 // wanted is the range of commits to search, or in words why there is none.
@@ -151,36 +151,36 @@ func (c secretsConfig) judge(found *searched, history string, unknown error) (*g
 		}
 	}
 	if more := inTree + inHistory - shownLeaks; more > 0 {
-		notes = append(notes, gates.Finding{Level: gates.LevelNote, Message: fmt.Sprintf("and %s more", counted(more, "secret"))})
+		notes = append(notes, gates.Finding{Level: gates.LevelNote, Message: fmt.Sprintf("and %s more", gates.Counted(more, "secret"))})
 	}
 	for _, file := range found.tooLarge {
 		findings = append(findings, gates.Finding{Level: gates.LevelWarning, File: file, Message: fmt.Sprintf("larger than %d MiB, so nobody has looked into it", maxSearched>>20)})
 	}
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: append(findings, notes...),
-		Measurements: []gates.Measurement{count("secrets", inTree+inHistory, atMost(0)), count("files", found.files, nil), count("commits", found.commits, nil)},
+		Measurements: []gates.Measurement{gates.Count("secrets", inTree+inHistory, gates.AtMost(0)), gates.Count("files", found.files, nil), gates.Count("commits", found.commits, nil)},
 	}
-	nothing := "no secrets in " + counted(found.files, "file") + history
+	nothing := "no secrets in " + gates.Counted(found.files, "file") + history
 
 	switch {
 	case inTree > 0:
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("%s in the source", counted(inTree, "secret"))
+		verdict.Summary = fmt.Sprintf("%s in the source", gates.Counted(inTree, "secret"))
 		if inHistory > 0 {
 			verdict.Summary += fmt.Sprintf(" and %d more in its history", inHistory)
 		}
 		verdict.NextStep = "revoke each at whoever issued it, take it out of the source, and put the new one with `wrangler secret put`; what is no secret can be allowed by its fingerprint"
 	case inHistory > 0:
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("%s in the history, and no longer in the source", counted(inHistory, "secret"))
+		verdict.Summary = fmt.Sprintf("%s in the history, and no longer in the source", gates.Counted(inHistory, "secret"))
 		verdict.NextStep = "revoke each at whoever issued it: everybody with a clone has it; then allow it by its fingerprint, with that as the reason"
 	case len(found.tooLarge) > 0:
 		verdict.Outcome = gates.Inconclusive
-		verdict.Summary = fmt.Sprintf("%s too large to look into", counted(len(found.tooLarge), "file"))
+		verdict.Summary = fmt.Sprintf("%s too large to look into", gates.Counted(len(found.tooLarge), "file"))
 		verdict.NextStep = "take it out of the source, or have .gitignore name it"
 	case unknown != nil:
 		verdict.Outcome = gates.Inconclusive
-		verdict.Summary = fmt.Sprintf("no secrets in %s; of the history nobody knows: %v", counted(found.files, "file"), unknown)
+		verdict.Summary = fmt.Sprintf("no secrets in %s; of the history nobody knows: %v", gates.Counted(found.files, "file"), unknown)
 		verdict.NextStep = "fetch the history (`git fetch --unshallow`; actions/checkout: fetch-depth: 0), or look at less of it: commits, base or history in the gate's config"
 	case found.files == 0:
 		verdict.Outcome = gates.Inconclusive

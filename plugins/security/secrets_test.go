@@ -102,7 +102,7 @@ func fingerprintOf(t *testing.T, file, seed string) string {
 }
 
 // neverTells fails when a verdict holds any of the secrets, in whole or in a part that is long enough to search for.
-func neverTells(seeds ...string) func(*testing.T, gates.Verdict) {
+func neverTells(seeds ...string) gatetest.Check {
 	return func(t *testing.T, verdict gates.Verdict) {
 		t.Helper()
 		for _, seed := range seeds {
@@ -196,54 +196,54 @@ func TestSecrets(t *testing.T) {
 		return fmt.Sprintf(`{"allow": [{"fingerprint": %q, "reason": %q, "expires": %q}]}`, fingerprintOf(t, file, seed), reason, expires)
 	}
 
-	tryBoth(t, secretsGate{}, []gatetest.Case{{
-		Name: "nothing", Request: clean.request(), Want: gates.Pass, Check: all(says("no secrets in 1 file and 1 commit (the last 200)"), finds()),
+	gatetest.Try(t, secretsGate{}, []gatetest.Case{{
+		Name: "nothing", Request: clean.request(), Want: gates.Pass, Check: gatetest.All(gatetest.Says("no secrets in 1 file and 1 commit (the last 200)"), gatetest.Finds()),
 	}, {
 		Name: "in the source, not committed", Request: inTree.request(), Want: gates.Fail,
-		Check: all(says("1 secret in the source"), finds(aws("src/key.ts", 3, "tree", "")), neverTells("tree")),
+		Check: gatetest.All(gatetest.Says("1 secret in the source"), gatetest.Finds(aws("src/key.ts", 3, "tree", "")), neverTells("tree")),
 	}, {
 		Name: "in the history alone, by the commit that brought it in, and no other app's", Request: gone.request(), Want: gates.Fail,
-		Check: all(says("1 secret in the history", "no longer"), finds(aws("src/key.ts", 2, "gone", brought)), neverTells("gone", "another app's")),
+		Check: gatetest.All(gatetest.Says("1 secret in the history", "no longer"), gatetest.Finds(aws("src/key.ts", 2, "gone", brought)), neverTells("gone", "another app's")),
 	}, {
-		Name: "a range that begins later", Config: fmt.Sprintf(`{"base": "%s~1"}`, later), Request: gone.request(), Want: gates.Pass, Check: says("1 commit (the commits since " + later + "~1)"),
+		Name: "a range that begins later", Config: fmt.Sprintf(`{"base": "%s~1"}`, later), Request: gone.request(), Want: gates.Pass, Check: gatetest.Says("1 commit (the commits since " + later + "~1)"),
 	}, {
-		Name: "a base that is not there", Config: `{"base": "origin/main"}`, Request: gone.request(), Want: gates.Inconclusive, Check: says("of the history nobody knows"),
+		Name: "a base that is not there", Config: `{"base": "origin/main"}`, Request: gone.request(), Want: gates.Inconclusive, Check: gatetest.Says("of the history nobody knows"),
 	}, {
-		Name: "a range of few commits", Config: `{"commits": 1}`, Request: gone.request(), Want: gates.Pass, Check: says("1 commit (the last 1)"),
+		Name: "a range of few commits", Config: `{"commits": 1}`, Request: gone.request(), Want: gates.Pass, Check: gatetest.Says("1 commit (the last 1)"),
 	}, {
-		Name: "the history is not wanted", Config: `{"history": "none"}`, Request: gone.request(), Want: gates.Pass, Check: says("not looked at, as configured"),
+		Name: "the history is not wanted", Config: `{"history": "none"}`, Request: gone.request(), Want: gates.Pass, Check: gatetest.Says("not looked at, as configured"),
 	}, {
-		Name: "the history was not granted", Request: ungranted, Want: gates.Inconclusive, Check: says("its history was not granted"),
+		Name: "the history was not granted", Request: ungranted, Want: gates.Inconclusive, Check: gatetest.Says("its history was not granted"),
 	}, {
 		Name: "another branch is not in the range", Request: branch.request(), Want: gates.Pass,
 	}, {
-		Name: "and is in the whole", Config: `{"history": "all"}`, Request: branch.request(), Want: gates.Fail, Check: finds(aws("src/key.ts", 1, "branch", branched)),
+		Name: "and is in the whole", Config: `{"history": "all"}`, Request: branch.request(), Want: gates.Fail, Check: gatetest.Finds(aws("src/key.ts", 1, "branch", branched)),
 	}, {
-		Name: "brought in by a merge alone", Request: merged.request(), Want: gates.Fail, Check: finds(aws("src/key.ts", 1, "in the merge alone", evil)),
+		Name: "brought in by a merge alone", Request: merged.request(), Want: gates.Fail, Check: gatetest.Finds(aws("src/key.ts", 1, "in the merge alone", evil)),
 	}, {
-		Name: "hidden by attributes", Request: hidden.request(), Want: gates.Fail, Check: finds(aws("src/key.ts", 1, "hidden", hid)),
+		Name: "hidden by attributes", Request: hidden.request(), Want: gates.Fail, Check: gatetest.Finds(aws("src/key.ts", 1, "hidden", hid)),
 	}, {
-		Name: "a shallow clone", Request: shallow.request(), Want: gates.Inconclusive, Check: says("shallow clone with 1 commit of the last 200"),
+		Name: "a shallow clone", Request: shallow.request(), Want: gates.Inconclusive, Check: gatetest.Says("shallow clone with 1 commit of the last 200"),
 	}, {
 		Name: "a shallow clone that holds the range", Config: `{"commits": 1}`, Request: shallow.request(), Want: gates.Pass,
 	}, {
-		Name: "an object is missing", Request: broken.request(), Want: gates.Inconclusive, Check: says("the history is incomplete"),
+		Name: "an object is missing", Request: broken.request(), Want: gates.Inconclusive, Check: gatetest.Says("the history is incomplete"),
 	}, {
-		Name: "before the first commit", Request: fresh.request(), Want: gates.Pass, Check: says("nothing was committed"),
+		Name: "before the first commit", Request: fresh.request(), Want: gates.Pass, Check: gatetest.Says("nothing was committed"),
 	}, {
-		Name: "in no repository", Request: gates.Request{SourceDir: plain.folder}, Want: gates.Pass, Check: says("no secrets in 1 file; there is no history"),
+		Name: "in no repository", Request: gates.Request{SourceDir: plain.folder}, Want: gates.Pass, Check: gatetest.Says("no secrets in 1 file; there is no history"),
 	}, {
-		Name: "no source", Request: gates.Request{}, Want: gates.Inconclusive, Check: says("not granted"),
+		Name: "no source", Request: gates.Request{}, Want: gates.Inconclusive, Check: gatetest.Says("not granted"),
 	}, {
-		Name: "no file", Request: gates.Request{SourceDir: t.TempDir()}, Want: gates.Inconclusive, Check: says("no file"),
+		Name: "no file", Request: gates.Request{SourceDir: t.TempDir()}, Want: gates.Inconclusive, Check: gatetest.Says("no file"),
 	}, {
 		Name: "a folder that is not there", Request: gates.Request{SourceDir: filepath.Join(t.TempDir(), "nowhere")}, Want: gates.Error,
 	}, {
 		Name: "allowed", Config: allow("src/key.ts", "gone", "revoked", tomorrow), Request: gone.request(), Want: gates.Pass,
-		Check: finds(gates.Finding{Level: gates.LevelNote, Rule: "aws-access-token", Message: "what looks like a secret in src/key.ts is allowed until " + tomorrow + ": revoked"}),
+		Check: gatetest.Finds(gates.Finding{Level: gates.LevelNote, Rule: "aws-access-token", Message: "what looks like a secret in src/key.ts is allowed until " + tomorrow + ": revoked"}),
 	}, {
 		Name: "allowed until yesterday", Config: allow("src/key.ts", "gone", "revoked", yesterday), Request: gone.request(), Want: gates.Fail,
-		Check: finds(gates.Finding{
+		Check: gatetest.Finds(gates.Finding{
 			Level: gates.LevelWarning, Rule: "allow", Message: "the entry for " + fingerprintOf(t, "src/key.ts", "gone") + " under allow does not count: it expired on " + yesterday,
 		}, aws("src/key.ts", 2, "gone", brought)),
 	}, {
@@ -253,7 +253,7 @@ func TestSecrets(t *testing.T) {
 	}, {
 		Name: "the same secret in another file is not allowed", Config: allow("src/other.ts", "gone", "known", tomorrow), Request: gone.request(), Want: gates.Fail,
 	}, {
-		Name: "an entry that does not count is said", Config: allow("src/key.ts", "gone", "", tomorrow), Request: clean.request(), Want: gates.Warn, Check: says("1 under allow do not count"),
+		Name: "an entry that does not count is said", Config: allow("src/key.ts", "gone", "", tomorrow), Request: clean.request(), Want: gates.Warn, Check: gatetest.Says("1 under allow do not count"),
 	}})
 }
 

@@ -186,14 +186,14 @@ func readModule(root, name string) (*module, error) {
 // sourceOf loads the source that a request grants. The verdict is for when there is none to judge.
 func sourceOf(ctx context.Context, request *gates.Request, chosen selection) (*codebase, *gates.Verdict, error) {
 	if request.SourceDir == "" {
-		return nil, inconclusive("let the gate read the source", "the gate was not given the source, so nobody knows"), nil
+		return nil, gates.Undecided("let the gate read the source", "the gate was not given the source, so nobody knows"), nil
 	}
 	loaded, err := loadSource(ctx, request.SourceDir, chosen)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(loaded.judged)+len(loaded.unread) == 0 {
-		return nil, inconclusive("name the app's own source under include of the gate's config",
+		return nil, gates.Undecided("name the app's own source under include of the gate's config",
 			"no TypeScript or JavaScript of the app was found, so there is nothing to judge"), nil
 	}
 	return loaded, nil, nil

@@ -50,19 +50,19 @@ func (sqlGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ver
 		}
 	}
 	verdict := judged.verdict()
-	verdict.Measurements = append(verdict.Measurements, count("statements", statements, nil))
-	files := counted(len(app.judged), "file")
+	verdict.Measurements = append(verdict.Measurements, gates.Count("statements", statements, nil))
+	files := gates.Counted(len(app.judged), "file")
 	switch verdict.Outcome {
 	case gates.Fail:
-		verdict.Summary = fmt.Sprintf("values become part of the SQL in %s (%s in %s)", counted(judged.failures, "place"), counted(statements, "statement"), files)
+		verdict.Summary = fmt.Sprintf("values become part of the SQL in %s (%s in %s)", gates.Counted(judged.failures, "place"), gates.Counted(statements, "statement"), files)
 		verdict.NextStep = howToBind
 	case gates.Inconclusive:
-		verdict.Summary = judged.doubts("SQL comes from where it cannot be followed in %s") + fmt.Sprintf(" (%s in %s)", counted(statements, "statement"), files)
+		verdict.Summary = judged.doubts("SQL comes from where it cannot be followed in %s") + fmt.Sprintf(" (%s in %s)", gates.Counted(statements, "statement"), files)
 		verdict.NextStep = "write the SQL where it is prepared, or say why it is safe on its line: // penstock-allow sql: reason"
 	default:
-		verdict.Summary = fmt.Sprintf("all SQL is constant: %s in %s", counted(statements, "statement"), files)
+		verdict.Summary = fmt.Sprintf("all SQL is constant: %s in %s", gates.Counted(statements, "statement"), files)
 		if judged.allowed > 0 {
-			verdict.Summary += fmt.Sprintf(", %s allowed by a comment", counted(judged.allowed, "exception"))
+			verdict.Summary += fmt.Sprintf(", %s allowed by a comment", gates.Counted(judged.allowed, "exception"))
 		}
 	}
 	return verdict, nil

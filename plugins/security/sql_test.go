@@ -7,7 +7,7 @@ import (
 	"github.com/penstock-ci/penstock/gates/gatetest"
 )
 
-func TestSQLSnippets(t *testing.T) { tryBoth(t, sqlGate{}, snippets(t, "sql")) }
+func TestSQLSnippets(t *testing.T) { gatetest.Try(t, sqlGate{}, snippets(t, "sql")) }
 
 func TestSQL(t *testing.T) {
 	clean := "export const one = (env: Env) => env.DB.prepare('SELECT ?').bind(1).first();\n"
@@ -15,28 +15,28 @@ func TestSQL(t *testing.T) {
 	broken := "export const = ;\n"
 	of := func(files ...string) gates.Request { return gates.Request{SourceDir: appOf(t, files...)} }
 
-	tryBoth(t, sqlGate{}, []gatetest.Case{{
+	gatetest.Try(t, sqlGate{}, []gatetest.Case{{
 		Name: "constant", Request: of("src/a.ts", clean), Want: gates.Pass,
-		Check: all(says("all SQL is constant: 1 statement in 1 file"), func(t *testing.T, verdict gates.Verdict) { measures(t, verdict, "statements", 1) }),
+		Check: gatetest.All(gatetest.Says("all SQL is constant: 1 statement in 1 file"), gatetest.Measures("statements", 1)),
 	}, {
 		Name: "built", Request: of("src/a.ts", clean, "src/b.ts", built), Want: gates.Fail,
-		Check: all(says("1 place (2 statements in 2 files)"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("1 place (2 statements in 2 files)"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "sql-text", File: "src/b.ts", Line: 2, Column: 61,
 			Message: "`id` becomes part of the SQL that prepare runs",
 			Detail:  "bind it instead: SELECT * FROM t WHERE é = 'é' AND id = ?  with .bind(id)",
-		}), func(t *testing.T, verdict gates.Verdict) { measures(t, verdict, "findings", 1) }),
+		}), gatetest.Measures("findings", 1)),
 	}, {
-		Name: "no SQL at all", Request: of("src/a.js", "export default {}\n"), Want: gates.Pass, Check: says("0 statements"),
+		Name: "no SQL at all", Request: of("src/a.js", "export default {}\n"), Want: gates.Pass, Check: gatetest.Says("0 statements"),
 	}, {
 		Name: "nothing but types", Request: of("src/env.ts", "export interface Env { DB: D1Database }\n"), Want: gates.Pass,
 	}, {
-		Name: "not given the source", Want: gates.Inconclusive, Check: says("not given the source"),
+		Name: "not given the source", Want: gates.Inconclusive, Check: gatetest.Says("not given the source"),
 	}, {
-		Name: "no source", Want: gates.Inconclusive, Check: says("nothing to judge"),
+		Name: "no source", Want: gates.Inconclusive, Check: gatetest.Says("nothing to judge"),
 		Request: of("src/a.test.ts", built, "test/b.ts", built, "node_modules/c/d.js", built, "scripts/e.mjs", built, "dist/f.js", built, "src/g.d.ts", built),
 	}, {
 		Name: "a file that cannot be parsed", Request: of("src/a.ts", clean, "src/b.ts", broken), Want: gates.Inconclusive,
-		Check: all(says("1 file could not be parsed"), finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("1 file could not be parsed"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "unread", File: "src/b.ts", Message: `could not be parsed: line 1:14: Expected identifier but found "="`,
 		})),
 	}, {
@@ -55,7 +55,7 @@ func TestSQL(t *testing.T) {
 	}, {
 		Name: "allowed", Want: gates.Pass,
 		Request: of("src/a.ts", "export const bad = (db: D1Database, t: 'a' | 'b') => db.exec(`DROP TABLE ${t}`); // penstock-allow sql: its type has two words\n"),
-		Check: all(says("1 exception allowed by a comment"), func(t *testing.T, verdict gates.Verdict) { measures(t, verdict, "allowed", 1) }, finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("1 exception allowed by a comment"), gatetest.Measures("allowed", 1), gatetest.Finds(gates.Finding{
 			Level: gates.LevelNote, Rule: "sql-text", File: "src/a.ts", Line: 1, Column: 76,
 			Message: "`t` becomes part of the SQL that exec runs; allowed: its type has two words",
 		})),

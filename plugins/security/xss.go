@@ -90,16 +90,16 @@ func (xssGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.Ver
 	asked := int(asking.asked.Load())
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass, Findings: findings,
-		Measurements: []gates.Measurement{count("requests", asked, nil), count("repeated", repeated, nil), count("repeated as markup", len(findings), atMost(0))},
-		Summary:      fmt.Sprintf("markup in %d places of %s: repeated %s, never as markup", places, counted(asked, "request"), counted(repeated, "time")),
+		Measurements: []gates.Measurement{gates.Count("requests", asked, nil), gates.Count("repeated", repeated, nil), gates.Count("repeated as markup", len(findings), gates.AtMost(0))},
+		Summary:      fmt.Sprintf("markup in %d places of %s: repeated %s, never as markup", places, gates.Counted(asked, "request"), gates.Counted(repeated, "time")),
 	}
 	switch {
 	case len(findings) > 0:
 		verdict.Outcome = gates.Fail
-		verdict.Summary = fmt.Sprintf("markup that a visitor sends comes back from %s where a browser can take it for markup", counted(len(findings), "place"))
+		verdict.Summary = fmt.Sprintf("markup that a visitor sends comes back from %s where a browser can take it for markup", gates.Counted(len(findings), "place"))
 		verdict.NextStep = "escape every value that goes into a page (& < > \" '), and give everything else its content type and nosniff"
 	case broken != "":
-		return inconclusive("mend what breaks, or name other paths under paths:", "%s, which says nothing about what it repeats", broken), nil
+		return gates.Undecided("mend what breaks, or name other paths under paths:", "%s, which says nothing about what it repeats", broken), nil
 	}
 	return verdict, nil
 }

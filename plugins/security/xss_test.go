@@ -32,14 +32,14 @@ func TestXSS(t *testing.T) {
 		return running(t, repeating("text/html; charset=utf-8", template, escape))
 	}
 	cases := []gatetest.Case{{
-		Name: "nothing is repeated", Request: page("<h1>%.0s</h1>", as), Want: gates.Pass, Check: says("markup in 32 places of 4 requests: repeated 0 times"),
+		Name: "nothing is repeated", Request: page("<h1>%.0s</h1>", as), Want: gates.Pass, Check: gatetest.Says("markup in 32 places of 4 requests: repeated 0 times"),
 	}, {
-		Name: "escaped", Request: page(`<p title="%[1]s">%[1]s</p><a href='/?q=%[1]s'>`, html.EscapeString), Want: gates.Pass, Check: says("repeated 2 times, never as markup"),
+		Name: "escaped", Request: page(`<p title="%[1]s">%[1]s</p><a href='/?q=%[1]s'>`, html.EscapeString), Want: gates.Pass, Check: gatetest.Says("repeated 2 times, never as markup"),
 	}, {
 		Name: "percent-encoded", Request: page(`<a href="/?q=%s">again</a>`, url.QueryEscape), Want: gates.Pass,
 	}, {
 		Name: "as an element", Request: page(`<p>%s</p>`, as), Want: gates.Fail,
-		Check: all(foundSaying("xss", "GET / (200)", "the parameter q comes back as an element", "<p>penstock"), measure("repeated as markup", 2)),
+		Check: gatetest.All(foundSaying("xss", "GET / (200)", "the parameter q comes back as an element", "<p>penstock"), gatetest.Measures("repeated as markup", 2)),
 	}, {
 		Name: "ends an attribute", Request: page(`<p title="%s">`, noBrackets), Want: gates.Fail, Check: foundSaying("xss", "the parameter q ends the attribute"),
 	}, {
@@ -78,7 +78,7 @@ func TestXSS(t *testing.T) {
 		Name: "no content type", Request: running(t, repeating("", `%s`, as)), Want: gates.Fail, Check: foundSaying("xss", "has no content type"),
 	}, {
 		Name: "broken", Request: running(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }), Want: gates.Inconclusive,
-		Check: says("was answered 502"),
+		Check: gatetest.Says("was answered 502"),
 	}}
-	tryBoth(t, xssGate{}, append(cases, cannotFindOut(t, "")...))
+	gatetest.Try(t, xssGate{}, append(cases, cannotFindOut(t, "")...))
 }
