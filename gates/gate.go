@@ -26,6 +26,7 @@ type Phase string
 // The phases, in the order of a run.
 const (
 	PhaseBuild   Phase = "build"   // after the stages, before a bundle is accepted
+	PhasePlan    Phase = "plan"    // what would change is known, and nothing has been changed: where to wait holds nobody up
 	PhasePromote Phase = "promote" // the new version is uploaded and takes no traffic yet
 	PhaseBake    Phase = "bake"    // the new version takes traffic
 )
@@ -47,7 +48,7 @@ type Needs struct {
 	Hosts   []string // network hosts, "host" or "host:port", and [PublicHost]
 	Secrets []string // names
 	// Version asks the running version: Run.URL is its address, and the only one that can be reached. There is no running
-	// version in [PhaseBuild], so a gate with this need cannot name that phase.
+	// version in [PhaseBuild] and [PhasePlan], so a gate with this need cannot name those phases.
 	Version bool
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 
 	"golang.org/x/mod/semver"
 )
@@ -39,6 +38,9 @@ func (s Set) check() error {
 	return errors.Join(problems...)
 }
 
+// hasVersion reports whether there is a running version to ask in the phase.
+func (p Phase) hasVersion() bool { return p != PhaseBuild && p != PhasePlan }
+
 // Check says what is wrong with a description by itself: name, title, phases. Whether its config schema can be read is
 // for the host to say, and for package gatetest.
 func (d Description) Check() error {
@@ -52,12 +54,12 @@ func (d Description) Check() error {
 	if len(d.Phases) == 0 {
 		problems = append(problems, fmt.Errorf("gate %q names no phase in which it can be asked", d.Name))
 	}
-	if d.Needs.Version && slices.Contains(d.Phases, PhaseBuild) {
-		problems = append(problems, fmt.Errorf("gate %q needs the running version and names the phase build, in which there is none", d.Name))
-	}
 	for _, phase := range d.Phases {
+		if d.Needs.Version && !phase.hasVersion() {
+			problems = append(problems, fmt.Errorf("gate %q needs the running version and names the phase %s, in which there is none", d.Name, phase))
+		}
 		switch phase {
-		case PhaseBuild, PhasePromote, PhaseBake:
+		case PhaseBuild, PhasePlan, PhasePromote, PhaseBake:
 		default:
 			problems = append(problems, fmt.Errorf("gate %q names the phase %q, which does not exist", d.Name, phase))
 		}

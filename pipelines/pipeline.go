@@ -98,7 +98,7 @@ type GateRef struct {
 	// EnforcementIn is what replaces Enforcement in single environments, by their names; [Pipeline.For] puts it in place.
 	EnforcementIn map[string]Enforcement `json:"enforcementIn,omitempty"`
 	Config        map[string]any         `json:"config,omitempty"`
-	// Environments limits a promote or bake gate to these; empty means all.
+	// Environments limits a plan, promote or bake gate to these; empty means all.
 	Environments []string      `json:"environments,omitempty"`
 	Timeout      time.Duration `json:"timeout"`
 }
@@ -184,7 +184,9 @@ func (p *Pipeline) StagesAt(when When) []Stage {
 // AskedIn reports whether the gate judges runs to that environment; "" stands for all of them. A build gate always does:
 // it judges the bundle, wherever that goes.
 func (g GateRef) AskedIn(environment string) bool {
-	if g.Phase != gates.PhasePromote && g.Phase != gates.PhaseBake {
+	switch g.Phase {
+	case gates.PhasePlan, gates.PhasePromote, gates.PhaseBake:
+	default:
 		return true
 	}
 	return environment == "" || len(g.Environments) == 0 || slices.Contains(g.Environments, environment)

@@ -70,7 +70,7 @@ var (
 		gates.ReportJUnit, gates.ReportIstanbul, gates.ReportIstanbulSummary, gates.ReportLCOV, gates.ReportCobertura, gates.ReportSARIF,
 		gates.ReportESLint, gates.ReportNPMAudit, gates.ReportOSV, gates.ReportCycloneDX, gates.ReportBenchmark,
 	}
-	phases       = []gates.Phase{gates.PhaseBuild, gates.PhasePromote, gates.PhaseBake}
+	phases       = []gates.Phase{gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake}
 	enforcements = []Enforcement{Advisory, Overridable, Mandatory}
 	moments      = []When{WhenBuild, WhenSmoke}
 	networks     = []Network{NetworkDefault, NetworkNone}
@@ -328,7 +328,7 @@ func (v *validation) gate(gate GateRef) {
 	oneOf(v, within(place, "enforcement"), gate.Enforcement, enforcements)
 	v.timeout(gate.Timeout, within(place, "timeout"))
 	if gate.Phase == gates.PhaseBuild && len(gate.Environments) > 0 {
-		v.problem(within(place, "environments"), gate.Gate+" judges the build, which is the same for all environments", "take environments away, or give it the phase promote or bake")
+		v.problem(within(place, "environments"), gate.Gate+" judges the build, which is the same for all environments", "take environments away, or give it the phase plan, promote or bake")
 	}
 	known := names(v.pipeline.Environments, func(e Environment) string { return e.Name })
 	for _, name := range slices.Sorted(maps.Keys(gate.EnforcementIn)) {

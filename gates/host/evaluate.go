@@ -68,8 +68,8 @@ func (h *Host) evaluate(ctx context.Context, gate string, request gates.Request,
 
 // narrow leaves in the request what the gate said that it needs and what it may have, and nothing else.
 func (h *Host) narrow(ctx context.Context, set *set, description gates.Description, request gates.Request) (gates.Request, grant, error) {
-	if description.Needs.Version && request.Phase == gates.PhaseBuild {
-		return request, grant{}, fmt.Errorf("%w: it asks the running version, and there is none in the phase build", ErrNoVersion)
+	if description.Needs.Version && (request.Phase == gates.PhaseBuild || request.Phase == gates.PhasePlan) {
+		return request, grant{}, fmt.Errorf("%w: it asks the running version, and there is none in the phase %s", ErrNoVersion, request.Phase)
 	}
 	if !slices.Contains(description.Phases, request.Phase) {
 		return request, grant{}, fmt.Errorf("%w: the gate cannot be asked in the phase %q, only in %v", ErrConfig, request.Phase, description.Phases)

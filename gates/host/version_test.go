@@ -85,6 +85,7 @@ func TestWithoutARunningVersion(t *testing.T) {
 	}{
 		{gates.PhaseBuild, "", "there is none in the phase build"},
 		{gates.PhaseBuild, "http://127.0.0.1:9", "there is none in the phase build"},
+		{gates.PhasePlan, "http://127.0.0.1:9", "there is none in the phase plan"},
 		{gates.PhasePromote, "", "the run told no address"},
 		{gates.PhasePromote, "127.0.0.1:9", "is not the address of one"},
 		{gates.PhasePromote, "file:///etc/passwd", "is not the address of one"},

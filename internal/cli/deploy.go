@@ -54,6 +54,9 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 		return event.Result{}, fail(ExitWaiting, "approvals are not built yet: take the approvers out of the environment, or deploy it by hand",
 			fmt.Errorf("environment %s wants approval by %s", r.environment.Name, list(r.environment.Approvers)))
 	}
+	if err := r.judgePlan(ctx, made); err != nil {
+		return event.Result{}, err
+	}
 	judging := r.judgeOptions(made, gates.PhasePromote)
 	options := promotion.Options{
 		Target: target, Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
@@ -81,6 +84,34 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 		return r.served(ctx, result, promoted)
 	}
 	return result, promotionFailure(promoted, err)
+}
+
+// judgePlan asks the gates of the plan phase: nothing has been changed yet, and no lease is held while they wait.
+func (r *run) judgePlan(ctx context.Context, made built) error {
+	if !r.hasGates(gates.PhasePlan) {
+		return nil
+	}
+	judgement, err := engine.Judge(ctx, r.judgeOptions(made, gates.PhasePlan))
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return err
+	default:
+		return refused(judgement)
+	}
+}
+
+// refused is the error of a judgement that blocks, nil of one that does not.
+func refused(judgement engine.Judgement) error {
+	switch {
+	case judgement.Waiting():
+		return fail(ExitWaiting, "see what each waiting gate says above, then run the same command again", errors.New(blockedBy(judgement)))
+	case judgement.Blocked():
+		return fail(ExitBlocked, "do what each gate says above, then run the same command again", errors.New(blockedBy(judgement)))
+	default:
+		return nil
+	}
 }
 
 // served is the end of a run that went well.

@@ -270,12 +270,8 @@ func (r *run) build(ctx context.Context) (built, error) {
 		return made, stageFailure(stages)
 	case bundleProblem != nil:
 		return made, bundleProblem
-	case made.judgement.Waiting():
-		return made, fail(ExitWaiting, "see what each waiting gate says above, then run the same command again", errors.New(blockedBy(made.judgement)))
-	case made.judgement.Blocked():
-		return made, fail(ExitBlocked, "do what each gate says above, then run the same command again", errors.New(blockedBy(made.judgement)))
 	default:
-		return made, nil
+		return made, refused(made.judgement)
 	}
 }
 

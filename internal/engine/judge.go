@@ -118,7 +118,7 @@ func askedAt(all []pipelines.GateRef, phase gates.Phase, environment string) ([]
 	strictest := map[string]pipelines.Enforcement{}
 	for _, ref := range all {
 		switch ref.Phase {
-		case gates.PhaseBuild, gates.PhasePromote, gates.PhaseBake:
+		case gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake:
 		default:
 			ref.Phase = gates.PhaseBuild
 		}

@@ -214,13 +214,16 @@ func TestPhasesAndEnvironments(t *testing.T) {
 	build := ref("q/build", pipelines.Mandatory)
 	build.Environments = []string{"production"} // has no meaning for a build gate, and must not make it disappear
 	nowhere := pipelines.GateRef{Gate: "q/phaseless", Enforcement: pipelines.Mandatory}
-	all := []pipelines.GateRef{everywhere, production, build, nowhere}
+	planned := pipelines.GateRef{Gate: "r/plan", Phase: gates.PhasePlan, Enforcement: pipelines.Mandatory, Environments: []string{"production"}}
+	all := []pipelines.GateRef{everywhere, production, build, nowhere, planned}
 	for _, c := range []struct {
 		phase       gates.Phase
 		environment string
 		want        string
 	}{
 		{gates.PhaseBuild, "staging", "q/build q/phaseless"},
+		{gates.PhasePlan, "staging", ""},
+		{gates.PhasePlan, "production", "r/plan"},
 		{gates.PhasePromote, "staging", "h/all"},
 		{gates.PhasePromote, "production", "h/all h/prod"},
 		{gates.PhasePromote, "", "h/all h/prod"},

@@ -147,7 +147,7 @@ type Description struct {
 	NeedsHosts   []string               `protobuf:"bytes,7,rep,name=needs_hosts,json=needsHosts,proto3" json:"needs_hosts,omitempty"`
 	NeedsSecrets []string               `protobuf:"bytes,8,rep,name=needs_secrets,json=needsSecrets,proto3" json:"needs_secrets,omitempty"`
 	NeedsHistory bool                   `protobuf:"varint,9,opt,name=needs_history,json=needsHistory,proto3" json:"needs_history,omitempty"`
-	// The running version, at Run.url; not together with the phase build.
+	// The running version, at Run.url; not together with the phases build and plan.
 	NeedsVersion  bool `protobuf:"varint,10,opt,name=needs_version,json=needsVersion,proto3" json:"needs_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
