@@ -130,6 +130,7 @@ var theMap = []room{
 		"the one place that wires concrete types",
 	},
 	{"internal/arch", nil, nil, "this test"},
+	{"internal/githubtest", nil, []string{"github.com/getkin/kin-openapi"}, "a fake shares no code with the client under test"},
 	{"bench", []string{"gates"}, nil, "measures the built binaries from outside; its gate set is an author's"},
 	{"e2e", []string{"gates", "internal/event", "internal/localcloud"}, []string{"github.com/google/go-cmp"}, "drives the built binaries from outside"},
 }
