@@ -55,7 +55,7 @@ type Stage struct {
 	Cached   bool
 }
 
-// Report is a file in a standard format that a stage left.
+// Report is a file in a standard format that a stage left, or evidence that penstock gathered; then Stage is empty.
 type Report struct {
 	Kind  ReportKind
 	Stage string
@@ -80,6 +80,25 @@ const (
 	ReportCycloneDX       ReportKind = "cyclonedx"
 	ReportBenchmark       ReportKind = "benchmark"
 )
+
+// The kinds of evidence that no stage leaves: penstock gathers them, anew for each phase and each time a gate is asked while a
+// version bakes. Package gates/evidence has their types. A gate that names one is asked only when it could be gathered.
+const (
+	ReportEnvironment ReportKind = "environment" // what is live; phases plan, promote and bake
+	ReportMetrics     ReportKind = "metrics"     // how it fares; phases plan, promote and bake
+	ReportPlan        ReportKind = "plan"        // what would change; phases plan, promote and bake
+	ReportPromotions  ReportKind = "promotions"  // what happened before
+)
+
+// Gathered reports whether penstock gathers the kind, so that no stage can leave it.
+func (k ReportKind) Gathered() bool {
+	switch k {
+	case ReportEnvironment, ReportMetrics, ReportPlan, ReportPromotions:
+		return true
+	default:
+		return false
+	}
+}
 
 // Progress tells the host, and so the person watching, what the gate is doing. It may be called from any goroutine until
 // Evaluate returns; messages are bounded and may be dropped.

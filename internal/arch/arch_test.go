@@ -34,6 +34,7 @@ var theMap = []room{
 		[]string{"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/mod/semver"},
 		"an author gets the contract and nothing of the engine; what Serve needs stays behind it",
 	},
+	{"gates/evidence", nil, nil, "plain data for authors; what gathers it is elsewhere"},
 	{
 		"gates/internal/wire",
 		[]string{"gates", "internal/buildinfo"},
@@ -50,7 +51,7 @@ var theMap = []room{
 		"the host knows plugins, not pipelines",
 	},
 	{"gates/gatetest", []string{"gates", "gates/internal/wire", "gates/host"}, []string{"github.com/google/go-cmp"}, "authors test through the public door"},
-	{"plugins", []string{"gates"}, []string{
+	{"plugins", []string{"gates", "gates/evidence"}, []string{
 		"gopkg.in/yaml.v3", "deps.dev/util/semver", "github.com/zricethezav/gitleaks/v8", "github.com/rs/zerolog", "golang.org/x/sync",
 		"github.com/bmatcuk/doublestar/v4",
 		"github.com/evanw/esbuild/pkg/api",
@@ -97,7 +98,7 @@ var theMap = []room{
 	},
 	{
 		"internal/target/cloudflare",
-		[]string{"pipelines", "internal/bundle", "internal/event", "internal/promotion", "internal/wrangler"},
+		[]string{"gates/evidence", "pipelines", "internal/bundle", "internal/event", "internal/promotion", "internal/wrangler"},
 		[]string{
 			"github.com/cloudflare/cloudflare-go/v7/d1", "github.com/cloudflare/cloudflare-go/v7/kv",
 			"github.com/cloudflare/cloudflare-go/v7/option", "github.com/cloudflare/cloudflare-go/v7/packages",
@@ -122,7 +123,7 @@ var theMap = []room{
 	{
 		"internal/cli",
 		[]string{
-			"gates", "pipelines", "gates/host", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
+			"gates", "gates/evidence", "pipelines", "gates/host", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
 			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact",
 			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/target/cloudflare", "internal/wrangler",
 		},

@@ -186,6 +186,9 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 	if err != nil {
 		return nil, promotion.Plan{}, err
 	}
+	if r.evidence != nil {
+		r.evidence.planned.Store(&planned{target: target, plan: plan})
+	}
 	told := plan.Event()
 	r.bus.Observe(event.Event{Type: event.PlanMade, Plan: &told})
 	return target, plan, nil

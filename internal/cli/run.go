@@ -72,6 +72,8 @@ type run struct {
 	// sourceDir and history are what gates may be granted beside the reports; openEvidence fills them in.
 	sourceDir string
 	history   *gates.History
+	// evidence gathers what no stage leaves; nil when there are no gates.
+	evidence *evidenceSource
 	// cloud is the local Cloudflare of this run, nil until it is needed.
 	cloud *daemon.Handle
 
@@ -289,6 +291,7 @@ func (r *run) openEvidence(ctx context.Context) error {
 	if r.sourceDir, err = reader.SourceDir(ctx); err != nil {
 		return err
 	}
+	r.evidence = &evidenceSource{run: r, dir: filepath.Join(filepath.Dir(r.sourceDir), "evidence")}
 	if r.source.Commit == "" {
 		return nil
 	}
@@ -316,10 +319,14 @@ func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
 	if made.bundle != nil {
 		request.Run.BundleDigest = made.bundle.Digest
 	}
-	return engine.JudgeOptions{
+	options := engine.JudgeOptions{
 		Run: r.id, Gatekeeper: r.gates, Gates: r.pipeline.Gates, Phase: phase, Environment: r.environment.Name,
 		Request: request, Observer: r.bus,
 	}
+	if r.evidence != nil { // nil in an interface would not be nil
+		options.Evidence = r.evidence
+	}
+	return options
 }
 
 // readBundle parses what the bundle stage wrote; nil when the pipeline has no such stage.

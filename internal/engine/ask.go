@@ -13,7 +13,7 @@ import (
 
 // askStep asks one gate: described, told, bounded by its deadline, asked again when it could not be asked, and its answer
 // checked. It always answers; its error is always nil.
-func askStep(ref pipelines.GateRef, options *JudgeOptions, bus *Bus) step[Judged] {
+func askStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering, bus *Bus) step[Judged] {
 	if ref.Timeout <= 0 {
 		ref.Timeout = defaultGateTimeout
 	}
@@ -28,7 +28,7 @@ func askStep(ref pipelines.GateRef, options *JudgeOptions, bus *Bus) step[Judged
 		step: stepFunc[Judged](func(ctx context.Context) (Judged, error) {
 			judged, err := timeout[Judged]{
 				step: retry[Judged]{
-					step:  func(int) step[Judged] { return evaluateStep(ref, options, bus) },
+					step:  func(int) step[Judged] { return evaluateStep(ref, options, found, bus) },
 					more:  gateRetries,
 					pause: gatePause,
 					again: func(judged Judged, _ error) bool { return judged.Verdict.Outcome == gates.Error },
@@ -55,7 +55,7 @@ func askStep(ref pipelines.GateRef, options *JudgeOptions, bus *Bus) step[Judged
 }
 
 // evaluateStep is one attempt at a gate.
-func evaluateStep(ref pipelines.GateRef, options *JudgeOptions, bus *Bus) step[Judged] {
+func evaluateStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering, bus *Bus) step[Judged] {
 	ask := stepFunc[Judged](func(ctx context.Context) (Judged, error) {
 		info, err := options.Gatekeeper.Describe(ctx, ref.Gate)
 		if err != nil {
@@ -65,6 +65,9 @@ func evaluateStep(ref pipelines.GateRef, options *JudgeOptions, bus *Bus) step[J
 		request.Phase = options.Phase
 		if request.Config, err = encodeConfig(ref); err != nil {
 			return Judged{Info: info, Verdict: couldNotAsk(ref.Gate, err.Error())}, nil
+		}
+		if request.Reports, err = found.reports(ctx, request.Reports, info.Description); err != nil {
+			return Judged{Info: info, Verdict: withoutEvidence(ref.Gate, err)}, nil
 		}
 		verdict := options.Gatekeeper.Evaluate(ctx, ref.Gate, request, func(message string) {
 			bus.Observe(event.Event{Type: event.GateProgress, Text: message, Gate: &event.Gate{

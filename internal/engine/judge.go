@@ -33,7 +33,9 @@ type JudgeOptions struct {
 	Phase       gates.Phase
 	Environment string // "" asks every gate of the phase
 	// Request is what every gate is told. Gate, Phase and Config are filled in for each.
-	Request     gates.Request
+	Request gates.Request
+	// Evidence gathers what no stage leaves; nil gathers nothing, so that gates that judge such evidence are not asked.
+	Evidence    EvidenceSource
 	Observer    event.Observer // as in [Options]
 	Parallelism int            // how many gates are asked at once; 8 when 0
 }
@@ -93,13 +95,14 @@ func Judge(ctx context.Context, options JudgeOptions) (Judgement, error) {
 		options.Parallelism = defaultGatesAtOnce
 	}
 	bus, closeBus := ownBus(options.Run, options.Observer)
+	found := newGathering(ctx, options.Evidence, options.Phase)
 	steps := make([]step[Judged], len(refs))
 	for i, ref := range refs {
-		steps[i] = askStep(ref, &options, bus)
+		steps[i] = askStep(ref, &options, found, bus)
 	}
 	judged, err := ensure[[]Judged]{
 		step:    parallel[Judged]{steps: steps, limit: options.Parallelism},
-		cleanUp: closeBus,
+		cleanUp: func(ctx context.Context) error { found.stop(); return closeBus(ctx) },
 		grace:   drain,
 	}.run(ctx)
 	if err == nil && ctx.Err() != nil {

@@ -114,13 +114,17 @@ type migrationFile struct {
 // an import.
 const maxMigration = 16 << 20
 
+// migrationsFolder is where a database's migration files are, as the config writes it.
+func migrationsFolder(database wrangler.D1Database) string {
+	if database.MigrationsDir != "" {
+		return database.MigrationsDir
+	}
+	return "migrations"
+}
+
 // migrationFiles reads a database's migration files in the order in which wrangler applies them. No folder, no files.
 func (t *Target) migrationFiles(database wrangler.D1Database) ([]migrationFile, error) {
-	dir := database.MigrationsDir
-	if dir == "" {
-		dir = "migrations"
-	}
-	dir = filepath.FromSlash(dir)
+	dir := filepath.FromSlash(migrationsFolder(database))
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(t.AppDir, dir)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/cloudflare/cloudflare-go/v7/workers"
 )
@@ -9,6 +10,7 @@ import (
 // Deployment says which versions take a Worker's traffic.
 type Deployment struct {
 	ID          string      `json:"id,omitempty"`
+	CreatedOn   time.Time   `json:"created_on,omitzero"`
 	Strategy    string      `json:"strategy"`
 	Versions    []Share     `json:"versions"`
 	Annotations Annotations `json:"annotations"`
