@@ -32,7 +32,8 @@ func (a *App) reporting() reporting {
 	}
 }
 
-// vitest refuses an option that it gets twice, unless it takes several values.
+// vitest tells of tests that it tried again in its verbose log only, not in its JUnit report. It refuses an option that it
+// gets twice, unless it takes several values.
 func (a *App) vitest() reporting {
 	var r reporting
 	var options []string
@@ -44,7 +45,7 @@ func (a *App) vitest() reporting {
 	if !a.sets("--outputFile") && !a.sets("--outputFile.junit") {
 		r.junit = true
 		r.reports = []Report{{Kind: "junit", Path: reportFolder + "/junit.xml"}}
-		options = append(options, "--reporter=default", "--reporter=junit", `--outputFile.junit="`+reportFolder+`/junit.xml"`)
+		options = append(options, "--reporter=verbose", "--reporter=junit", `--outputFile.junit="`+reportFolder+`/junit.xml"`)
 	}
 	if a.WatchMode {
 		options = append(options, "--run")

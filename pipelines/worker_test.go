@@ -275,13 +275,13 @@ func TestReportsOfEachRunner(t *testing.T) {
 	}{
 		{
 			"vitest", func(*App) {},
-			`npm run test -- --reporter=default --reporter=junit --outputFile.junit="` + reports + `/junit.xml" --coverage --coverage.reportOnFailure ` +
+			`npm run test -- --reporter=verbose --reporter=junit --outputFile.junit="` + reports + `/junit.xml" --coverage --coverage.reportOnFailure ` +
 				`--coverage.reporter=text-summary --coverage.reporter=json --coverage.reporter=json-summary --coverage.reportsDirectory="` + reports + `/coverage"`,
 			[]string{"junit", "istanbul-summary", "istanbul"}, Mandatory, Overridable,
 		},
 		{
 			"vitest that watches, without coverage provider", func(a *App) { a.WatchMode, a.CoverageProvider = true, false },
-			`npm run test -- --reporter=default --reporter=junit --outputFile.junit="` + reports + `/junit.xml" --run`,
+			`npm run test -- --reporter=verbose --reporter=junit --outputFile.junit="` + reports + `/junit.xml" --run`,
 			[]string{"junit"}, Mandatory, Advisory,
 		},
 		{
@@ -289,7 +289,7 @@ func TestReportsOfEachRunner(t *testing.T) {
 			func(a *App) {
 				a.TestScript, a.TestOptions = "unit", []string{"run", "--coverage", "--coverage.reportOnFailure=true"}
 			},
-			`npm run unit -- --reporter=default --reporter=junit --outputFile.junit="` + reports + `/junit.xml" ` +
+			`npm run unit -- --reporter=verbose --reporter=junit --outputFile.junit="` + reports + `/junit.xml" ` +
 				`--coverage.reporter=text-summary --coverage.reporter=json --coverage.reporter=json-summary --coverage.reportsDirectory="` + reports + `/coverage"`,
 			[]string{"junit", "istanbul-summary", "istanbul"}, Mandatory, Overridable,
 		},

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -18,10 +19,15 @@ type coverageConfig struct {
 	Limit   float64  `json:"limit"`
 	Metric  metric   `json:"metric"`
 	PerFile *float64 `json:"perFile"`
+	// ChangedLines is the limit for lines that are new since Base.
+	ChangedLines *float64 `json:"changedLines"`
+	Base         string   `json:"base"`
 }
 
 const howToCover = "have the test runner write coverage and name the report under reports: of the stage (vitest: --coverage --coverage.reporter=json; " +
 	"jest: --coverage; node: --experimental-test-coverage --test-reporter=lcov)"
+
+const howToCompare = "fetch the whole history (actions/checkout: fetch-depth: 0), or name another base"
 
 // coverageReaders are the formats in the order in which they are preferred: those that carry the most come first. Only
 // the first kind that a run has is read, because the others say the same about the same tests.
@@ -40,13 +46,16 @@ func (coverageGate) Describe() gates.Description {
 		Name:   "coverage",
 		Title:  "the tests reach enough of the code",
 		Phases: []gates.Phase{gates.PhaseBuild},
+		Needs:  gates.Needs{Source: true, History: true}, // to tell new lines from old ones
 		Config: `{
 			"$schema": "https://json-schema.org/draft/2020-12/schema",
 			"type": "object", "additionalProperties": false,
 			"properties": {
 				"limit": {"type": "number", "minimum": 0, "maximum": 100, "default": 80, "description": "percent that must be reached at least"},
 				"metric": {"enum": ["lines", "statements", "branches", "functions"], "default": "lines"},
-				"perFile": {"type": "number", "minimum": 0, "maximum": 100, "description": "percent that each single file must reach; without it only the whole counts"}
+				"perFile": {"type": "number", "minimum": 0, "maximum": 100, "description": "percent that each single file must reach; without it only the whole counts"},
+				"changedLines": {"type": "number", "minimum": 0, "maximum": 100, "description": "percent of the lines that are new since base that must be reached; without it nobody looks at what is new"},
+				"base": {"type": "string", "minLength": 1, "description": "branch, tag or commit that new lines are counted from; without it the default branch"}
 			}
 		}`,
 	}
@@ -83,7 +92,21 @@ func (coverageGate) Evaluate(ctx context.Context, request *gates.Request) (*gate
 				return gates.Undecided(howToCover, "%s", problem(report, err)), nil
 			}
 		}
-		return config.judge(covered, reader.kind), nil
+		verdict := config.judge(covered, reader.kind)
+		if config.ChangedLines == nil || verdict.Outcome == gates.Inconclusive {
+			return verdict, nil
+		}
+		request.Progress("looking for what is new")
+		found, err := findChanges(ctx, request, config.Base)
+		switch {
+		case errors.Is(err, errNoBase):
+			config.unknown(verdict, howToCompare, err.Error())
+		case err != nil:
+			return nil, err
+		default:
+			config.judgeChanged(covered, reader.kind, found, verdict)
+		}
+		return verdict, nil
 	}
 	return gates.Undecided(howToCover, "no stage left a coverage report, so nobody knows what the tests reach"), nil
 }

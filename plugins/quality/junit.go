@@ -21,6 +21,13 @@ type testRun struct {
 	failed, flaky    []gates.Finding
 }
 
+// attempts are the cases of one name in one report, in its order. Runners that try a test again write it once more
+// (Gradle's test-retry, pytest's rerunfailures, a second run into the same file).
+type attempts struct {
+	cases  []testCase
+	suites []string
+}
+
 // testCase is one <testcase> with the parts in which the dialects differ.
 type testCase struct {
 	Name      string      `xml:"name,attr"`
@@ -33,7 +40,11 @@ type testCase struct {
 	Skipped   *struct{}   `xml:"skipped"`
 	FlakyFail []complaint `xml:"flakyFailure"` // Surefire's words for a test that failed, was tried again and passed
 	FlakyErr  []complaint `xml:"flakyError"`
+	RerunFail []complaint `xml:"rerunFailure"` // and for further attempts at a test that never passed
+	RerunErr  []complaint `xml:"rerunError"`
 }
+
+func (t *testCase) failed() bool { return len(t.Failures)+len(t.Errors) > 0 }
 
 type complaint struct {
 	Message string `xml:"message,attr"`
@@ -42,12 +53,15 @@ type complaint struct {
 
 // addJUnit adds one report. There is no standard for the format: vitest and jest-junit put every case into a suite named
 // after a file or a block, node:test nests suites and leaves cases outside of any, others start with a single suite. So
-// cases are taken wherever they are. Paths in it refer to root.
-func (r *testRun) addJUnit(content []byte, root string) error {
+// cases are taken wherever they are. Paths in it refer to root. passed says that the stage passed: only then may a test
+// that failed and then passed count as retried, because only the runner knows whether the two are one test.
+func (r *testRun) addJUnit(content []byte, root string, passed bool) error {
 	decoder := xml.NewDecoder(bytes.NewReader(content))
 	var inside []string // the open elements
 	var suites []string // the names of the open suites
-	declared, named, seen := 0, len(r.failed), false
+	declared, failures, seen := 0, 0, false
+	var names []string
+	byName := map[string]*attempts{}
 	for {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -67,7 +81,15 @@ func (r *testRun) addJUnit(content []byte, root string) error {
 				if err := decoder.DecodeElement(&one, &element); err != nil {
 					return fmt.Errorf("it is not well-formed XML: %w", err)
 				}
-				r.addCase(one, suites, root)
+				if one.failed() {
+					failures++
+				}
+				name := strings.Join(append(slices.Clone(suites), one.Class, one.File, one.Name), "\x00")
+				if byName[name] == nil {
+					byName[name] = &attempts{suites: slices.Clone(suites)}
+					names = append(names, name)
+				}
+				byName[name].cases = append(byName[name].cases, one)
 				continue
 			case name == "testsuite":
 				suites = append(suites, attribute(element, "name"))
@@ -87,22 +109,70 @@ func (r *testRun) addJUnit(content []byte, root string) error {
 	if !seen {
 		return errors.New("it is empty")
 	}
-	if len(r.failed) == named {
+	for _, name := range names {
+		r.addAttempts(byName[name], root, passed)
+	}
+	if failures == 0 {
 		r.declaredFailures += declared
 	}
 	return nil
 }
 
-func (r *testRun) addCase(one testCase, suites []string, root string) {
+// addAttempts counts cases of one name: one test when the last of them passed, an earlier one failed and the runner was
+// content; as many tests as there are otherwise, because blocks may well hold two tests of one name.
+func (r *testRun) addAttempts(of *attempts, root string, passed bool) {
+	last := of.cases[len(of.cases)-1]
+	retried := slices.IndexFunc(of.cases, func(one testCase) bool { return one.failed() })
+	if !passed || retried < 0 || last.failed() || last.Skipped != nil {
+		for _, one := range of.cases {
+			r.addCase(one, of.suites, root)
+		}
+		return
+	}
+	failures := 0
+	for _, one := range of.cases {
+		r.addTime(one)
+		if one.failed() {
+			failures++
+		}
+	}
 	r.total++
+	finding := of.cases[retried].finding(gates.LevelWarning, "test is flaky", of.cases[retried].complaints()[0], of.suites, root)
+	finding.Message += fmt.Sprintf(" (failed %s, then passed)", times(failures))
+	r.flaky = append(r.flaky, finding)
+}
+
+func (r *testRun) addTime(one testCase) {
 	if seconds, err := strconv.ParseFloat(one.Time, 64); err == nil && seconds > 0 {
 		r.seconds += seconds
 	}
-	complaints := append(one.Failures, one.Errors...)
-	retried := append(one.FlakyFail, one.FlakyErr...)
+}
+
+func (t *testCase) complaints() []complaint { return slices.Concat(t.Failures, t.Errors) }
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+func (r *testRun) addCase(one testCase, suites []string, root string) {
+	r.total++
+	r.addTime(one)
+	complaints := one.complaints()
+	retried := slices.Concat(one.FlakyFail, one.FlakyErr)
+	reruns := slices.Concat(one.RerunFail, one.RerunErr)
 	switch {
 	case len(complaints) > 0:
-		r.failed = append(r.failed, one.finding(gates.LevelError, "test failed", complaints[0], suites, root))
+		finding := one.finding(gates.LevelError, "test failed", complaints[0], suites, root)
+		if len(reruns) > 0 {
+			finding.Message += fmt.Sprintf(" (and %s more when tried again)", times(len(reruns)))
+		}
+		r.failed = append(r.failed, finding)
+	case len(reruns) > 0 && len(retried) == 0:
+		// Attempts that failed, and no word of one that passed.
+		r.failed = append(r.failed, one.finding(gates.LevelError, "test failed", reruns[0], suites, root))
 	case one.Skipped != nil:
 		r.skipped++
 	case len(retried) > 0:
@@ -180,16 +250,19 @@ func (r *testRun) sentence() string {
 }
 
 func (r *testRun) measurements(config testsConfig) []gates.Measurement {
-	var maxSkipped *float64
+	var maxSkipped, maxFlaky *float64
 	if config.MaxSkipped != nil {
 		maxSkipped = gates.AtMost(*config.MaxSkipped)
+	}
+	if config.MaxFlaky != nil {
+		maxFlaky = gates.AtMost(*config.MaxFlaky)
 	}
 	least := float64(config.MinTests)
 	return []gates.Measurement{
 		{Name: "tests", Value: float64(r.total - r.skipped), Unit: "count", Limit: &least, Better: "higher"},
 		gates.Count("failed", max(len(r.failed), r.declaredFailures), gates.AtMost(0)),
 		gates.Count("skipped", r.skipped, maxSkipped),
-		gates.Count("flaky", len(r.flaky), nil),
+		gates.Count("flaky", len(r.flaky), maxFlaky),
 		{Name: "time", Value: r.seconds, Unit: "s"},
 	}
 }

@@ -16,6 +16,7 @@ type testsConfig struct {
 	Stage      string `json:"stage"`
 	MinTests   int    `json:"minTests"`
 	MaxSkipped *int   `json:"maxSkipped"`
+	MaxFlaky   *int   `json:"maxFlaky"`
 }
 
 const howToReport = "have the test runner write a JUnit report and name it under reports: of the stage (vitest: --reporter=junit --outputFile=…; " +
@@ -33,7 +34,8 @@ func (testsGate) Describe() gates.Description {
 			"properties": {
 				"stage": {"type": "string", "minLength": 1, "default": "test", "description": "the stage that must have run tests"},
 				"minTests": {"type": "integer", "minimum": 1, "default": 1, "description": "fewer tests than this show nothing"},
-				"maxSkipped": {"type": "integer", "minimum": 0, "description": "more skipped tests than this are a failure; without it they are only counted"}
+				"maxSkipped": {"type": "integer", "minimum": 0, "description": "more skipped tests than this are a failure; without it they are only counted"},
+				"maxFlaky": {"type": "integer", "minimum": 0, "description": "more tests than this that passed only when tried again are a failure; without it they are a warning"}
 			}
 		}`,
 	}
@@ -61,10 +63,21 @@ func (testsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 		request.Progress("reading report %d of %d", i+1, len(reports))
 		content, err := readFile(report.Path)
 		if err == nil {
-			err = all.addJUnit(content, report.Root)
+			stage := request.Stage(report.Stage)
+			err = all.addJUnit(content, report.Root, stage != nil && stage.Outcome == "passed")
 		}
 		if err != nil {
 			unreadable = append(unreadable, problem(report, err))
+		}
+	}
+
+	for _, name := range stages {
+		if stage := request.Stage(name); stage != nil {
+			lines, err := readLog(stage)
+			if err != nil {
+				return nil, err
+			}
+			all.addRetried(lines)
 		}
 	}
 
@@ -107,6 +120,11 @@ func (testsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 		return verdict, nil
 	}
 	verdict.Summary = all.sentence()
+	if config.MaxFlaky != nil && len(all.flaky) > *config.MaxFlaky {
+		verdict.Outcome, verdict.NextStep = gates.Fail, "mend the tests that pass only when they are tried again, or raise maxFlaky"
+		verdict.Summary += fmt.Sprintf(", and at most %d may be", *config.MaxFlaky)
+		return verdict, nil
+	}
 	if len(all.flaky) > 0 {
 		verdict.Outcome, verdict.NextStep = gates.Warn, "mend the tests that pass only when they are tried again"
 	}

@@ -16,6 +16,7 @@ func TestTests(t *testing.T) {
 	text := func(xml string) gates.Report {
 		return gates.Report{Kind: gates.ReportJUnit, Stage: "test", Path: gatetest.Written(t, xml), Root: "/app"}
 	}
+	const again = `<testcase name="a" classname="s"><failure message="boom"/></testcase>`
 	const one = `<testsuites><testsuite name="s"><testcase name="a"/></testsuite></testsuites>`
 
 	gatetest.Try(t, testsGate{}, []gatetest.Case{{
@@ -55,6 +56,46 @@ func TestTests(t *testing.T) {
 			Level: gates.LevelWarning, Rule: "test is flaky", Message: "net > connects: connection reset", File: "test/net.test.ts", Line: 9, Column: 3,
 			Detail: "connection reset",
 		})),
+	}, {
+		Name: "a name that failed and then passed is flaky when the runner was content", Want: gates.Warn,
+		Request: of(passed, text(`<testsuites failures="2"><testsuite name="s">`+again+again+`<testcase name="a" classname="s"/><testcase name="b"/></testsuite></testsuites>`)),
+		Check: gatetest.All(gatetest.Says("2 tests passed, 1 only when tried again"), gatetest.Finds(gates.Finding{
+			Level: gates.LevelWarning, Rule: "test is flaky", Message: "s > a: boom (failed 2 times, then passed)",
+		}), gatetest.Measures("failed", 0)),
+	}, {
+		Name: "a name that failed and then passed in a stage that failed is a failure", Want: gates.Fail,
+		Request: of(failedStage, text(`<testsuites><testsuite name="s">`+again+`<testcase name="a" classname="s"/></testsuite></testsuites>`)),
+		Check:   gatetest.Says("1 test of 2 failed"),
+	}, {
+		Name: "a name that passed and then failed is a failure", Want: gates.Fail,
+		Request: of(passed, text(`<testsuites><testsuite name="s"><testcase name="a" classname="s"/>`+again+`</testsuite></testsuites>`)),
+	}, {
+		Name: "a name that failed and was then skipped is a failure", Want: gates.Fail,
+		Request: of(passed, text(`<testsuites><testsuite name="s">`+again+`<testcase name="a" classname="s"><skipped/></testcase></testsuite></testsuites>`)),
+	}, {
+		Name: "the same name in another block is another test", Want: gates.Fail,
+		Request: of(passed, text(`<testsuites><testsuite name="s">`+again+`</testsuite><testsuite name="other"><testcase name="a" classname="s"/></testsuite></testsuites>`)),
+	}, {
+		Name: "the same name in another report is another test", Want: gates.Fail,
+		Request: of(passed, text(`<testsuites><testsuite name="s">`+again+`</testsuite></testsuites>`),
+			text(`<testsuites><testsuite name="s"><testcase name="a" classname="s"/></testsuite></testsuites>`)),
+	}, {
+		Name: "attempts that all failed", Want: gates.Fail,
+		Request: of(passed, text(`<testsuite name="s"><testcase name="a"><failure message="boom"/><rerunFailure message="boom"/></testcase></testsuite>`)),
+		Check: gatetest.Finds(gates.Finding{
+			Level: gates.LevelError, Rule: "test failed", Message: "s > a: boom (and once more when tried again)",
+		}),
+	}, {
+		Name: "reruns without a word of success", Want: gates.Fail,
+		Request: of(passed, text(`<testsuite name="s"><testcase name="a"><rerunFailure message="boom"/></testcase></testsuite>`)),
+	}, {
+		Name: "vitest tells of retries in its log", Want: gates.Warn,
+		Request: of(withLog(passed, gatetest.Written(t, " ✓ test/a.test.ts (3 tests) 20ms\n   \x1b[32m✓\x1b[39m connects \x1b[32m12\x1b[2mms\x1b[22m\x1b[39m\x1b[33m (retry x2)\x1b[39m\n   ✓ closes 1ms\n")), junit("vitest-pass.xml")),
+		Check: gatetest.All(gatetest.Says("3 tests passed, 1 skipped, 1 only when tried again"), gatetest.Finds(gates.Finding{
+			Level: gates.LevelWarning, Rule: "test is flaky", Message: "connects: failed 2 times, then passed",
+		})),
+	}, {
+		Name: "too many flaky tests", Config: `{"maxFlaky": 0}`, Request: of(passed, junit("surefire-flaky.xml")), Want: gates.Fail, Check: gatetest.Says("at most 0"),
 	}, {
 		Name: "the stage fails and no test does", Request: of(failedStage, junit("vitest-pass.xml")), Want: gates.Fail,
 		Check: gatetest.All(gatetest.Says("stage test exited 1 but no test failed: 3 tests passed"), gatetest.Finds(gates.Finding{
@@ -126,7 +167,7 @@ func FuzzJUnit(f *testing.F) {
 	f.Add([]byte(`<testsuite></testsuite></testsuite>`))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var run testRun
-		if err := run.addJUnit(content, "/app"); err != nil {
+		if err := run.addJUnit(content, "/app", len(content)%2 == 0); err != nil {
 			return
 		}
 		if run.skipped+len(run.failed)+len(run.flaky) > run.total {
