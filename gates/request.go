@@ -78,7 +78,9 @@ const (
 	ReportNPMAudit        ReportKind = "npm-audit" // npm audit --json
 	ReportOSV             ReportKind = "osv"
 	ReportCycloneDX       ReportKind = "cyclonedx"
-	ReportBenchmark       ReportKind = "benchmark"
+	ReportBenchmark       ReportKind = "benchmark"  // samples: docs/gates/quality-benchmark.md
+	ReportLighthouse      ReportKind = "lighthouse" // Lighthouse's JSON
+	ReportWebVitals       ReportKind = "web-vitals" // metrics of the web-vitals library, as JSON
 )
 
 // The kinds of evidence that no stage leaves: penstock gathers them, anew for each phase and each time a gate is asked while a

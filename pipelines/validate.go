@@ -68,7 +68,7 @@ var (
 var (
 	reportKinds = []gates.ReportKind{
 		gates.ReportJUnit, gates.ReportIstanbul, gates.ReportIstanbulSummary, gates.ReportLCOV, gates.ReportCobertura, gates.ReportSARIF,
-		gates.ReportESLint, gates.ReportNPMAudit, gates.ReportOSV, gates.ReportCycloneDX, gates.ReportBenchmark,
+		gates.ReportESLint, gates.ReportNPMAudit, gates.ReportOSV, gates.ReportCycloneDX, gates.ReportBenchmark, gates.ReportLighthouse, gates.ReportWebVitals,
 	}
 	phases       = []gates.Phase{gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake}
 	enforcements = []Enforcement{Advisory, Overridable, Mandatory}

@@ -58,6 +58,7 @@ var theMap = []room{
 		"github.com/go-sourcemap/sourcemap",
 		"github.com/grafana/sobek",
 		"golang.org/x/net/html",
+		"github.com/aclements/go-moremath/stats", "github.com/sqlc-dev/meyer",
 	}, "our gates use the same door as a stranger's"},
 	{"pipelines", []string{"gates"}, []string{"gopkg.in/yaml.v3", "github.com/bmatcuk/doublestar/v4"}, "the model knows nothing that runs"},
 	{"internal/event", []string{"gates"}, nil, "plain data"},

@@ -127,7 +127,7 @@ func TestCoverageOfChangedLines(t *testing.T) {
 	gatetest.Try(t, coverageGate{}, []gatetest.Case{{
 		Name: "what is new is reached", Config: config, Want: gates.Pass,
 		Request: first().branch("work").write("src/a.ts", "one", "2", "three", "four").commit().request(0, 1, 0, 1),
-		Check: gatetest.All(gatetest.Says("100 % of the 2 changed lines since main (", "limit 80 %"), gatetest.Measures("changed lines", 100)),
+		Check:   gatetest.All(gatetest.Says("100 % of the 2 changed lines since main (", "limit 80 %"), gatetest.Measures("changed lines", 100)),
 	}, {
 		Name: "what is new is not reached", Config: config, Want: gates.Fail,
 		Request: first().branch("work").write("src/a.ts", "one", "2", "three", "four", "five").commit().request(1, 0, 1, 0, 0),

@@ -13,5 +13,7 @@ func set() gates.Set {
 		coverageGate{},  // how much of the code do they reach?
 		typecheckGate{}, // does the type checker find errors?
 		lintGate{},      // does the linter?
+		benchmarkGate{}, // is it as fast as it was?
+		webVitalsGate{}, // do pages keep to their budgets?
 	}}
 }
