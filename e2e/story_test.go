@@ -26,7 +26,7 @@ func TestStory(t *testing.T) {
 	t.Logf("first deploy took %s", first.took.Round(time.Millisecond))
 	for _, want := range []string{
 		"install", "test", "typecheck", "lint", "audit", "build",
-		"quality/tests", "quality/coverage", "limit 80 %", "quality/typecheck", "quality/lint", "security/sql",
+		"quality/tests", "quality/coverage", "limit 80 %", "quality/typecheck", "quality/lint", "quality/benchmark", "security/sql",
 		"health/endpoint", "security/headers", "security/cors", "security/ratelimit", "7 gates let it through",
 		"migrate", "upload", "smoke", "live: version ", "url:  http://127.0.0.1:", "penstock local down",
 	} {
@@ -48,9 +48,9 @@ func TestStory(t *testing.T) {
 			t.Errorf("a run with nothing changed took %s, more than 5 s", again.took)
 		}
 		// A registry that gives no advisories leaves the audit without a report, and a result without its report is not reused.
-		ran := " 0 stages ran, 7 from cache"
+		ran := " 0 stages ran, 8 from cache"
 		if strings.Contains(again.out, "the last run did not leave $PENSTOCK_REPORTS/audit.json") {
-			ran = " 1 stage ran, 6 from cache"
+			ran = " 1 stage ran, 7 from cache"
 		}
 		if !strings.Contains(again.out, ran) {
 			t.Errorf("it does not say that everything came from the cache:\n%s", again)

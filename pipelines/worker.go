@@ -23,12 +23,14 @@ func Worker(app App) Pipeline {
 			audit(app),     // known vulnerabilities in the packages
 			build(app),     // the app's own build
 			bundle(app),    // what its own wrangler would upload: this is what ships
+			bench(app),     // performance benchmarks
 			smoke(app),     // the app's own questions to the running version
 		),
 		Gates: slices.Concat(
 			testGates(app),   // all tests passing; code coverage > 80 %
 			typeGates(app),   // TypeScript compilation clean
 			styleGates(app),  // lint checks passing
+			speedGates(app),  // performance benchmarks met
 			auditGates(app),  // security audit clean
 			secretGates(),    // no hardcoded credentials in code
 			sourceGates(app), // SQL injection prevention verified; input validation with Zod schemas
@@ -51,6 +53,7 @@ const (
 	StageAudit     = "audit"
 	StageBuild     = "build"
 	StageBundle    = "bundle"
+	StageBench     = "bench"
 	StageSmoke     = "smoke"
 )
 
@@ -169,6 +172,18 @@ func bundle(app App) Stage {
 	return stage
 }
 
+// bench comes last, so that nothing of the pipeline's runs beside it and is measured too.
+func bench(app App) Stage {
+	if !app.HasScript("bench") {
+		return Stage{}
+	}
+	stage := app.stage(StageBench, "measure", app.script("bench", ""))
+	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit, StageBuild, StageBundle}
+	stage.Inputs = append(everything(), "!.penstock/**") // a recorded baseline changes nothing of what is measured
+	stage.Reports = []Report{{Kind: gates.ReportBenchmark, Path: reportFolder + "/benchmark.json"}}
+	return stage
+}
+
 func smoke(app App) Stage {
 	if !app.HasScript("test:smoke") {
 		return Stage{}
@@ -212,6 +227,15 @@ func styleGates(app App) []GateRef {
 		return nil
 	}
 	return []GateRef{{Gate: "quality/lint", Phase: "build", Enforcement: Overridable}}
+}
+
+// speedGates tell and do not block: a script of the app's own may leave no samples, a new app has no baseline, and a machine
+// that does other things besides measures them too.
+func speedGates(app App) []GateRef {
+	if bench(app).Name == "" {
+		return nil
+	}
+	return []GateRef{{Gate: "quality/benchmark", Phase: gates.PhaseBuild, Enforcement: Advisory}}
 }
 
 // localEnvironment is the one that needs no account.

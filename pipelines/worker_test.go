@@ -19,7 +19,7 @@ func guideApp() App {
 		Name: "atomic-guide", PackageManager: NPM, Lockfile: "package-lock.json", NodeRange: ">=20.3", WranglerNodeRange: ">=20.3.0",
 		NodeVersion: "20.20.2",
 		Scripts: map[string]string{
-			"test": "vitest run", "check": "tsc --noEmit", "lint": "eslint .", "build": "esbuild src/index.ts", "test:smoke": "node smoke.mjs",
+			"test": "vitest run", "check": "tsc --noEmit", "lint": "eslint .", "build": "esbuild src/index.ts", "bench": "node scripts/bench.mjs", "test:smoke": "node smoke.mjs",
 		},
 		Dependencies: map[string]string{"wrangler": "4.86.0", "vitest": "4.1.12", "@vitest/coverage-istanbul": "4.1.12", "typescript": "5.9.3", "zod": "4.1.12"},
 		TestRunner:   "vitest", TestCommand: "vitest run", CoverageProvider: true,
@@ -57,10 +57,10 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	if diff := cmp.Diff([]string{"install", "test", "typecheck", "lint", "audit", "build", "bundle", "smoke"}, stageNames(p)); diff != "" {
+	if diff := cmp.Diff([]string{"install", "test", "typecheck", "lint", "audit", "build", "bundle", "bench", "smoke"}, stageNames(p)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable",
+	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable", "quality/benchmark advisory",
 		"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input overridable",
 		"health/endpoint overridable", "health/latency advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",

@@ -1,5 +1,9 @@
 // Measures dist/index.js in workerd, or a deployment (--url, BASE_URL), and writes the figures as JSON.
+// Penstock's gate quality/benchmark compares them with those in .penstock/baseline: record one with
+// `npm run build && npm run bench -- --out .penstock/baseline/NAME.json`.
 import { writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { startLocalWorker } from './lib/local-worker.mjs';
 import { createClient, readTarget } from './lib/target.mjs';
 
@@ -14,25 +18,37 @@ const SCENARIOS = {
   ],
 };
 
+const WARM_UP = 3;
+
 const target = readTarget({
-  out: { type: 'string', default: 'bench-results.json' },
-  requests: { type: 'string', default: '200' },
-  concurrency: { type: 'string', default: '4' },
+  out: { type: 'string', default: path.join(process.env.PENSTOCK_REPORTS ?? '.', 'benchmark.json') },
+  rounds: { type: 'string', default: '12' },
+  requests: { type: 'string', default: '10' },
+  concurrency: { type: 'string', default: '2' },
 });
+const rounds = Number(target.rounds);
 const requests = Number(target.requests);
 const concurrency = Number(target.concurrency);
 
 const local = target.givenUrl ? undefined : await startLocalWorker();
 try {
   const request = createClient({ ...target, baseUrl: local?.url ?? target.baseUrl });
-  const scenarios = [];
-  for (const [name, call] of Object.entries(SCENARIOS)) {
-    await measure(request, call, Math.ceil(requests / 10));
-    scenarios.push({ name, ...summarise(await measure(request, call, requests)) });
+  const measured = new Map(Object.keys(SCENARIOS).map((name) => [name, []]));
+  // One sample is the median of a round, and rounds take turns: what disturbs the machine for a while disturbs all alike.
+  for (let round = -WARM_UP; round < rounds; round += 1) {
+    for (const [name, call] of Object.entries(SCENARIOS)) {
+      const result = await measure(request, call, requests);
+      if (round >= 0) {
+        measured.get(name).push(result);
+      }
+    }
   }
-  console.table(scenarios);
-  await writeFile(target.out, `${JSON.stringify({ requests, concurrency, scenarios }, null, 2)}\n`);
-  process.exitCode = scenarios.some(({ errors }) => errors > 0) ? 1 : 0;
+  const benchmarks = [...measured].map(([name, results]) => summarise(name, results));
+  console.table(benchmarks.map(({ name, errors, p50_ms, p95_ms }) => ({ name, errors, p50_ms, p95_ms })));
+  const [{ model }] = os.cpus();
+  const machine = `${os.platform()} ${os.arch()}, ${os.cpus().length} x ${model}, node ${process.versions.node.split('.')[0]}`;
+  await writeFile(target.out, `${JSON.stringify({ machine, rounds, requests, concurrency, benchmarks }, null, 2)}\n`);
+  process.exitCode = benchmarks.some(({ errors }) => errors > 0) ? 1 : 0;
 } finally {
   await local?.stop();
 }
@@ -51,23 +67,24 @@ async function measure(request, call, total) {
       errors += response.ok ? 0 : 1;
     }
   };
-  const startedAt = performance.now();
   await Promise.all(Array.from({ length: concurrency }, worker));
-  return { durations, errors, seconds: (performance.now() - startedAt) / 1000 };
+  return { durations, errors };
 }
 
-function summarise({ durations, errors, seconds }) {
-  const sorted = durations.toSorted((a, b) => a - b);
-  const percentile = (share) => round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]);
+function summarise(name, results) {
+  const all = results.flatMap(({ durations }) => durations);
   return {
-    errors,
-    p50_ms: percentile(0.5),
-    p95_ms: percentile(0.95),
-    p99_ms: percentile(0.99),
-    requests_per_second: round(sorted.length / seconds),
+    name,
+    unit: 'ms',
+    better: 'lower',
+    errors: results.reduce((sum, { errors }) => sum + errors, 0),
+    p50_ms: percentile(all, 0.5),
+    p95_ms: percentile(all, 0.95),
+    samples: results.map(({ durations }) => percentile(durations, 0.5)),
   };
 }
 
-function round(value) {
-  return Math.round(value * 100) / 100;
+function percentile(durations, share) {
+  const sorted = durations.toSorted((a, b) => a - b);
+  return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] * 1000) / 1000;
 }
