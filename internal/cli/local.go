@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,12 +9,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-ci/penstock/internal/localcloud"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
+	"github.com/penstock-ci/penstock/internal/localcloud/faults"
 )
 
 func newLocal(shared *common) *cobra.Command {
@@ -22,7 +26,7 @@ func newLocal(shared *common) *cobra.Command {
 		Short:   "Start, stop and look at the Cloudflare on this machine",
 		Example: "  penstock local status\n  penstock local down",
 	}
-	command.AddCommand(newLocalUp(shared), newLocalDown(shared), newLocalStatus(shared), newLocalServe(shared))
+	command.AddCommand(newLocalUp(shared), newLocalDown(shared), newLocalStatus(shared), newLocalFaults(shared), newLocalServe(shared))
 	return command
 }
 
@@ -36,25 +40,125 @@ func (s *Streams) localDir() (string, error) {
 }
 
 func newLocalUp(shared *common) *cobra.Command {
-	return &cobra.Command{
+	var faultsFile string
+	command := &cobra.Command{
 		Use:     "up",
 		Short:   "Start the local Cloudflare and keep it running",
-		Example: "  penstock local up",
+		Example: "  penstock local up\n  penstock local up --faults faults.yaml   # rehearse a bad day",
 		RunE: func(command *cobra.Command, _ []string) error {
 			folder, err := shared.appFolder()
 			if err != nil {
 				return err
 			}
+			if faultsFile != "" {
+				if _, err := faults.Read(faultsFile); err != nil {
+					return fail(ExitUsage, "docs/local.md shows what a file of faults can say", err)
+				}
+			}
 			handle, err := shared.streams.startLocalCloud(command.Context(), filepath.Join(folder, "node_modules"))
 			if err != nil {
 				return err
 			}
-			if err := handle.Keep(command.Context()); err != nil {
+			if faultsFile != "" {
+				err = shared.setFaults(command.Context(), faultsFile)
+			}
+			if err == nil {
+				err = handle.Keep(command.Context())
+			}
+			if err != nil {
 				return errors.Join(err, handle.Close(command.Context()))
 			}
 			return shared.showLocal(handle.Info)
 		},
 	}
+	command.Flags().StringVar(&faultsFile, "faults", "", "a `file` that says what goes wrong on purpose; replaces earlier faults")
+	return command
+}
+
+func (c *common) setFaults(ctx context.Context, file string) error {
+	dir, err := c.streams.localDir()
+	if err != nil {
+		return err
+	}
+	_, err = daemon.SetFaults(ctx, dir, file)
+	return err
+}
+
+// newLocalFaults shows, replaces and ends the faults of a Cloudflare that runs.
+func newLocalFaults(shared *common) *cobra.Command {
+	var off bool
+	command := &cobra.Command{
+		Use:     "faults [FILE]",
+		Short:   "Show what goes wrong on purpose, replace it by a file, or end it",
+		Example: "  penstock local faults\n  penstock local faults faults.yaml\n  penstock local faults --off",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			dir, err := shared.streams.localDir()
+			if err != nil {
+				return err
+			}
+			var said daemon.Faults
+			switch {
+			case off && len(args) > 0:
+				return fail(ExitUsage, "give a file, or --off", errors.New("a file of faults together with --off"))
+			case off:
+				said, err = daemon.SetFaults(command.Context(), dir, "")
+			case len(args) > 0:
+				if _, err := faults.Read(args[0]); err != nil {
+					return fail(ExitUsage, "docs/local.md shows what a file of faults can say", err)
+				}
+				said, err = daemon.SetFaults(command.Context(), dir, args[0])
+			default:
+				said, err = daemon.ShowFaults(command.Context(), dir)
+			}
+			if errors.Is(err, daemon.ErrNotRunning) {
+				return fail(ExitUsage, "start it with `penstock local up`", err)
+			}
+			if err != nil {
+				return err
+			}
+			return shared.showFaults(said)
+		},
+	}
+	command.Flags().BoolVar(&off, "off", false, "end all faults")
+	return command
+}
+
+func (c *common) showFaults(said daemon.Faults) error {
+	if c.json {
+		return printJSON(c.streams.Out, said)
+	}
+	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
+	for _, rule := range said.Calls {
+		what := strings.TrimSpace(strings.Join([]string{rule.Delay, zeroAsEmpty(rule.Status), rule.Lost}, " "))
+		fmt.Fprintf(out, "%s\t%s\tstruck %d of %d\n", rule.Call, what, rule.Struck, rule.Matched)
+	}
+	if delay := said.Propagation["delay"]; delay != "" && delay != "0s" {
+		fmt.Fprintf(out, "deployments\treach the edge after %s\n", delay)
+	}
+	if said.Certificates.Delay != "" && said.Certificates.Delay != "0s" {
+		fmt.Fprintf(out, "certificates\tare active after %s\n", said.Certificates.Delay)
+	}
+	if said.Certificates.ValidityDays != 0 {
+		fmt.Fprintf(out, "certificates\tare good for %d days\n", said.Certificates.ValidityDays)
+	}
+	if said.Certificates.Refuse != "" {
+		fmt.Fprintf(out, "certificates\tare refused: %s\n", said.Certificates.Refuse)
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if len(said.Calls) == 0 {
+		fmt.Fprintln(c.streams.Out, "no faults of calls")
+	}
+	return nil
+}
+
+func zeroAsEmpty(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func newLocalDown(shared *common) *cobra.Command {
@@ -136,6 +240,8 @@ func (c *common) showLocal(info localcloud.Info) error {
 	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(out, "running\tprocess %d\n", info.PID)
 	fmt.Fprintf(out, "api\t%s\n", info.APIURL)
+	fmt.Fprintf(out, "edge\t%s and %s, by host name\n", info.EdgeURL, info.EdgeTLSURL)
+	fmt.Fprintf(out, "its CA\t%s\n", info.CAFile)
 	for _, script := range info.Scripts {
 		fmt.Fprintf(out, "worker\t%s\t%s\n", script.Name, script.URL)
 	}

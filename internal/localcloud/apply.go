@@ -18,7 +18,7 @@ func ignoreNotFound(err error) error {
 }
 
 // reapply runs what is recorded as a script's current deployment; store.ErrNotFound when there is none. It is how
-// changes of triggers, and a restart, reach the runtime.
+// changes of triggers, and a restart, reach the runtime. Callers hold deploying, or are alone at start.
 func (c *Cloud) reapply(ctx context.Context, name string) error {
 	script, err := c.store.Script(ctx, name)
 	if err != nil {
@@ -35,7 +35,13 @@ func (c *Cloud) reapply(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return c.apply(ctx, script, classes, deployments[0].Shares)
+	shares := deployments[0].Shares
+	if arriving := c.propagation.scripts[name]; arriving != nil {
+		if shares = arriving.serving; len(shares) == 0 {
+			return nil // the first deployment is on its way
+		}
+	}
+	return c.apply(ctx, script, classes, shares)
 }
 
 // apply makes a deployment real. fresh are versions that are not stored yet.

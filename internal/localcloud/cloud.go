@@ -2,6 +2,7 @@ package localcloud
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/localcloud/authority"
+	"github.com/penstock-ci/penstock/internal/localcloud/faults"
 	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
 	"github.com/penstock-ci/penstock/internal/localcloud/store"
 )
@@ -24,9 +27,12 @@ type Options struct {
 	// Workerd is the path of the workerd binary. Empty: found with runtime.FindWorkerd, from Dir's parents and the working
 	// directory.
 	Workerd string
-	// APIAddr and EdgeAddr are loopback addresses to listen on. Empty: the port of last time, or any free one.
-	APIAddr  string
-	EdgeAddr string
+	// APIAddr, EdgeAddr and EdgeTLSAddr are loopback addresses to listen on. Empty: the port of last time, or any free one.
+	APIAddr     string
+	EdgeAddr    string
+	EdgeTLSAddr string
+	// Faults is what goes wrong from the start; see package faults. It can be replaced later through /local/faults.
+	Faults faults.Plan
 	// Log receives what happens; it never gets a secret. Nil discards.
 	Log *slog.Logger
 
@@ -41,15 +47,23 @@ type Cloud struct {
 	workers   workers
 	databases databases
 	transfers *transfers
+	authority *authority.Authority
+	faults    faults.Injector
 	stopping  context.Context // ends when Close begins, for work that outlives a request
 	stop      context.CancelFunc
 
-	apiURL  string
-	edgeURL string
+	apiURL     string
+	edgeURL    string
+	edgeTLSURL string
+
+	// issuing is held while certificates of a zone are looked for and made, so that none is made twice.
+	issuing  sync.Mutex
+	ownPairs map[string]tls.Certificate
 
 	// deploying is held while what a script runs is decided, applied and written down, so that two uploads cannot
 	// interleave and what runs is what is recorded.
-	deploying sync.Mutex
+	deploying   sync.Mutex
+	propagation propagation
 
 	mutex   sync.Mutex // guards the rest
 	sites   map[string]*site
@@ -59,12 +73,16 @@ type Cloud struct {
 
 // Info says how to reach a Cloud. Token is a secret of this machine's user.
 type Info struct {
-	APIURL    string       `json:"api_url"` // ends in /client/v4, without a slash
-	Token     string       `json:"token"`
-	AccountID string       `json:"account_id"`
-	EdgeURL   string       `json:"edge_url"` // answers by Host header: workers.dev names, routes, custom domains
-	PID       int          `json:"pid"`
-	Scripts   []ScriptInfo `json:"scripts"`
+	APIURL    string `json:"api_url"` // ends in /client/v4, without a slash
+	Token     string `json:"token"`
+	AccountID string `json:"account_id"`
+	EdgeURL   string `json:"edge_url"` // answers by Host header: workers.dev names, routes, custom domains
+	// EdgeTLSURL answers for the same names by HTTPS, chosen by the name that the client asks for in the handshake. Its
+	// certificates are signed by the authority in CAFile, which nothing installs.
+	EdgeTLSURL string       `json:"edge_tls_url"`
+	CAFile     string       `json:"ca_file"`
+	PID        int          `json:"pid"`
+	Scripts    []ScriptInfo `json:"scripts"`
 }
 
 // ScriptInfo is one Worker that is there.
@@ -83,7 +101,9 @@ func (i Info) EnvFile() string {
 // Start opens the state, starts the runtime, applies the deployments of last time and serves. A deployment that cannot be
 // applied again does not stop the rest: Info names it. On an error nothing is left running.
 func Start(ctx context.Context, options Options) (*Cloud, error) {
-	c := &Cloud{log: options.Log, transfers: newTransfers(), sites: map[string]*site{}}
+	c := &Cloud{log: options.Log, transfers: newTransfers(), sites: map[string]*site{}, ownPairs: map[string]tls.Certificate{}}
+	c.propagation = propagation{scripts: map[string]*arrival{}, latest: map[string]int{}}
+	c.faults.Set(options.Faults)
 	if c.log == nil {
 		c.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -113,6 +133,9 @@ func (c *Cloud) open(ctx context.Context, options Options) (err error) {
 	if c.identity, err = c.store.Identity(ctx); err != nil {
 		return err
 	}
+	if c.authority, err = authority.Open(filepath.Join(dir, "authority")); err != nil {
+		return err
+	}
 	c.workers, c.databases, err = options.start(runtime.Options{
 		Dir: filepath.Join(dir, "runtime"), Workerd: options.Workerd, Store: c.store, Log: c.log,
 	})
@@ -127,7 +150,13 @@ func (c *Cloud) open(ctx context.Context, options Options) (err error) {
 		return err
 	}
 	c.edgeURL = "http://" + edge.Addr().String()
+	edgeTLS, err := c.listen(ctx, "edge-tls", options.EdgeTLSAddr)
+	if err != nil {
+		return errors.Join(err, edge.Close())
+	}
+	c.edgeTLSURL = "https://" + edgeTLS.Addr().String()
 	c.serve(edge, http.HandlerFunc(c.serveEdge))
+	c.serveTLS(edgeTLS, http.HandlerFunc(c.serveEdge))
 	api, err := c.listen(ctx, "api", options.APIAddr)
 	if err != nil {
 		return err
@@ -165,12 +194,24 @@ func (c *Cloud) listen(ctx context.Context, owner, address string) (net.Listener
 
 // serve answers on a listener until Close, or until the returned server is closed.
 func (c *Cloud) serve(listener net.Listener, handler http.Handler) *http.Server {
+	return c.serveWith(listener, handler, func(server *http.Server) error { return server.Serve(listener) })
+}
+
+// serveTLS is serve for HTTPS, with the certificate that each client needs.
+func (c *Cloud) serveTLS(listener net.Listener, handler http.Handler) *http.Server {
+	return c.serveWith(listener, handler, func(server *http.Server) error {
+		server.TLSConfig = &tls.Config{GetConfigForClient: c.tlsFor, MinVersion: tls.VersionTLS12}
+		return server.ServeTLS(listener, "", "")
+	})
+}
+
+func (c *Cloud) serveWith(listener net.Listener, handler http.Handler, serve func(*http.Server) error) *http.Server {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelDebug)}
 	c.mutex.Lock()
 	c.servers = append(c.servers, server)
 	c.mutex.Unlock()
 	c.serving.Go(func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(server); !errors.Is(err, http.ErrServerClosed) {
 			c.log.Error("listener ended", "address", listener.Addr().String(), "error", err)
 		}
 	})
@@ -180,8 +221,8 @@ func (c *Cloud) serve(listener net.Listener, handler http.Handler) *http.Server 
 // Info is a snapshot.
 func (c *Cloud) Info() Info {
 	return Info{
-		APIURL: c.apiURL, Token: c.identity.Token, AccountID: c.identity.AccountID, EdgeURL: c.edgeURL, PID: os.Getpid(),
-		Scripts: c.scriptInfos(),
+		APIURL: c.apiURL, Token: c.identity.Token, AccountID: c.identity.AccountID, EdgeURL: c.edgeURL, EdgeTLSURL: c.edgeTLSURL,
+		CAFile: c.authority.File(), PID: os.Getpid(), Scripts: c.scriptInfos(),
 	}
 }
 

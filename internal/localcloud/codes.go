@@ -6,6 +6,7 @@ const (
 	codeInternal            = 10013 // unknown error
 	codeAuthentication      = 10000 // (wrangler)
 	codeInvalidToken        = 9109  // (wrangler) invalid access token
+	codeTooManyRequests     = 971   // more than 1,200 requests in five minutes
 	codeUnknownRoute        = 7003  // (noted) could not route to …
 	codeBadQuery            = 7001  // bad query parameter
 	codeBadJSON             = 10034 // body is not JSON
@@ -47,5 +48,12 @@ const (
 	codeConsumerExists      = 11004
 	codeConsumerNotFound    = 11005  // queue consumer
 	codeZoneNotFound        = 1001   // invalid zone identifier
+	codeZoneExists          = 1061   // (noted) zone is there already
+	codeZoneSetting         = 1006   // no such zone setting
+	codeZoneSettingValue    = 1007   // (noted) invalid value for a zone setting
 	codeDomainNotFound      = 100114 // custom domain
+	codeDomainTaken         = 100116 // hostname serves another worker already
+	codeBadDomain           = 100112 // hostname is not of the zone
+	codeCertificateNotFound = 1407   // certificate pack
+	codeBadCertificate      = 1434   // order of a certificate pack
 )

@@ -8,5 +8,5 @@
 // The API is strict: what it does not know is refused with Cloudflare's error for an unknown route, never answered with
 // an empty success.
 //
-// What it does not show: propagation between data centres, CPU and memory limits, billing limits, certificates, WAF.
+// What it does not show: propagation between data centres, CPU and memory limits, billing limits, WAF.
 package localcloud

@@ -2,6 +2,7 @@ package localcloud
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,11 +11,12 @@ import (
 	"github.com/penstock-ci/penstock/internal/localcloud/store"
 )
 
-// serveEdge answers for every Worker on one listener: it finds the Worker by the Host header, as Cloudflare's edge does.
+// serveEdge answers for every Worker on two listeners, HTTP and HTTPS: it finds the Worker by the Host header, as
+// Cloudflare's edge does.
 func (c *Cloud) serveEdge(w http.ResponseWriter, r *http.Request) {
-	host := strings.ToLower(r.Host)
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+	host, port := strings.ToLower(r.Host), ""
+	if name, number, err := net.SplitHostPort(host); err == nil {
+		host, port = name, number
 	}
 	script, err := c.scriptFor(r.Context(), host, r.URL.Path)
 	if err != nil {
@@ -28,7 +30,71 @@ func (c *Cloud) serveEdge(w http.ResponseWriter, r *http.Request) {
 			http.StatusNotFound)
 		return
 	}
+	if !c.ownName(host) {
+		elsewhere, err := c.obeyZone(r, w.Header(), host, port)
+		if err != nil {
+			c.log.Error("zone settings could not be read", "host", host, "error", err)
+			http.Error(w, "error code: 1101", http.StatusInternalServerError)
+			return
+		}
+		if elsewhere != "" {
+			http.Redirect(w, r, elsewhere, http.StatusMovedPermanently)
+			return
+		}
+	}
+	// The scheme is ours to say, whatever the client claims.
+	r.Header.Set("X-Forwarded-Proto", schemeOf(r))
 	c.workers.Handler(script).ServeHTTP(w, r)
+}
+
+func schemeOf(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// obeyZone does what the settings of the host's zone ask for, and answers with the address to go to when they send the
+// client from HTTP to HTTPS or back.
+// Source: https://developers.cloudflare.com/ssl/edge-certificates/additional-options/always-use-https/ and
+// https://developers.cloudflare.com/ssl/origin-configuration/ssl-modes/off/
+func (c *Cloud) obeyZone(r *http.Request, header http.Header, host, port string) (elsewhere string, err error) {
+	zone, found, err := c.zoneAbove(r.Context(), host)
+	if err != nil || !found {
+		return "", err
+	}
+	settings, err := c.zoneSettings(r.Context(), zone.ID)
+	if err != nil {
+		return "", err
+	}
+	off := settingText(settings["ssl"]) == "off"
+	switch {
+	case r.TLS != nil && off:
+		return "http://" + authorityOf(host, port, c.edgeURL) + r.URL.RequestURI(), nil
+	case r.TLS == nil && !off && settingText(settings["always_use_https"]) == "on":
+		return "https://" + authorityOf(host, port, c.edgeTLSURL) + r.URL.RequestURI(), nil
+	case r.TLS != nil:
+		security := transportSecurity{}
+		if err := json.Unmarshal(settings["security_header"].Value, &security); err != nil {
+			return "", err
+		}
+		if security.Header.Enabled {
+			header.Set("Strict-Transport-Security", security.header())
+			if security.Header.NoSniff {
+				header.Set("X-Content-Type-Options", "nosniff")
+			}
+		}
+	}
+	return "", nil
+}
+
+// authorityOf is the host with the port of another listener, for clients that named a port; those that did not came by a
+// way of their own, as real clients come by 80 and 443.
+func authorityOf(host, port, listener string) string {
+	if port == "" {
+		return host
+	}
+	return host + listener[strings.LastIndex(listener, ":"):]
 }
 
 // scriptFor finds the Worker for a host and path: NAME.SUBDOMAIN.workers.dev and NAME.localhost first, then custom

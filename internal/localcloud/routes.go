@@ -19,7 +19,7 @@ func (c *Cloud) api() http.Handler {
 	for _, group := range [][]route{
 		c.identityRoutes(),
 		c.scriptRoutes(), c.versionRoutes(), c.deploymentRoutes(), c.secretRoutes(), c.settingRoutes(),
-		c.scheduleRoutes(), c.workerRouteRoutes(), c.domainRoutes(), c.zoneRoutes(),
+		c.scheduleRoutes(), c.workerRouteRoutes(), c.domainRoutes(), c.zoneRoutes(), c.zoneSettingRoutes(), c.certificateRoutes(),
 		c.databaseRoutes(), c.kvRoutes(), c.bucketRoutes(), c.queueRoutes(), c.analyticsRoutes(),
 	} {
 		for _, route := range group {
@@ -31,8 +31,9 @@ func (c *Cloud) api() http.Handler {
 			"Could not route to %s %s, perhaps your object identifier is invalid?", r.Method, r.URL.Path)
 	}))
 	outer := http.NewServeMux()
-	outer.Handle(apiPrefix+"/", c.authenticated(mux))
-	outer.Handle(transferPrefix, c.reply(c.transfer))
+	outer.Handle(apiPrefix+"/", c.authenticated(c.faulty(mux)))
+	outer.Handle(transferPrefix, c.faulty(c.reply(c.transfer)))
+	outer.Handle(faultsPath, c.authenticated(c.reply(c.serveFaults)))
 	return outer
 }
 

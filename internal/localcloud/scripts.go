@@ -187,8 +187,20 @@ func (c *Cloud) deploy(ctx context.Context, script store.Script, classes []runti
 	if version != nil {
 		fresh = append(fresh, *version)
 	}
-	if err := c.apply(ctx, script, classes, deployment.Shares, fresh...); err != nil {
-		return store.Version{}, startRefusal(err)
+	delay := time.Duration(c.faults.Plan().Propagation.Delay)
+	before, err := c.current(ctx, script.Name)
+	if err != nil {
+		return store.Version{}, err
+	}
+	switch {
+	case delay == 0:
+		if err := c.apply(ctx, script, classes, deployment.Shares, fresh...); err != nil {
+			return store.Version{}, startRefusal(err)
+		}
+	case version != nil:
+		if _, err := c.check(ctx, *version, classes); err != nil {
+			return store.Version{}, err
+		}
 	}
 	script.ModifiedAt, script.Source = deployment.CreatedAt, deployment.Source
 	if classes == nil {
@@ -197,6 +209,11 @@ func (c *Cloud) deploy(ctx context.Context, script store.Script, classes []runti
 	stored, err := c.store.Commit(ctx, store.Change{Script: script, Classes: classes, Version: version, Deployment: &deployment})
 	if err != nil {
 		return store.Version{}, errors.Join(err, ignoreNotFound(c.reapply(ctx, script.Name)))
+	}
+	if delay == 0 {
+		c.propagation.arrives(script.Name)
+	} else {
+		c.propagate(script.Name, before, deployment, delay)
 	}
 	return stored, c.openSite(ctx, script.Name)
 }
@@ -221,6 +238,7 @@ func (c *Cloud) deleteScript(_ http.ResponseWriter, r *http.Request) (*answer, e
 	if err != nil {
 		return nil, err
 	}
+	c.propagation.arrives(script.Name)
 	ctx := context.WithoutCancel(r.Context())
 	if err := errors.Join(c.store.DeleteScript(ctx, script.Name), c.closeSite(script.Name)); err != nil {
 		return nil, err

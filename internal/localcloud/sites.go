@@ -124,10 +124,17 @@ func (c *Cloud) resume(ctx context.Context) error {
 		case err == nil, errors.Is(err, store.ErrNotFound): // uploaded, never deployed
 		default:
 			c.log.Error("deployment not applied again", "script", script.Name, "error", err)
-			c.mutex.Lock()
-			c.sites[script.Name].problem = err.Error()
-			c.mutex.Unlock()
+			c.setProblem(script.Name, err)
 		}
 	}
 	return nil
+}
+
+// setProblem notes why a Worker's deployment is not what serves.
+func (c *Cloud) setProblem(script string, err error) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if site := c.sites[script]; site != nil {
+		site.problem = err.Error()
+	}
 }

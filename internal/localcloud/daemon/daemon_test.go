@@ -402,3 +402,38 @@ func TestStrangersCannotStopIt(t *testing.T) {
 		t.Error("it stopped")
 	}
 }
+
+func TestFaultsFromAFile(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := daemon.ShowFaults(t.Context(), dir); !errors.Is(err, daemon.ErrNotRunning) {
+		t.Errorf("without a daemon: %v", err)
+	}
+	needWorkerd(t)
+	handle, err := daemon.Up(t.Context(), options(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handle.Close(context.WithoutCancel(t.Context()))
+	file := filepath.Join(t.TempDir(), "faults.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("seed: 3\ncalls:\n  - {call: GET /zones, status: 503, times: 1}\n  - {call: \"* /**\", delay: 1ms}\npropagation: {delay: 2s}\ncertificates: {validityDays: 5}\n")
+	said, err := daemon.SetFaults(t.Context(), dir, file)
+	if err != nil || said.Seed != 3 || len(said.Calls) != 2 || said.Calls[1].Delay != "1ms" || said.Propagation["delay"] != "2s" || said.Certificates.ValidityDays != 5 {
+		t.Errorf("%+v, %v", said, err)
+	}
+	write("calls: [{call: nothing}]")
+	if _, err := daemon.SetFaults(t.Context(), dir, file); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("a bad file: %v", err)
+	}
+	if said, err := daemon.ShowFaults(t.Context(), dir); err != nil || len(said.Calls) != 2 {
+		t.Errorf("after a bad file: %+v, %v", said, err)
+	}
+	if said, err := daemon.SetFaults(t.Context(), dir, ""); err != nil || len(said.Calls) != 0 {
+		t.Errorf("off: %+v, %v", said, err)
+	}
+}

@@ -1,7 +1,8 @@
 package store
 
-// schemaVersion is raised with every change of the tables; another layout is refused, not guessed at.
-const schemaVersion = 1
+// schemaVersion is raised with every change of the tables. Changes only add tables, so an older state is brought up to date
+// by making those that it lacks; a newer one is refused, not guessed at.
+const schemaVersion = 2
 
 const schema = `
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -132,5 +133,18 @@ CREATE TABLE IF NOT EXISTS domains (
   zone TEXT NOT NULL REFERENCES zones(id) ON DELETE CASCADE,
   hostname TEXT NOT NULL UNIQUE,
   script TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS zone_settings (
+  zone TEXT NOT NULL REFERENCES zones(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  modified INTEGER NOT NULL,
+  PRIMARY KEY (zone, name)
+) STRICT;
+CREATE TABLE IF NOT EXISTS certificates (
+  id TEXT PRIMARY KEY,
+  zone TEXT NOT NULL REFERENCES zones(id) ON DELETE CASCADE,
+  created INTEGER NOT NULL,
+  body TEXT NOT NULL
 ) STRICT;
 `

@@ -81,8 +81,8 @@ func (s *Store) prepare(ctx context.Context) error {
 		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 			return err
 		}
-		if version != 0 && version != schemaVersion {
-			return fmt.Errorf("state has layout %d and this program knows %d: use the program that wrote it, or remove the folder to begin anew",
+		if version > schemaVersion {
+			return fmt.Errorf("state has layout %d and this program knows up to %d: use the program that wrote it, or remove the folder to begin anew",
 				version, schemaVersion)
 		}
 		_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))

@@ -61,6 +61,11 @@ func (s *Store) EnsureZone(ctx context.Context, name string) (Zone, error) {
 	return zone, err
 }
 
+// DeleteZone forgets a zone and all that belongs to it.
+func (s *Store) DeleteZone(ctx context.Context, id string) error {
+	return s.remove(ctx, "DELETE FROM zones WHERE id = ?", id)
+}
+
 // Routes lists all, by pattern.
 func (s *Store) Routes(ctx context.Context) ([]Route, error) {
 	return rows(ctx, s.read, func(row interface{ Scan(...any) error }) (route Route, err error) {
