@@ -126,14 +126,26 @@ type Environment struct {
 	// Provision lets a promotion create databases, namespaces, buckets and queues that are missing.
 	Provision bool `json:"provision,omitempty"`
 	// Seed is a SQL file that fills an empty database after its first migrations; "" for none.
-	Seed  string `json:"seed,omitempty"`
-	Smoke Smoke  `json:"smoke"`
+	Seed string `json:"seed,omitempty"`
+	// Backup is what is taken down of the databases before anything happens to them; "" is [BackupBookmark].
+	Backup BackupKind `json:"backup,omitempty"`
+	Smoke  Smoke      `json:"smoke"`
 	// Steps are the percentages of traffic that the new version takes one after the other; the last is 100.
 	Steps []float64 `json:"steps"`
 	// Bake is how long the new version is watched at 100 % before the promotion completes.
 	Bake      time.Duration `json:"bake,omitempty"`
 	Approvers []string      `json:"approvers,omitempty"`
 }
+
+// BackupKind is what a promotion leaves to go back to.
+type BackupKind string
+
+// The kinds of backup.
+const (
+	BackupNone     BackupKind = "none"     // nothing: for data that can be made anew
+	BackupBookmark BackupKind = "bookmark" // the name of the state, for the target's own time travel
+	BackupExport   BackupKind = "export"   // besides, a verified copy of it in Penstock's state folder
+)
 
 // Smoke is the probing that Penstock does itself, before and after the switch.
 type Smoke struct {

@@ -71,6 +71,7 @@ var (
 		gates.ReportESLint, gates.ReportNPMAudit, gates.ReportOSV, gates.ReportCycloneDX, gates.ReportBenchmark, gates.ReportLighthouse, gates.ReportWebVitals,
 	}
 	phases       = []gates.Phase{gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake}
+	backups      = []BackupKind{BackupNone, BackupBookmark, BackupExport}
 	enforcements = []Enforcement{Advisory, Overridable, Mandatory}
 	moments      = []When{WhenBuild, WhenSmoke}
 	networks     = []Network{NetworkDefault, NetworkNone}
@@ -353,6 +354,9 @@ func (v *validation) environment(env Environment) {
 	v.variables(env.Vars, within(place, "vars"))
 	if env.Seed != "" {
 		v.relative(env.Seed, within(place, "seed"))
+	}
+	if env.Backup != "" {
+		oneOf(v, within(place, "backup"), env.Backup, backups)
 	}
 	oneOf(v, within(place, "smoke", "version"), env.Smoke.Version, proofs)
 	for i, probe := range env.Smoke.Probes {

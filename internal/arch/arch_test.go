@@ -80,6 +80,7 @@ var theMap = []room{
 		[]string{"github.com/oklog/ulid/v2"},
 		"makes a plan real through ports",
 	},
+	{"internal/sqldump", nil, []string{"modernc.org/sqlite"}, "proves an export by making a database of it"},
 	{"internal/probe", []string{"pipelines", "internal/promotion"}, nil, "asks a running version; promotion's prober"},
 	{"internal/smokeproxy", []string{"internal/promotion"}, nil, "a plain address for a version without traffic"},
 	{
@@ -99,7 +100,7 @@ var theMap = []room{
 	},
 	{
 		"internal/target/cloudflare",
-		[]string{"gates/evidence", "pipelines", "internal/bundle", "internal/event", "internal/promotion", "internal/wrangler"},
+		[]string{"gates/evidence", "pipelines", "internal/bundle", "internal/event", "internal/promotion", "internal/sqldump", "internal/wrangler"},
 		[]string{
 			"github.com/cloudflare/cloudflare-go/v7/d1", "github.com/cloudflare/cloudflare-go/v7/kv",
 			"github.com/cloudflare/cloudflare-go/v7/option", "github.com/cloudflare/cloudflare-go/v7/packages",

@@ -96,7 +96,10 @@ func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
 	}
 	options := cloudflare.Options{
 		Worker: worker, ConfigFile: config.File, Environment: *r.environment, AppDir: r.folder, Secrets: r.secrets.deployed,
-		Note: func(text string) { r.note("info", text) },
+		Note: r.noteWhenTold,
+	}
+	if options.BackupDir, err = r.backupDir(); err != nil {
+		return nil, err
 	}
 	if r.environment.Target == localTarget {
 		if err := r.startLocal(ctx, &options); err != nil {

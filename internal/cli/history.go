@@ -20,6 +20,7 @@ type historyEntry struct {
 	ID          string        `json:"id"`
 	App         string        `json:"app"`
 	Environment string        `json:"environment"`
+	Command     string        `json:"command,omitempty"` // rollback, …; absent for a run of the pipeline
 	State       string        `json:"state"`
 	ExitCode    *int          `json:"exitCode,omitempty"` // absent while it runs and when it was interrupted
 	Started     time.Time     `json:"started"`
@@ -66,7 +67,7 @@ func newHistory(shared *common) *cobra.Command {
 
 func entryOf(run ledger.RunSummary) historyEntry {
 	entry := historyEntry{
-		ID: run.ID, App: run.Info.App, Environment: run.Info.Environment, State: run.State, Started: run.Started,
+		ID: run.ID, App: run.Info.App, Environment: run.Info.Environment, Command: run.Info.Command, State: run.State, Started: run.Started,
 		Commit: run.Info.Commit, Source: run.Info.SourceDigest, Bundle: run.Bundle,
 	}
 	if run.Result != nil {
@@ -88,8 +89,12 @@ func showHistory(streams *Streams, entries []historyEntry) error {
 		if entry.Duration > 0 {
 			took = entry.Duration.Round(10 * time.Millisecond).String()
 		}
+		state := entry.State
+		if entry.Command != "" {
+			state = entry.Command + ": " + state
+		}
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", entry.ID, entry.Started.Local().Format("2006-01-02 15:04:05"), entry.App,
-			entry.Environment, entry.State, took, entry.Reason)
+			entry.Environment, state, took, entry.Reason)
 	}
 	return out.Flush()
 }

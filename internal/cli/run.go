@@ -157,13 +157,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	if live, ok := view.(*terminal.Live); ok {
 		r.on(r.shared.streams.killed, live.Close)
 	}
-	r.ending(func(ctx context.Context) error {
-		err := errors.Join(r.bus.Close(ctx), r.record.Close(ctx))
-		if problem := shown.Close(ctx); problem != nil {
-			fmt.Fprintf(r.shared.streams.Err, "penstock: not everything could be shown: %v\n", problem)
-		}
-		return err
-	})
+	r.ending(r.closeObservers(shown))
 	r.on(r.shared.streams.stopping, func() {
 		r.note("warning", "stopping: processes are ended and traffic is put back where it was; Ctrl-C once more stops now")
 	})
@@ -189,6 +183,17 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 			level = "info"
 		}
 		r.note(level, problem.String())
+	}
+}
+
+// closeObservers waits until everything is on record; what could not be shown is only said.
+func (r *run) closeObservers(shown *engine.Bus) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := errors.Join(r.bus.Close(ctx), r.record.Close(ctx))
+		if problem := shown.Close(ctx); problem != nil {
+			fmt.Fprintf(r.shared.streams.Err, "penstock: not everything could be shown: %v\n", problem)
+		}
+		return err
 	}
 }
 

@@ -51,6 +51,7 @@ type RunInfo struct {
 	App          string  `json:"app"`
 	Folder       string  `json:"folder"`
 	Environment  string  `json:"environment,omitempty"`
+	Command      string  `json:"command,omitempty"` // rollback, …; "" for a run of the pipeline
 	Commit       string  `json:"commit,omitempty"`
 	Branch       string  `json:"branch,omitempty"`
 	Dirty        bool    `json:"dirty,omitempty"`

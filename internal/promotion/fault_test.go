@@ -115,9 +115,9 @@ func (w *wire) Prepare(ctx context.Context, id string, live promotion.State, b *
 	return did, err
 }
 
-func (w *wire) Bookmark(ctx context.Context, id string) (bookmark string, err error) {
-	err = w.call("bookmark", true, func() (err error) { bookmark, err = w.cloud.Bookmark(ctx, id); return err })
-	return bookmark, err
+func (w *wire) Backup(ctx context.Context, id string) (backup promotion.Backup, err error) {
+	err = w.call("backup", true, func() (err error) { backup, err = w.cloud.Backup(ctx, id); return err })
+	return backup, err
 }
 
 func (w *wire) Migrate(ctx context.Context, id string, applied func(promotion.Migration)) error {

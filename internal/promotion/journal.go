@@ -50,15 +50,29 @@ type Checkpoint struct {
 	Done     bool    `json:"done,omitempty"`
 	Previous []Share `json:"previous"` // deployment to go back to
 	// Touched says that traffic may differ from Previous: a route was begun.
-	Touched   bool      `json:"touched,omitempty"`
-	Version   string    `json:"version,omitempty"`
-	Bundle    string    `json:"bundle,omitempty"`
-	Bookmark  string    `json:"bookmark,omitempty"`
+	Touched  bool   `json:"touched,omitempty"`
+	Version  string `json:"version,omitempty"`
+	Bundle   string `json:"bundle,omitempty"`
+	Bookmark string `json:"bookmark,omitempty"`
+	// Kind is "" for a promotion and [KindRollback] for a return to an earlier version.
+	Kind Kind `json:"kind,omitempty"`
+	// Migrations are those that this promotion is known to have applied, in order; Marks and Exports are of before them.
+	Migrations []Migration `json:"migrations,omitempty"`
+	Marks      []Mark      `json:"marks,omitempty"`
+	Exports    []Export    `json:"exports,omitempty"`
+	// Undo is the bookmark of the data that a rollback replaced.
+	Undo      string    `json:"undo,omitempty"`
 	URL       string    `json:"url,omitempty"`
 	Plan      string    `json:"plan"`
 	Reason    string    `json:"reason,omitempty"` // why it ended as it did
 	UpdatedAt time.Time `json:"updatedAt"`
 }
+
+// Kind is what a promotion is besides a promotion.
+type Kind string
+
+// KindRollback is a return to an earlier version. It is never put back by anybody but a person.
+const KindRollback Kind = "rollback"
 
 // BusyError says who holds the environment.
 type BusyError struct {

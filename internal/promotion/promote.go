@@ -305,16 +305,26 @@ func (a *attempt) prepare(ctx context.Context) (done, error) {
 
 func (a *attempt) bookmark(ctx context.Context) (done, error) {
 	err := a.ask(ctx, StepBookmark, func(ctx context.Context) (err error) {
-		a.state.Bookmark, err = a.Target.Bookmark(ctx, a.Promotion)
+		var backup Backup
+		if backup, err = a.Target.Backup(ctx, a.Promotion); err == nil {
+			a.state.Bookmark, a.state.Marks, a.state.Exports = backup.Bookmark, backup.Marks, backup.Exports
+		}
 		return err
 	})
 	if err != nil {
-		return done{}, fmt.Errorf("bookmark the database: %w", err)
+		return done{}, fmt.Errorf("back the database up: %w", err)
+	}
+	if a.environment().Backup == pipelines.BackupNone {
+		return done{detail: "the environment wants none", skipped: true}, nil
 	}
 	if a.state.Bookmark == "" {
 		return done{detail: "no database", skipped: true}, nil
 	}
-	return done{detail: a.state.Bookmark}, nil
+	detail := a.state.Bookmark
+	for _, export := range a.state.Exports {
+		detail += fmt.Sprintf("; %s is whole in %s (%d bytes)", export.Database, export.File, export.Size)
+	}
+	return done{detail: detail}, nil
 }
 
 func (a *attempt) migrate(ctx context.Context) (done, error) {
@@ -323,6 +333,7 @@ func (a *attempt) migrate(ctx context.Context) (done, error) {
 		return a.Target.Migrate(ctx, a.Promotion, func(migration Migration) {
 			if !slices.Contains(a.migrated, migration) {
 				a.migrated = append(a.migrated, migration)
+				a.state.Migrations = slices.Clone(a.migrated)
 				a.progress(StepMigrate, migration.Name+" applied to "+migration.Database)
 			}
 		})

@@ -36,7 +36,11 @@ func (a *attempt) recoverOne(ctx context.Context, abandoned Checkpoint) (changed
 	name := fmt.Sprintf("promotion %s stopped at %s", abandoned.Promotion, abandoned.Step)
 	sentence = name + " before it touched traffic"
 	end := Failed
-	if abandoned.Touched {
+	switch {
+	case abandoned.Kind == KindRollback && abandoned.Touched:
+		// There is no rollback of a rollback: what people asked for stays as far as it came.
+		sentence = strings.Replace(name, "promotion", "rollback", 1) + "; what it did stays"
+	case abandoned.Touched:
 		end = RolledBack
 		var live State
 		err := a.ask(ctx, StepRecover, func(ctx context.Context) (err error) {

@@ -95,7 +95,7 @@ func routingMessage(promotion, step string) string {
 
 // routes reports whether a step changes the deployment.
 func routes(step string) bool {
-	return step == StepPlace || step == StepPutBack || strings.HasPrefix(step, StepShift)
+	return step == StepPlace || step == StepPutBack || step == StepReturn || strings.HasPrefix(step, StepShift)
 }
 
 // askedShare is what the new version was to get of the traffic at the latest by that step; all of it where that is not known.

@@ -157,7 +157,7 @@ func (a *attempt) judge(ctx context.Context, step string, phase gates.Phase, ove
 
 // describe finds the step's title.
 func (a *attempt) describe(name string) event.Step {
-	for _, step := range Steps(a.environment(), true, true) {
+	for _, step := range append(Steps(a.environment(), true, true), RollbackSteps(DataRestored)...) {
 		if step.Name == name {
 			return step
 		}

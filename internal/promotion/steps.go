@@ -45,7 +45,7 @@ func Steps(environment pipelines.Environment, promoteGates, bakeGates bool) []ev
 	}
 	steps = append(steps,
 		event.Step{Name: StepPrepare, Title: "prepare the Worker"},
-		event.Step{Name: StepBookmark, Title: "bookmark the database"},
+		event.Step{Name: StepBookmark, Title: "back the database up"},
 		event.Step{Name: StepMigrate, Title: "apply migrations"},
 		event.Step{Name: StepUpload, Title: "upload the new version"},
 		event.Step{Name: StepPlace, Title: "place it beside the old one, without traffic"},

@@ -32,8 +32,9 @@ type Target interface {
 	// Prepare makes the Worker exist when this is its first deployment, and applies pending Durable Object migrations,
 	// so that a version can be uploaded without traffic. It says what it did; "" means that there was nothing to do.
 	Prepare(ctx context.Context, promotion string, live State, b *bundle.Bundle) (string, error)
-	// Bookmark names the database's present state; "" when the app has no database.
-	Bookmark(ctx context.Context, promotion string) (string, error)
+	// Backup takes down what the databases hold now, as the environment's Backup setting says. The zero Backup when the app
+	// has no database, or wants none.
+	Backup(ctx context.Context, promotion string) (Backup, error)
 	// Migrate applies the pending migrations in order, telling each as it is done, and stops at the first failure with
 	// a [*MigrationError]. Nothing is reported applied that is not. Seed runs after the first migrations of an empty
 	// database, when the environment names a seed file.
@@ -111,6 +112,36 @@ type Migration struct {
 	Database string `json:"database"`
 	Name     string `json:"name"`
 	Digest   string `json:"digest"`
+	// Breaks says why code that is older than the migration cannot be expected to work after it; "" when it only adds to
+	// what is there.
+	Breaks string `json:"breaks,omitempty"`
+}
+
+// Backup is what there is to go back to when what happens to the databases next turns out to be wrong.
+type Backup struct {
+	// Bookmark names their state for the target's own time travel; "" when the app has no database.
+	Bookmark string
+	// Marks tell rows that were written later from those that were there.
+	Marks []Mark
+	// Exports are verified copies outside the target.
+	Exports []Export
+}
+
+// Mark is the highest row id of a table. Row ids grow, so that rows above it were written later; what was changed or
+// deleted leaves no such trace.
+type Mark struct {
+	Database string `json:"database"`
+	Table    string `json:"table"`
+	Row      int64  `json:"row"`
+}
+
+// Export is a copy of a database as SQL that was read back and found whole.
+type Export struct {
+	Database string `json:"database"`
+	File     string `json:"file"`
+	Digest   string `json:"digest"` // "sha256:…" of the file
+	Size     int64  `json:"size"`   // bytes
+	Bookmark string `json:"bookmark,omitempty"`
 }
 
 // Address is how to reach a version.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/event"
@@ -37,12 +38,16 @@ type Cloud struct {
 	shares     []promotion.Share
 	versions   []promotion.Version // newest first
 	applied    []string
+	appliedAt  map[string]time.Time
+	bookmarks  map[string][]string // to what was applied
+	restored   []string            // bookmarks that data was put back to
+	clock      int                 // seconds since the cloud's beginning
 	complaints []string
 }
 
 var (
-	_ promotion.Target = (*Cloud)(nil)
-	_ promotion.Prober = (*Cloud)(nil)
+	_ promotion.Rewinder = (*Cloud)(nil)
+	_ promotion.Prober   = (*Cloud)(nil)
 )
 
 // Deploy puts versions live without a promotion, as somebody else's deployment.
@@ -153,18 +158,103 @@ func (c *Cloud) Prepare(ctx context.Context, id string, live promotion.State, b 
 		c.complain("prepare while resources are missing")
 	}
 	c.exists = true
-	c.add(promotion.Version{ID: "placeholder"})
+	c.add(promotion.Version{ID: "placeholder", Message: "penstock placeholder for promotion " + id})
 	c.shares = []promotion.Share{{Version: "placeholder", Percentage: 100}}
 	return "made the Worker with a placeholder", nil
 }
 
-// Bookmark implements promotion.Target.
-func (c *Cloud) Bookmark(ctx context.Context, id string) (string, error) {
-	defer c.enter("bookmark", true)()
+// Backup implements promotion.Target.
+func (c *Cloud) Backup(ctx context.Context, id string) (promotion.Backup, error) {
+	defer c.enter("backup", true)()
 	if err := ctx.Err(); err != nil || len(c.Wanted) == 0 {
+		return promotion.Backup{}, err
+	}
+	return promotion.Backup{Bookmark: c.mark(), Marks: []promotion.Mark{{Database: "db", Table: "users", Row: int64(len(c.applied))}}}, nil
+}
+
+// mark names the state of now.
+func (c *Cloud) mark() string {
+	name := fmt.Sprintf("bookmark-%d", len(c.applied))
+	if c.bookmarks == nil {
+		c.bookmarks = map[string][]string{}
+	}
+	c.bookmarks[name] = slices.Clone(c.applied)
+	return name
+}
+
+// Restored returns the bookmarks that data was put back to, in order.
+func (c *Cloud) Restored() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.restored)
+}
+
+// Apply applies a migration without a promotion, as somebody else's tool.
+func (c *Cloud) Apply(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apply(name)
+}
+
+func (c *Cloud) apply(name string) {
+	if c.appliedAt == nil {
+		c.appliedAt = map[string]time.Time{}
+	}
+	c.applied = append(c.applied, name)
+	c.appliedAt[name] = c.tick()
+}
+
+func (c *Cloud) tick() time.Time {
+	c.clock += 10
+	return time.Date(2026, 11, 1, 12, 0, c.clock, 0, time.UTC)
+}
+
+// AppliedSince implements promotion.Rewinder. What a migration breaks is said by Wanted.
+func (c *Cloud) AppliedSince(ctx context.Context, moment time.Time) ([]promotion.Applied, error) {
+	defer c.enter("applied since", false)()
+	var since []promotion.Applied
+	for _, name := range c.applied {
+		migration := promotion.Migration{Database: "db", Name: name, Breaks: "its file is gone"}
+		if at := slices.IndexFunc(c.Wanted, func(m promotion.Migration) bool { return m.Name == name }); at >= 0 {
+			migration = c.Wanted[at]
+		}
+		if at := c.appliedAt[name]; !at.Before(moment) {
+			since = append(since, promotion.Applied{Migration: migration, At: at})
+		}
+	}
+	return since, ctx.Err()
+}
+
+// BookmarkBefore implements promotion.Rewinder.
+func (c *Cloud) BookmarkBefore(ctx context.Context, moment time.Time) (string, error) {
+	defer c.enter("bookmark before", false)()
+	return "time-" + moment.Format(time.RFC3339), ctx.Err()
+}
+
+// Written implements promotion.Rewinder: one row was written for each migration since the mark.
+func (c *Cloud) Written(ctx context.Context, marks []promotion.Mark) ([]promotion.Written, error) {
+	defer c.enter("written", false)()
+	var written []promotion.Written
+	for _, mark := range marks {
+		written = append(written, promotion.Written{Database: mark.Database, Table: mark.Table, Rows: int64(len(c.applied)) - mark.Row})
+	}
+	return written, ctx.Err()
+}
+
+// RestoreData implements promotion.Rewinder.
+func (c *Cloud) RestoreData(ctx context.Context, id, bookmark string) (string, error) {
+	defer c.enter("restore", true)()
+	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("bookmark-%d", len(c.applied)), nil
+	state, known := c.bookmarks[bookmark]
+	if !known {
+		return "", errors.New("no such bookmark")
+	}
+	undo := "undo-" + c.mark()
+	c.restored = append(c.restored, bookmark)
+	c.applied = slices.Clone(state)
+	return undo, nil
 }
 
 // Migrate implements promotion.Target.
@@ -181,7 +271,7 @@ func (c *Cloud) Migrate(ctx context.Context, id string, applied func(promotion.M
 		if migration.Name == c.Refuses {
 			return &promotion.MigrationError{Migration: migration, Message: "no such table", Applied: done}
 		}
-		c.applied = append(c.applied, migration.Name)
+		c.apply(migration.Name)
 		done = append(done, migration)
 		applied(migration)
 	}
@@ -290,6 +380,7 @@ func (c *Cloud) enter(call string, changes bool) (leave func()) {
 func (c *Cloud) complain(text string) { c.complaints = append(c.complaints, text) }
 
 func (c *Cloud) add(version promotion.Version) {
+	version.CreatedAt = c.tick()
 	c.versions = append([]promotion.Version{version}, c.versions...)
 }
 

@@ -146,7 +146,7 @@ func (t *Target) migrationFiles(database wrangler.D1Database) ([]migrationFile, 
 		}
 		sum := sha256.Sum256([]byte(text))
 		files = append(files, migrationFile{
-			promotion.Migration{Database: t.databaseName(database), Name: entry.Name(), Digest: "sha256:" + hex.EncodeToString(sum[:])},
+			promotion.Migration{Database: t.databaseName(database), Name: entry.Name(), Digest: "sha256:" + hex.EncodeToString(sum[:]), Breaks: breaks(text)},
 			text,
 		})
 	}

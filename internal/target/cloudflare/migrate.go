@@ -12,33 +12,6 @@ import (
 	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
-// Bookmark names the present state of the app's database for Time Travel; of several databases it gives
-// "BINDING=bookmark" for each, with spaces between.
-func (t *Target) Bookmark(ctx context.Context, _ string) (string, error) {
-	var bookmarks []string
-	for _, database := range t.Worker.D1Databases {
-		id, err := t.findDatabase(ctx, database)
-		if err != nil {
-			return "", err
-		}
-		if id == "" {
-			continue
-		}
-		bookmark, err := t.api.Bookmark(ctx, id)
-		if err != nil {
-			return "", fmt.Errorf("bookmark database %s: %w", t.databaseName(database), err)
-		}
-		if bookmark == "" {
-			return "", fmt.Errorf("bookmark database %s: the answer has no bookmark", t.databaseName(database))
-		}
-		if len(t.Worker.D1Databases) > 1 {
-			bookmark = database.Binding + "=" + bookmark
-		}
-		bookmarks = append(bookmarks, bookmark)
-	}
-	return strings.Join(bookmarks, " "), nil
-}
-
 // Migrate applies the pending migrations of every database in order, and the seed after the first migrations of an empty
 // one.
 //

@@ -41,7 +41,9 @@ type Options struct {
 	ConfigFile  string
 	Environment pipelines.Environment
 	// AppDir is the folder of the wrangler config; migration and seed files are read from it.
-	AppDir    string
+	AppDir string
+	// BackupDir is where exports of databases are kept; needed when the environment wants them.
+	BackupDir string
 	Resources Resources
 	// Secrets are values by name. Those given are part of each uploaded version; all others are kept as they are.
 	Secrets map[string]string

@@ -2,6 +2,7 @@ package cloudflare
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -23,6 +24,11 @@ func (t *Target) Route(ctx context.Context, id string, routing promotion.Routing
 	}
 	shown := func() (bool, error) { return t.routed(ctx, wanted) }
 	err := t.deploy(ctx, routing, shown)
+	var refused *api.Error
+	if errors.As(err, &refused) && refused.Has(api.CodeSecretsChanged) {
+		return fmt.Errorf("route Worker %s: %w: secrets were changed after that version was made, and with it the old values would come back; "+
+			"deploy its commit again instead, which makes the same code with today's secrets", t.Worker.Name, err)
+	}
 	if err != nil {
 		return fmt.Errorf("route Worker %s: %w", t.Worker.Name, err)
 	}

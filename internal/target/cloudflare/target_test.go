@@ -120,7 +120,7 @@ func promote(ctx context.Context, t *testing.T, target *Target, b *bundle.Bundle
 	if live, err = target.Inspect(ctx); err != nil {
 		return err
 	}
-	if _, err := target.Bookmark(ctx, id); err != nil {
+	if _, err := target.Backup(ctx, id); err != nil {
 		return err
 	}
 	if err := target.Migrate(ctx, id, func(promotion.Migration) {}); err != nil {

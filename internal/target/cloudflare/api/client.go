@@ -37,6 +37,9 @@ type Options struct {
 // Client asks Cloudflare. It is safe for concurrent use.
 type Client struct {
 	account string
+	address string // of the API
+	token   string
+	http    *http.Client
 	backoff time.Duration
 	base    []option.RequestOption
 	read    []option.RequestOption // for calls that change nothing
@@ -70,7 +73,7 @@ func New(o Options) (*Client, error) {
 	if strings.TrimSpace(o.Token) == "" {
 		return nil, errors.New("there is no API token: set CLOUDFLARE_API_TOKEN")
 	}
-	c := &Client{account: o.AccountID, backoff: o.Backoff}
+	c := &Client{account: o.AccountID, address: strings.TrimSuffix(o.BaseURL, "/"), token: o.Token, http: o.HTTPClient, backoff: o.Backoff}
 	c.base = []option.RequestOption{
 		option.WithBaseURL(o.BaseURL),
 		option.WithAPIToken(o.Token),

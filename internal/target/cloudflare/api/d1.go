@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/cloudflare/cloudflare-go/v7/d1"
 	"github.com/cloudflare/cloudflare-go/v7/option"
@@ -77,4 +78,89 @@ func (c *Client) Bookmark(ctx context.Context, database string) (string, error) 
 	params.AccountID.Value = c.account
 	_, err := d1.NewDatabaseTimeTravelService(c.base...).GetBookmark(ctx, database, params, c.reading(&got)...)
 	return got.Result.Bookmark, err
+}
+
+// BookmarkAt names the newest state of the database at that moment.
+func (c *Client) BookmarkAt(ctx context.Context, database string, moment time.Time) (string, error) {
+	var got answer[struct {
+		Bookmark string `json:"bookmark"`
+	}]
+	params := d1.DatabaseTimeTravelGetBookmarkParams{}
+	params.AccountID.Value = c.account
+	_, err := d1.NewDatabaseTimeTravelService(c.base...).GetBookmark(ctx, database, params,
+		c.reading(&got, option.WithQuery("timestamp", moment.UTC().Format(time.RFC3339Nano)))...)
+	return got.Result.Bookmark, err
+}
+
+// Restore puts the database back to a bookmark, in place: queries that run are cancelled, and what was written since is
+// gone. It returns the bookmark of the state that it replaced, by which it can be undone.
+func (c *Client) Restore(ctx context.Context, database, bookmark string) (replaced string, err error) {
+	var got answer[struct {
+		Bookmark string `json:"bookmark"`
+		Previous string `json:"previous_bookmark"`
+	}]
+	params := d1.DatabaseTimeTravelRestoreParams{}
+	params.AccountID.Value = c.account
+	_, err = d1.NewDatabaseTimeTravelService(c.base...).Restore(ctx, database, params,
+		c.changing(&got, option.WithQuery("bookmark", bookmark))...)
+	return got.Result.Previous, err
+}
+
+// DeleteDatabase removes a database with everything in it.
+func (c *Client) DeleteDatabase(ctx context.Context, database string) error {
+	var got answer[json.RawMessage]
+	params := d1.DatabaseDeleteParams{}
+	params.AccountID.Value = c.account
+	_, err := d1.NewDatabaseService(c.base...).Delete(ctx, database, params, c.changing(&got)...)
+	return err
+}
+
+// Transfer is where an export or an import stands.
+type Transfer struct {
+	Success    bool     `json:"success"`
+	Status     string   `json:"status"` // complete, error; anything else is under way
+	Error      string   `json:"error"`
+	AtBookmark string   `json:"at_bookmark"`
+	Messages   []string `json:"messages"`
+	Filename   string   `json:"filename"`
+	UploadURL  string   `json:"upload_url"`
+	Result     struct {
+		SignedURL string `json:"signed_url"`
+		Queries   int    `json:"num_queries"`
+	} `json:"result"`
+}
+
+// Export asks for an export of the database, or, with the bookmark of an earlier answer, how far it is. It changes
+// nothing, but the database answers nobody else while it is exported.
+func (c *Client) Export(ctx context.Context, database, bookmark string) (Transfer, error) {
+	params := d1.DatabaseExportParams{}
+	params.AccountID.Value = c.account
+	body := struct {
+		OutputFormat    string `json:"output_format"`
+		CurrentBookmark string `json:"current_bookmark,omitempty"`
+	}{"polling", bookmark}
+	var got answer[Transfer]
+	_, err := d1.NewDatabaseService(c.base...).Export(ctx, database, params, c.reading(&got, jsonBody(body))...)
+	return got.Result, err
+}
+
+// ImportStep is what an import is asked for.
+type ImportStep struct {
+	Action          string `json:"action"` // init, ingest, poll
+	ETag            string `json:"etag,omitempty"`
+	Filename        string `json:"filename,omitempty"`
+	CurrentBookmark string `json:"current_bookmark,omitempty"`
+}
+
+// Import takes one step of an import: init gives the URL to put the file to, ingest runs it, poll tells how far it is.
+func (c *Client) Import(ctx context.Context, database string, step ImportStep) (Transfer, error) {
+	params := d1.DatabaseImportParams{}
+	params.AccountID.Value = c.account
+	var got answer[Transfer]
+	options := c.changing(&got, jsonBody(step))
+	if step.Action != "ingest" {
+		options = c.reading(&got, jsonBody(step))
+	}
+	_, err := d1.NewDatabaseService(c.base...).Import(ctx, database, params, options...)
+	return got.Result, err
 }

@@ -14,6 +14,8 @@ import (
 const (
 	CodeScriptNotFound  = 10007
 	CodeServiceNotFound = 10090
+	// CodeSecretsChanged refuses to deploy a version whose secrets are not today's, unless it is forced.
+	CodeSecretsChanged = 10220
 )
 
 // ErrNotFound is wrapped when what was asked for does not exist.

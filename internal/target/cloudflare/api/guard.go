@@ -102,15 +102,11 @@ func check(req *http.Request, res *http.Response, body []byte) (*http.Response, 
 		return nil, fmt.Errorf("the answer to %s %s is larger than %d MiB", req.Method, req.URL.Path, maxAnswer>>20)
 	}
 	var envelope struct {
-		Success *bool    `json:"success"`
-		Errors  []Detail `json:"errors"`
+		Success *bool `json:"success"`
 	}
 	isEnvelope := json.Unmarshal(body, &envelope) == nil && envelope.Success != nil
 	if res.StatusCode/100 != 2 || (isEnvelope && !*envelope.Success) {
-		return nil, &Error{
-			Method: req.Method, Path: req.URL.Path, Status: res.StatusCode,
-			Details: envelope.Errors, RetryAfter: retryAfter(res.Header.Get("Retry-After")),
-		}
+		return nil, refusal(req, res, body)
 	}
 	if !isEnvelope {
 		return nil, fmt.Errorf("%w: %s %s: the answer is not Cloudflare's: no \"success\" in it", promotion.ErrUnreachable, req.Method, req.URL.Path)
@@ -119,6 +115,18 @@ func check(req *http.Request, res *http.Response, body []byte) (*http.Response, 
 	res.Header.Set("Content-Type", "application/json")
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
+}
+
+// refusal makes an error of an answer that is not a success.
+func refusal(req *http.Request, res *http.Response, body []byte) *Error {
+	var envelope struct {
+		Errors []Detail `json:"errors"`
+	}
+	_ = json.Unmarshal(body, &envelope) // what is no envelope has no details
+	return &Error{
+		Method: req.Method, Path: req.URL.Path, Status: res.StatusCode,
+		Details: envelope.Errors, RetryAfter: retryAfter(res.Header.Get("Retry-After")),
+	}
 }
 
 // retryAfter reads the header's two forms (RFC 9110, 10.2.3); zero when there is none.
