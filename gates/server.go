@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,8 +19,9 @@ import (
 // server is a set at the plugin's end of the wire.
 type server struct {
 	wire.UnimplementedGateSetServer
-	set   Set
-	gates map[string]Gate
+	set        Set
+	gates      map[string]Gate
+	evaluating atomic.Int32
 }
 
 func newServer(set Set) *server {
@@ -35,7 +37,7 @@ func (s *server) Describe(_ context.Context, request *wire.DescribeRequest) (*wi
 	if err := checkHost(s.set, request.GetHostVersion()); err != nil {
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
-	response := &wire.DescribeResponse{Name: s.set.Name, Version: s.set.Version, SdkVersion: SDKVersion}
+	response := &wire.DescribeResponse{Name: s.set.Name, Version: s.set.Version, SdkVersion: SDKVersion, Evaluating: s.evaluating.Load()}
 	for _, gate := range s.set.Gates {
 		response.Gates = append(response.Gates, descriptionToWire(gate.Describe()))
 	}
@@ -48,6 +50,9 @@ func (s *server) Evaluate(question *wire.EvaluateRequest, stream grpc.ServerStre
 	if gate == nil {
 		return status.Errorf(codes.NotFound, "set %s has no gate %q", s.set.Name, question.GetGate())
 	}
+
+	s.evaluating.Add(1)
+	defer s.evaluating.Add(-1)
 
 	// A stream must not be written by two goroutines at once, nor after this method has returned.
 	var mu sync.Mutex

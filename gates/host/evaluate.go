@@ -28,42 +28,57 @@ func (h *Host) Evaluate(ctx context.Context, gate string, request gates.Request,
 }
 
 func (h *Host) evaluate(ctx context.Context, gate string, request gates.Request, progress func(string), redact func(string) string) (gates.Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.limits.Evaluate)
-	defer cancel()
-
-	setName, gateName, _ := strings.Cut(gate, "/")
-	set, err := h.find(setName)
-	if err != nil {
-		return gates.Verdict{}, err
-	}
-	info, err := set.describe(ctx)
-	if err != nil {
-		return gates.Verdict{}, err
-	}
-	description, err := info.gate(gateName)
-	if err != nil {
-		return gates.Verdict{}, err
-	}
-	request, granted, err := h.narrow(ctx, set, description, request)
-	if err != nil {
-		return gates.Verdict{}, err
-	}
-
-	running, err := set.acquire(ctx, granted)
-	if err != nil {
-		return gates.Verdict{}, err
-	}
-	request, err = running.hand(request)
-	if err != nil {
-		set.release(running, false)
-		return gates.Verdict{}, err
-	}
-	verdict, err := running.ask(ctx, request, h.limits.Stop, shown(progress, redact))
-	set.release(running, err != nil)
+	verdict, err := h.question(ctx, gate, request, shown(progress, redact), nil)
 	if err != nil {
 		return gates.Verdict{}, err
 	}
 	return sane(verdict, redact)
+}
+
+// question asks a gate and returns its verdict as it came. A process that answered goes on serving, unless ends says that
+// it is to be ended; nil says so of none.
+func (h *Host) question(ctx context.Context, gate string, request gates.Request, progress func(string), ends func(*process) bool) (gates.Verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.limits.Evaluate)
+	defer cancel()
+	running, request, done, err := h.prepare(ctx, gate, request)
+	if err != nil {
+		return gates.Verdict{}, err
+	}
+	verdict, err := running.ask(ctx, request, h.limits.Stop, progress)
+	end := ends != nil && ends(running)
+	done(end || err != nil)
+	return verdict, err
+}
+
+// prepare finds the gate's process and leaves in the request what the gate may have. The process must be given back by
+// done, which is told whether it misbehaved.
+func (h *Host) prepare(ctx context.Context, gate string, request gates.Request) (_ *process, _ gates.Request, done func(misbehaved bool), _ error) {
+	setName, gateName, _ := strings.Cut(gate, "/")
+	set, err := h.find(setName)
+	if err != nil {
+		return nil, request, nil, err
+	}
+	info, err := set.describe(ctx)
+	if err != nil {
+		return nil, request, nil, err
+	}
+	description, err := info.gate(gateName)
+	if err != nil {
+		return nil, request, nil, err
+	}
+	request, granted, err := h.narrow(ctx, set, description, request)
+	if err != nil {
+		return nil, request, nil, err
+	}
+	running, err := set.acquire(ctx, granted)
+	if err != nil {
+		return nil, request, nil, err
+	}
+	if request, err = running.hand(request); err != nil {
+		set.release(running, false)
+		return nil, request, nil, err
+	}
+	return running, request, func(misbehaved bool) { set.release(running, misbehaved) }, nil
 }
 
 // narrow leaves in the request what the gate said that it needs and what it may have, and nothing else.

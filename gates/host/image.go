@@ -91,6 +91,15 @@ func copyAndHash(target io.Writer, source io.Reader, limit int64) ([]byte, error
 	}
 }
 
+// digestOf returns the SHA-256 of what can be read, in hex.
+func digestOf(source io.Reader) (string, error) {
+	digest := sha256.New()
+	if _, err := io.Copy(digest, source); err != nil {
+		return "", fmt.Errorf("compute its checksum: %w", err)
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
 func newFileImage(name, scratch string) (*image, error) {
 	folder, err := os.MkdirTemp(scratch, "bin-")
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/penstock-ci/penstock/gates"
 )
 
 // Pin says which binary a set is. Whoever may write pins may decide what gates answer.
@@ -24,6 +26,15 @@ type PluginRef struct {
 
 // BinaryPrefix and the set's name make the name of a set's binary.
 const BinaryPrefix = "penstock-gates-"
+
+// setName returns the name of the set that a binary's file name gives.
+func setName(path string) (string, error) {
+	name, isSet := strings.CutPrefix(strings.TrimSuffix(filepath.Base(path), ".exe"), BinaryPrefix)
+	if !isSet || !gates.ValidName(name) {
+		return "", fmt.Errorf("%s is not called %s<set>, with a lower-case word for the set: rename it", path, BinaryPrefix)
+	}
+	return name, nil
+}
 
 // ParsePins reads "quality=<sha256 hex>,security=<sha256 hex>", the form in which a build pins the sets that it made.
 func ParsePins(text string) ([]Pin, error) {

@@ -16,13 +16,7 @@ const shortestSecret = 4
 func (h *Host) redactor(secrets map[string]string) func(string) string {
 	var pairs []string
 	for _, value := range secrets {
-		if len(value) < shortestSecret {
-			continue
-		}
-		for _, form := range []string{
-			value, base64.StdEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value)),
-			hex.EncodeToString([]byte(value)), url.QueryEscape(value),
-		} {
+		for _, form := range formsOf(value) {
 			pairs = append(pairs, form, "***")
 		}
 	}
@@ -34,5 +28,16 @@ func (h *Host) redactor(secrets map[string]string) func(string) string {
 			text = h.options.Redact(text)
 		}
 		return text
+	}
+}
+
+// formsOf returns a secret in the encodings that it travels in; none for one that is too short to be looked for.
+func formsOf(value string) []string {
+	if len(value) < shortestSecret {
+		return nil
+	}
+	return []string{
+		value, base64.StdEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value)),
+		hex.EncodeToString([]byte(value)), url.QueryEscape(value),
 	}
 }

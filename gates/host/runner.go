@@ -32,6 +32,7 @@ type runner struct {
 	greeting       greeting
 	output         *output
 	pid            int
+	exitCode       int           // -1 unless it ended by itself; to be read once exited is closed
 	exited         chan struct{} // closed when the process is gone
 
 	mu      sync.Mutex
@@ -100,7 +101,9 @@ func (r *runner) live(started chan<- error) {
 		killTree(process) // what it left behind in its group
 		r.process = nil
 	})
+	r.exitCode = -1
 	if err == nil {
+		r.exitCode = state.ExitCode()
 		fmt.Fprintf(r.output, "(the process ended: %s)\n", state)
 	}
 	// A descendant that got away may hold the other ends of the pipes for ever; go-plugin must not wait for it.

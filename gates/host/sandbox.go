@@ -2,8 +2,8 @@ package host
 
 // SandboxReport says in words how a set is confined on this machine, and how it is not.
 type SandboxReport struct {
-	Enforced []string
-	Missing  []string
+	Enforced []string `json:"enforced"`
+	Missing  []string `json:"missing,omitempty"`
 }
 
 func (s *SandboxReport) enforce(what string) { s.Enforced = append(s.Enforced, what) }

@@ -158,12 +158,8 @@ func (s *set) start(ctx context.Context, granted grant) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.image == nil {
-		image, err := verify(s.ref, scratch, limits.Binary)
-		if err != nil {
-			return nil, err
-		}
-		s.image = image
+	if err := s.verified(); err != nil {
+		return nil, err
 	}
 
 	s.starts[granted]++
@@ -184,6 +180,19 @@ func (s *set) start(ctx context.Context, granted grant) (*process, error) {
 	}
 	s.processes[granted] = running
 	return running, nil
+}
+
+// verified makes the verified copy of the binary, once per run. The caller holds the turn.
+func (s *set) verified() error {
+	if s.image != nil {
+		return nil
+	}
+	scratch, err := s.host.scratch()
+	if err != nil {
+		return err
+	}
+	s.image, err = verify(s.ref, scratch, s.host.limits.Binary)
+	return err
 }
 
 // schemaOf returns the compiled config schema of a gate, compiled once per run.

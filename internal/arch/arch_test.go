@@ -50,7 +50,8 @@ var theMap = []room{
 		},
 		"the host knows plugins, not pipelines",
 	},
-	{"gates/gatetest", []string{"gates", "gates/internal/wire", "gates/host"}, []string{"github.com/google/go-cmp"}, "authors test through the public door"},
+	{"gates/conformance", []string{"gates", "gates/host"}, nil, "tries a set through the host, for authors' tests and the command line"},
+	{"gates/gatetest", []string{"gates", "gates/conformance", "gates/host"}, []string{"github.com/google/go-cmp"}, "authors test through the public door"},
 	{"plugins", []string{"gates", "gates/evidence"}, []string{
 		"gopkg.in/yaml.v3", "deps.dev/util/semver", "github.com/zricethezav/gitleaks/v8", "github.com/rs/zerolog", "golang.org/x/sync",
 		"github.com/bmatcuk/doublestar/v4",
@@ -125,7 +126,7 @@ var theMap = []room{
 	{
 		"internal/cli",
 		[]string{
-			"gates", "gates/evidence", "pipelines", "gates/host", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
+			"gates", "gates/evidence", "pipelines", "gates/host", "gates/conformance", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
 			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact",
 			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/target/cloudflare", "internal/wrangler",
 		},

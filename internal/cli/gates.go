@@ -16,10 +16,10 @@ import (
 func newGates(shared *common) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "gates",
-		Short:   "Look at the gates that there are",
-		Example: "  penstock gates list\n  penstock gates info quality/coverage",
+		Short:   "Look at the gates that there are, and make, try and lock others",
+		Example: "  penstock gates list\n  penstock gates info quality/coverage\n  penstock gates test tools/penstock-gates-acme",
 	}
-	command.AddCommand(newGatesList(shared), newGatesInfo(shared))
+	command.AddCommand(newGatesList(shared), newGatesInfo(shared), newGatesTest(shared))
 	return command
 }
 

@@ -69,11 +69,13 @@ func (x *DescribeRequest) GetHostVersion() string {
 }
 
 type DescribeResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	SdkVersion    string                 `protobuf:"bytes,3,opt,name=sdk_version,json=sdkVersion,proto3" json:"sdk_version,omitempty"`
-	Gates         []*Description         `protobuf:"bytes,4,rep,name=gates,proto3" json:"gates,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Version    string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	SdkVersion string                 `protobuf:"bytes,3,opt,name=sdk_version,json=sdkVersion,proto3" json:"sdk_version,omitempty"`
+	Gates      []*Description         `protobuf:"bytes,4,rep,name=gates,proto3" json:"gates,omitempty"`
+	// How many questions the set is working on right now. It tells whether a gate lets go of one that was withdrawn.
+	Evaluating    int32 `protobuf:"varint,5,opt,name=evaluating,proto3" json:"evaluating,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +136,13 @@ func (x *DescribeResponse) GetGates() []*Description {
 		return x.Gates
 	}
 	return nil
+}
+
+func (x *DescribeResponse) GetEvaluating() int32 {
+	if x != nil {
+		return x.Evaluating
+	}
+	return 0
 }
 
 type Description struct {
@@ -1166,13 +1175,16 @@ const file_gates_proto_rawDesc = "" +
 	"\n" +
 	"\vgates.proto\x12\x11penstock.gates.v1\x1a\x1egoogle/protobuf/duration.proto\"4\n" +
 	"\x0fDescribeRequest\x12!\n" +
-	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\"\x97\x01\n" +
+	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\"\xb7\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1f\n" +
 	"\vsdk_version\x18\x03 \x01(\tR\n" +
 	"sdkVersion\x124\n" +
-	"\x05gates\x18\x04 \x03(\v2\x1e.penstock.gates.v1.DescriptionR\x05gates\"\xca\x02\n" +
+	"\x05gates\x18\x04 \x03(\v2\x1e.penstock.gates.v1.DescriptionR\x05gates\x12\x1e\n" +
+	"\n" +
+	"evaluating\x18\x05 \x01(\x05R\n" +
+	"evaluating\"\xca\x02\n" +
 	"\vDescription\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x16\n" +

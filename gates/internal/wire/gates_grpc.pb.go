@@ -29,7 +29,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type GateSetClient interface {
-	// Describe must answer the same each time.
+	// Describe must answer the same each time, but for evaluating.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// Evaluate streams any number of progress messages, then exactly one verdict.
 	Evaluate(ctx context.Context, in *EvaluateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EvaluateResponse], error)
@@ -76,7 +76,7 @@ type GateSet_EvaluateClient = grpc.ServerStreamingClient[EvaluateResponse]
 // All implementations must embed UnimplementedGateSetServer
 // for forward compatibility.
 type GateSetServer interface {
-	// Describe must answer the same each time.
+	// Describe must answer the same each time, but for evaluating.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// Evaluate streams any number of progress messages, then exactly one verdict.
 	Evaluate(*EvaluateRequest, grpc.ServerStreamingServer[EvaluateResponse]) error

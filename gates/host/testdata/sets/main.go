@@ -14,5 +14,9 @@ func main() {
 		serve(name)
 		return
 	}
+	if serve, isWrong := wrong[name]; isWrong {
+		serve(name)
+		return
+	}
 	serveGood(name)
 }
