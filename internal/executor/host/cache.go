@@ -17,6 +17,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
 )
 
 // cache keeps the results of stages that passed, by key. While it is open a shared lock keeps other runs from evicting.
@@ -158,7 +159,7 @@ func linkOrCopy(from, to string) error {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return copyFile(from, to, 0o644)
+	return inputs.CopyFile(from, to, 0o644)
 }
 
 // writeWhole writes a file so that a reader sees all of it or none.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,7 +54,7 @@ func (c *cache) evict() {
 	for _, t := range things {
 		total += t.size
 		if t.used.Before(oldest) || total > c.options.CacheSize {
-			removeAll(t.path)
+			runfolder.RemoveAll(t.path)
 		}
 	}
 	c.removeOrphans()
@@ -103,12 +104,12 @@ func (c *cache) trees() []thing {
 		path := filepath.Join(store.root, name)
 		info, err := os.Stat(filepath.Join(path, "manifest"))
 		if err != nil {
-			removeAll(path) // left by a run that died while it made it
+			runfolder.RemoveAll(path) // left by a run that died while it made it
 			continue
 		}
 		t, err := store.load(name)
 		if err != nil {
-			removeAll(path)
+			runfolder.RemoveAll(path)
 			continue
 		}
 		things = append(things, thing{path, t.size, info.ModTime()})
@@ -151,7 +152,7 @@ func (c *cache) removeOrphans() {
 	slices.SortFunc(folders, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
 	for _, folder := range folders {
 		if !named[folder.Name()] {
-			removeAll(filepath.Join(c.root, "blobs", folder.Name()))
+			runfolder.RemoveAll(filepath.Join(c.root, "blobs", folder.Name()))
 		}
 	}
 }

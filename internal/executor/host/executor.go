@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -88,20 +90,20 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 	if err != nil {
 		return nil, err
 	}
-	folder, err := openRunFolder(state)
+	folder, err := runfolder.Open(state)
 	if err != nil {
 		return nil, err
 	}
 	cache, err := openCache(filepath.Join(state, "cache"), e.options)
 	if err != nil {
-		folder.close()
+		folder.Close()
 		return nil, err
 	}
 	return &Session{
 		executor: e, pipeline: p, source: source, state: state, folder: folder, environment: environment, tools: tools,
 		cache: cache, trees: &treeStore{root: filepath.Join(cache.root, "trees"), parallelism: e.options.Parallelism},
-		inputs: &inputSets{source: source}, last: openLastRuns(cache.root, p.Name, source.Root),
-		mirror: &mirror{source: source, folder: filepath.Join(folder.work, "source.snapshot"), parallelism: e.options.Parallelism},
+		inputs: &inputs.Sets{Source: source}, last: openLastRuns(cache.root, p.Name, source.Root),
+		mirror: &inputs.Mirror{Source: source, Folder: filepath.Join(folder.Work, "source.snapshot"), Parallelism: e.options.Parallelism},
 		mark:   newMark(), names: map[string]int{}, jobs: map[string]engine.Job{},
 		replaced: map[string]string{}, redoing: map[string]*sync.Mutex{},
 	}, nil

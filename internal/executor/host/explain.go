@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -144,15 +145,15 @@ func (l *lastRuns) of(stage string) *lastRun {
 }
 
 // record remembers that a stage ran, and lists its inputs for the next comparison.
-func (l *lastRuns) record(stage string, run *lastRun, set *inputSet) {
+func (l *lastRuns) record(stage string, run *lastRun, set *inputs.Set) {
 	l.mu.Lock()
 	l.runs[stage] = run
 	l.changed = true
-	listed := l.listed[set.digest]
-	l.listed[set.digest] = true
+	listed := l.listed[set.Digest]
+	l.listed[set.Digest] = true
 	l.mu.Unlock()
 	if !listed {
-		writeListing(l.listing(set.digest), set.files)
+		writeListing(l.listing(set.Digest), set.Files)
 	}
 }
 
@@ -203,7 +204,7 @@ func readListing(path string) (map[string]string, bool) {
 }
 
 // whyNot says in words why a result is not known: what changed since the stage ran last.
-func (s *Session) whyNot(now parts, set *inputSet, last *lastRun) string {
+func (s *Session) whyNot(now parts, set *inputs.Set, last *lastRun) string {
 	if last == nil {
 		return "first run"
 	}
@@ -273,14 +274,14 @@ func differences(before, now map[string]string) []string {
 }
 
 // whichFiles names the input files that changed: one fully, several with their number, many not to the last.
-func (s *Session) whichFiles(before string, set *inputSet) string {
+func (s *Session) whichFiles(before string, set *inputs.Set) string {
 	old, ok := readListing(s.last.listing(before))
 	if !ok {
 		return "input files changed"
 	}
 	var changed []string
 	verbs := map[string]string{}
-	for _, file := range set.files {
+	for _, file := range set.Files {
 		was, known := old[file.Path]
 		delete(old, file.Path)
 		switch {

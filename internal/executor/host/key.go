@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -31,15 +32,15 @@ type parts struct {
 // partsOf collects them. Not among them: image (containers only), caches, time-out, maximum age, retries and title, which
 // say how a stage runs and for how long its result is good, and not what comes out; and secrets' values, which must not
 // even be hashed into something that is kept.
-func (s *Session) partsOf(job engine.Job) (parts, *inputSet, error) {
+func (s *Session) partsOf(job engine.Job) (parts, *inputs.Set, error) {
 	stage := job.Stage
-	set, err := s.inputs.of(stage.Inputs)
+	set, err := s.inputs.Of(stage.Inputs)
 	if err != nil {
 		return parts{}, nil, fmt.Errorf("select the inputs of stage %s: %w", stage.Name, err)
 	}
 	p := parts{
 		Format: keyFormat, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Definition: definition(stage), Inputs: set.digest,
+		Definition: definition(stage), Inputs: set.Digest,
 		Tools: map[string]string{}, Needs: map[string]string{},
 	}
 	for _, tool := range stage.Tools {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
 )
 
 // reportsPrefix begins the path of a report in the stage's own report folder.
@@ -42,7 +43,7 @@ func (r *stageRun) keepReport(from, to string) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	if err := copyFile(from, to, 0o644); err != nil {
+	if err := inputs.CopyFile(from, to, 0o644); err != nil {
 		return err
 	}
 	return r.redactor.File(to)

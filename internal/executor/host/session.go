@@ -12,6 +12,8 @@ import (
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -22,14 +24,14 @@ type Session struct {
 	pipeline    *pipelines.Pipeline
 	source      *snapshot.Snapshot
 	state       string
-	folder      *runFolder
+	folder      *runfolder.Folder
 	environment *environment
 	tools       map[string]tool
 	cache       *cache
 	trees       *treeStore
-	inputs      *inputSets
+	inputs      *inputs.Sets
 	last        *lastRuns
-	mirror      *mirror
+	mirror      *inputs.Mirror
 	mark        string
 	count       atomic.Int64 // stage runs so far
 
@@ -92,7 +94,7 @@ func (s *Session) Run(ctx context.Context, job engine.Job) (engine.Result, error
 	return result, err
 }
 
-func (s *Session) whyRun(job engine.Job, p parts, set *inputSet, cacheable bool, damage error) string {
+func (s *Session) whyRun(job engine.Job, p parts, set *inputs.Set, cacheable bool, damage error) string {
 	switch {
 	case damage != nil:
 		return damage.Error() + ", so it runs again"
@@ -107,7 +109,7 @@ func (s *Session) whyRun(job engine.Job, p parts, set *inputSet, cacheable bool,
 
 // execute runs a stage and keeps what it left. bare says that it needed and left nothing.
 func (s *Session) execute(
-	ctx context.Context, job engine.Job, key string, p parts, set *inputSet, cacheable bool,
+	ctx context.Context, job engine.Job, key string, p parts, set *inputs.Set, cacheable bool,
 ) (_ engine.Result, bare bool, _ error) {
 	run := s.newStageRun(job, set)
 	defer run.workspace.discard()
@@ -179,8 +181,8 @@ func (s *Session) remember(result *engine.Result, key string, p parts) error {
 		Missing: result.Missing, Tree: result.Handle, OutputDigest: result.OutputDigest,
 	}
 	if result.Log != "" || len(result.Reports) > 0 {
-		e.Blobs = fmt.Sprintf("%s-%d", s.folder.id, s.count.Load())
-		e.Blobs += "-" + fileName(result.Stage)
+		e.Blobs = fmt.Sprintf("%s-%d", s.folder.ID, s.count.Load())
+		e.Blobs += "-" + runfolder.FileName(result.Stage)
 	}
 	if result.Log != "" {
 		b, err := s.cache.keepBlob(e, result.Log, "", "log")
@@ -247,13 +249,13 @@ func (s *Session) restore(job engine.Job, e *entry) (*engine.Result, error) {
 	}
 	name := s.nameFolder(job.Stage.Name)
 	if e.Log != nil {
-		result.Log = filepath.Join(s.folder.keep, "logs", name+".log")
+		result.Log = filepath.Join(s.folder.Keep, "logs", name+".log")
 		if err := s.cache.takeBlob(e, e.Log, result.Log); err != nil {
 			return nil, err
 		}
 	}
 	for i := range e.Reports {
-		to := filepath.Join(s.folder.keep, "reports", name, e.Reports[i].Name)
+		to := filepath.Join(s.folder.Keep, "reports", name, e.Reports[i].Name)
 		if err := s.cache.takeBlob(e, &e.Reports[i], to); err != nil {
 			return nil, err
 		}
@@ -362,12 +364,12 @@ func (s *Session) redo(ctx context.Context, stage, handle string, damage *damage
 }
 
 // SourceDir returns a folder with the snapshot as the run was started with, to be read only, until Close.
-func (s *Session) SourceDir(ctx context.Context) (string, error) { return s.mirror.path(ctx) }
+func (s *Session) SourceDir(ctx context.Context) (string, error) { return s.mirror.Path(ctx) }
 
 // nameFolder makes a name for the folder of one run of a stage: the stage's own, and with a number when it runs again in
 // this session (retries, smoke after the switch).
 func (s *Session) nameFolder(stage string) string {
-	name := fileName(stage)
+	name := runfolder.FileName(stage)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names[name]++
@@ -397,7 +399,7 @@ func (s *Session) Close(ctx context.Context) error {
 	s.minder.close()
 	// A later run explains less without these, and nothing else.
 	_ = s.last.save()
-	s.folder.close()
+	s.folder.Close()
 	return errors.Join(err, s.cache.close())
 }
 

@@ -15,6 +15,9 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/output"
+	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/internal/redact"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -34,12 +37,12 @@ type stageRun struct {
 	redactor  *redact.Redactor
 	workspace *workspace
 	family    *family
-	log       *logFile
+	log       *output.Log
 	out, err  *stream
 	started   time.Time
 }
 
-func (s *Session) newStageRun(job engine.Job, set *inputSet) *stageRun {
+func (s *Session) newStageRun(job engine.Job, set *inputs.Set) *stageRun {
 	n := s.count.Add(1)
 	folder := s.nameFolder(job.Stage.Name)
 	run := &stageRun{
@@ -47,14 +50,14 @@ func (s *Session) newStageRun(job engine.Job, set *inputSet) *stageRun {
 		redactor: redact.New(s.hidden(job)),
 		workspace: &workspace{
 			session: s, job: job, set: set,
-			home:    filepath.Join(s.folder.work, folder),
-			root:    filepath.Join(s.folder.work, folder, "app"),
-			temp:    filepath.Join(s.folder.temp, fmt.Sprint(n)),
-			reports: filepath.Join(s.folder.work, folder, "reports"),
-			kept:    filepath.Join(s.folder.keep, "reports", folder),
+			home:    filepath.Join(s.folder.Work, folder),
+			root:    filepath.Join(s.folder.Work, folder, "app"),
+			temp:    filepath.Join(s.folder.Temp, fmt.Sprint(n)),
+			reports: filepath.Join(s.folder.Work, folder, "reports"),
+			kept:    filepath.Join(s.folder.Keep, "reports", folder),
 		},
 		family: &family{mark: fmt.Sprintf("%s%d.", s.mark, n), begin: s.startMinder},
-		log:    &logFile{path: filepath.Join(s.folder.keep, "logs", folder+".log"), limit: s.executor.options.LogLimit},
+		log:    &output.Log{Path: filepath.Join(s.folder.Keep, "logs", folder+".log"), Limit: s.executor.options.LogLimit},
 	}
 	var mu sync.Mutex
 	run.out, run.err = run.newStream(&mu, false), run.newStream(&mu, true)
@@ -63,7 +66,7 @@ func (s *Session) newStageRun(job engine.Job, set *inputSet) *stageRun {
 
 // newStream builds the way of one output: secrets out, then into the log, and line by line to the observer.
 func (r *stageRun) newStream(mu *sync.Mutex, stderr bool) *stream {
-	cut := &lines{emit: func(line string) {
+	cut := &output.Lines{Emit: func(line string) {
 		if r.job.Output == nil {
 			return
 		}
@@ -77,7 +80,7 @@ func (r *stageRun) newStream(mu *sync.Mutex, stderr bool) *stream {
 // cleaned closes what it writes through from the front to the back.
 type cleaned struct {
 	io.WriteCloser
-	lines *lines
+	lines *output.Lines
 }
 
 func (c *cleaned) Close() error { return errors.Join(c.WriteCloser.Close(), c.lines.Close()) }
@@ -105,7 +108,7 @@ func (r *stageRun) run(ctx context.Context) (engine.Result, error) {
 	endErr := errors.Join(<-stopped, r.sweep(ctx))
 	closeErr := errors.Join(r.out.close(), r.err.close())
 	var logErr error
-	result.Log, logErr = r.log.close()
+	result.Log, logErr = r.log.Close()
 	result.Duration = time.Since(r.started)
 	switch {
 	case endErr != nil:
@@ -229,7 +232,7 @@ func (s *Session) hidden(job engine.Job) map[string]string {
 
 // cacheFolder is where a tool's own cache lies, shared by all runs.
 func (s *Session) cacheFolder(name string) string {
-	return filepath.Join(s.state, "caches", fileName(name))
+	return filepath.Join(s.state, "caches", runfolder.FileName(name))
 }
 
 // sizeOf returns a regular file's size, and whether there is one.

@@ -19,6 +19,7 @@ import (
 	"mvdan.cc/sh/v3/interp"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -164,7 +165,7 @@ func askVersion(ctx context.Context, path string, env *environment, dir string) 
 	if err != nil {
 		return ""
 	}
-	defer removeAll(home)
+	defer runfolder.RemoveAll(home)
 	cmd := exec.CommandContext(ctx, path, "--version")
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + env.path, "HOME=" + home, "CI=true", "NO_COLOR=1", "COREPACK_ENABLE_DOWNLOAD_PROMPT=0"}

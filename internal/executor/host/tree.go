@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"io"
 	"io/fs"
 	"os"
@@ -46,7 +48,7 @@ func (s *treeStore) collect(ctx context.Context, workspace string, outputs []str
 	if err != nil {
 		return nil, nil, fmt.Errorf("store outputs: %w", err)
 	}
-	defer removeAll(making) // gone once it has been renamed
+	defer runfolder.RemoveAll(making) // gone once it has been renamed
 	moved := 0
 	for _, output := range outputs {
 		clean, err := outputPath(output)
@@ -167,7 +169,7 @@ func (s *treeStore) describe(ctx context.Context, root, workspace string) (*tree
 	if err != nil {
 		return nil, err
 	}
-	err = forEach(ctx, s.parallelism, len(t.nodes), func(i int) error {
+	err = inputs.ForEach(ctx, s.parallelism, len(t.nodes), func(i int) error {
 		node := &t.nodes[i]
 		if node.kind != 'f' && node.kind != 'x' {
 			return nil
@@ -256,7 +258,7 @@ func (s *treeStore) drop(digest string) {
 	s.mu.Lock()
 	delete(s.loaded, digest)
 	s.mu.Unlock()
-	removeAll(filepath.Join(s.root, digest))
+	runfolder.RemoveAll(filepath.Join(s.root, digest))
 }
 
 // check compares sizes and times of all files.
@@ -265,7 +267,7 @@ func (s *treeStore) check(ctx context.Context, digest string) error {
 	if err != nil {
 		return err
 	}
-	return forEach(ctx, s.parallelism, len(t.nodes), func(i int) error { return s.checkNode(t, &t.nodes[i]) })
+	return inputs.ForEach(ctx, s.parallelism, len(t.nodes), func(i int) error { return s.checkNode(t, &t.nodes[i]) })
 }
 
 func (s *treeStore) checkNode(t *tree, node *treeNode) error {
@@ -290,7 +292,7 @@ func (s *treeStore) verify(ctx context.Context, digest, path string) error {
 	if err != nil {
 		return err
 	}
-	return forEach(ctx, s.parallelism, len(t.nodes), func(i int) error {
+	return inputs.ForEach(ctx, s.parallelism, len(t.nodes), func(i int) error {
 		node := &t.nodes[i]
 		if node.path != path && !strings.HasPrefix(node.path, path+"/") {
 			return nil
@@ -325,7 +327,7 @@ func (s *treeStore) link(ctx context.Context, digest, into string) error {
 			return fmt.Errorf("put outputs into the workspace: %w", err)
 		}
 	}
-	return forEach(ctx, s.parallelism, len(files), func(i int) error {
+	return inputs.ForEach(ctx, s.parallelism, len(files), func(i int) error {
 		node := &t.nodes[files[i]]
 		if err := s.checkNode(t, node); err != nil {
 			return err
@@ -362,7 +364,7 @@ func (s *treeStore) place(t *tree, node *treeNode, to string) error {
 	if err == nil || node.kind == 'l' {
 		return err
 	}
-	return copyFile(from, to, node.perm)
+	return inputs.CopyFile(from, to, node.perm)
 }
 
 // trees returns the names of all trees in the store.

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/executor/inputs"
 )
 
 // workspace is the folder in which one stage runs once. It is made when the first program starts or the shell first looks
@@ -16,7 +16,7 @@ import (
 type workspace struct {
 	session *Session
 	job     engine.Job
-	set     *inputSet
+	set     *inputs.Set
 
 	home    string // the stage's folder; everything but temp and kept lies in it
 	root    string // the app's folder as the stage sees it
@@ -61,7 +61,7 @@ func (w *workspace) failure() error {
 }
 
 func (w *workspace) fill(ctx context.Context) error {
-	if err := w.session.folder.makeTemp(); err != nil {
+	if err := w.session.folder.MakeTemp(); err != nil {
 		return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
 	}
 	// Few of them, and no looking whether they are there: folders cost more than all else that a small stage does.
@@ -75,7 +75,7 @@ func (w *workspace) fill(ctx context.Context) error {
 			return fmt.Errorf("make the folder of cache %s: %w", name, err)
 		}
 	}
-	if err := w.copyInputs(ctx); err != nil {
+	if err := w.session.mirror.Copy(ctx, w.set, w.root); err != nil {
 		return fmt.Errorf("make the workspace of stage %s: %w", w.job.Stage.Name, err)
 	}
 	for _, need := range w.job.Needs {
@@ -86,28 +86,6 @@ func (w *workspace) fill(ctx context.Context) error {
 	return nil
 }
 
-// copyInputs copies, and never links: what a stage writes to a source file stays in its workspace.
-func (w *workspace) copyInputs(ctx context.Context) error {
-	if len(w.set.files) == 0 {
-		return nil
-	}
-	source, err := w.session.mirror.path(ctx)
-	if err != nil {
-		return err
-	}
-	if err := makeFolders(w.root, w.set.files); err != nil {
-		return err
-	}
-	return forEach(ctx, w.session.executor.options.Parallelism, len(w.set.files), func(i int) error {
-		file := &w.set.files[i]
-		to := filepath.Join(w.root, filepath.FromSlash(file.Path))
-		if file.Mode&os.ModeSymlink != 0 {
-			return os.Symlink(filepath.FromSlash(file.Target), to)
-		}
-		return copyFile(filepath.Join(source, filepath.FromSlash(file.Path)), to, file.Mode)
-	})
-}
-
 // discard removes the workspace when it was begun; from then on it cannot be made.
 func (w *workspace) discard() {
 	w.mu.Lock()
@@ -116,5 +94,5 @@ func (w *workspace) discard() {
 	if !w.begun {
 		return
 	}
-	w.session.folder.discard(w.home, w.temp)
+	w.session.folder.Discard(w.home, w.temp)
 }

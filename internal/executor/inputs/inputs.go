@@ -1,4 +1,5 @@
-package host
+// Package inputs selects what a stage sees of the source, and copies it out of a copy that stays as the run found it.
+package inputs
 
 import (
 	"fmt"
@@ -10,36 +11,37 @@ import (
 	"github.com/penstock-ci/penstock/internal/snapshot"
 )
 
-// inputSet is the part of the snapshot that a stage sees.
-type inputSet struct {
-	files  []snapshot.File
-	digest string
+// Set is the part of the snapshot that a stage sees.
+type Set struct {
+	Files  []snapshot.File
+	Digest string // "sha256:…" over the files, as of a snapshot
 }
 
-// inputSets selects them, each different list of globs once.
-type inputSets struct {
-	source *snapshot.Snapshot
+// Sets selects them, each different list of globs once.
+type Sets struct {
+	Source *snapshot.Snapshot
 	mu     sync.Mutex
-	sets   map[string]*inputSet
+	sets   map[string]*Set
 }
 
-func (s *inputSets) of(globs []string) (*inputSet, error) {
+// Of selects by globs relative to the app's folder, all files when there are none. Safe for concurrent use.
+func (s *Sets) Of(globs []string) (*Set, error) {
 	name := strings.Join(globs, "\x00")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if set := s.sets[name]; set != nil {
 		return set, nil
 	}
-	set := &inputSet{files: s.source.Files, digest: s.source.Digest}
+	set := &Set{Files: s.Source.Files, Digest: s.Source.Digest}
 	if len(globs) > 0 {
-		selected, err := selectFiles(s.source.Files, globs)
+		selected, err := selectFiles(s.Source.Files, globs)
 		if err != nil {
 			return nil, err
 		}
-		set = &inputSet{files: selected, digest: snapshot.Digest(selected)}
+		set = &Set{Files: selected, Digest: snapshot.Digest(selected)}
 	}
 	if s.sets == nil {
-		s.sets = map[string]*inputSet{}
+		s.sets = map[string]*Set{}
 	}
 	s.sets[name] = set
 	return set, nil

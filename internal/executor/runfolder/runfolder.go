@@ -1,4 +1,6 @@
-package host
+// Package runfolder gives each run of an executor on this machine a folder to work in, which goes with the run, and one for
+// its logs and reports, of which the latest are kept.
+package runfolder
 
 import (
 	"crypto/rand"
@@ -18,13 +20,13 @@ import (
 // keptRuns is how many runs' logs and reports are kept.
 const keptRuns = 50
 
-// runFolder is where one run works and where it leaves its logs and reports. As long as it is open a lock says so: what
+// Folder is where one run works and where it leaves its logs and reports. As long as it is open a lock says so: what
 // lies in the work folder without a locked lock belonged to a run that died.
-type runFolder struct {
-	id   string
-	work string // workspaces; removed by close
-	keep string // logs and reports; made when the first one is written
-	temp string // for TMPDIR: below the system's own, since paths of sockets must be short
+type Folder struct {
+	ID   string
+	Work string // workspaces; removed by close
+	Keep string // logs and reports; made when the first one is written
+	Temp string // for TMPDIR: below the system's own, since paths of sockets must be short
 	lock *flock.Flock
 
 	tempOnce sync.Once
@@ -37,8 +39,8 @@ type runFolder struct {
 	background sync.WaitGroup
 }
 
-// openRunFolder makes the folder of a new run and starts to sweep those of dead ones.
-func openRunFolder(state string) (*runFolder, error) {
+// Open makes the folder of a new run and starts to sweep those of dead ones.
+func Open(state string) (*Folder, error) {
 	all := filepath.Join(state, "work")
 	if err := os.MkdirAll(all, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder for the run: %w", err)
@@ -56,10 +58,10 @@ func openRunFolder(state string) (*runFolder, error) {
 		if !locked {
 			continue
 		}
-		f := &runFolder{
-			id: id, work: filepath.Join(all, id), keep: filepath.Join(state, "runs", id), temp: tempOf(id), lock: lock,
+		f := &Folder{
+			ID: id, Work: filepath.Join(all, id), Keep: filepath.Join(state, "runs", id), Temp: tempOf(id), lock: lock,
 		}
-		if err := os.Mkdir(f.work, 0o755); err != nil {
+		if err := os.Mkdir(f.Work, 0o755); err != nil {
 			_ = lock.Close()
 			if os.IsExist(err) {
 				continue
@@ -71,9 +73,9 @@ func openRunFolder(state string) (*runFolder, error) {
 	}
 }
 
-// makeTemp makes the run's folder for temporary files once. That it must not exist yet keeps others from preparing it.
-func (f *runFolder) makeTemp() error {
-	f.tempOnce.Do(func() { f.tempErr = os.Mkdir(f.temp, 0o700) })
+// MakeTemp makes the run's folder for temporary files once. That it must not exist yet keeps others from preparing it.
+func (f *Folder) MakeTemp() error {
+	f.tempOnce.Do(func() { f.tempErr = os.Mkdir(f.Temp, 0o700) })
 	return f.tempErr
 }
 
@@ -94,8 +96,8 @@ func sweep(all, own string) {
 		if locked, err := lock.TryLock(); err != nil || !locked {
 			continue
 		}
-		removeAll(filepath.Join(all, id))
-		removeAll(tempOf(id))
+		RemoveAll(filepath.Join(all, id))
+		RemoveAll(tempOf(id))
 		release(lock)
 	}
 }
@@ -112,8 +114,8 @@ func release(lock *flock.Flock) {
 	_ = lock.Close()
 }
 
-// discard removes folders of this run without making anybody wait; close does.
-func (f *runFolder) discard(paths ...string) {
+// Discard removes folders of this run without making anybody wait; close does.
+func (f *Folder) Discard(paths ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.discarded = append(f.discarded, paths...)
@@ -132,23 +134,23 @@ func (f *runFolder) discard(paths ...string) {
 				return
 			}
 			for _, path := range paths {
-				removeAll(path)
+				RemoveAll(path)
 			}
 		}
 	})
 }
 
-// close removes the work folder and forgets all but the latest runs' logs.
-func (f *runFolder) close() {
+// Close removes the work folder and forgets all but the latest runs' logs.
+func (f *Folder) Close() {
 	f.background.Wait()
-	removeAll(f.work)
-	removeAll(f.temp)
+	RemoveAll(f.Work)
+	RemoveAll(f.Temp)
 	release(f.lock)
 	f.forget()
 }
 
-func (f *runFolder) forget() {
-	runs := filepath.Dir(f.keep)
+func (f *Folder) forget() {
+	runs := filepath.Dir(f.Keep)
 	entries, err := os.ReadDir(runs)
 	if err != nil || len(entries) <= keptRuns {
 		return
@@ -159,12 +161,12 @@ func (f *runFolder) forget() {
 	}
 	slices.Sort(names) // ids begin with the time
 	for _, name := range names[:len(names)-keptRuns] {
-		removeAll(filepath.Join(runs, name))
+		RemoveAll(filepath.Join(runs, name))
 	}
 }
 
-// removeAll removes a tree, also one in which a program took the write permission from folders (Go's module cache does).
-func removeAll(path string) {
+// RemoveAll removes a tree, also one in which a program took the write permission from folders (Go's module cache does).
+func RemoveAll(path string) {
 	if os.RemoveAll(path) == nil {
 		return
 	}
@@ -177,8 +179,8 @@ func removeAll(path string) {
 	_ = os.RemoveAll(path)
 }
 
-// fileName makes a stage's name one that can name a file.
-func fileName(stage string) string {
+// FileName makes a stage's name one that can name a file.
+func FileName(stage string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' || strings.ContainsRune(`/\:*?"<>|%`, r) {
 			return '_'

@@ -1,4 +1,4 @@
-package host
+package inputs
 
 import (
 	"context"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// forEach calls do for 0…n-1 from at most limit goroutines and stops at the first error or when ctx ends.
-func forEach(ctx context.Context, limit, n int, do func(i int) error) error {
+// ForEach calls do for 0…n-1 from at most limit goroutines and stops at the first error or when ctx ends.
+func ForEach(ctx context.Context, limit, n int, do func(i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
 	for range min(n, limit) {

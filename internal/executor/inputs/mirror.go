@@ -1,4 +1,4 @@
-package host
+package inputs
 
 import (
 	"context"
@@ -13,34 +13,34 @@ import (
 	"github.com/penstock-ci/penstock/internal/snapshot"
 )
 
-// mirror is the run's own copy of the snapshot, made when the first stage needs files. From then on the developer may edit
+// Mirror is the run's own copy of the snapshot, made when the first stage needs files. From then on the developer may edit
 // on: the run works with what it was started with.
-type mirror struct {
-	source      *snapshot.Snapshot
-	folder      string
-	parallelism int
+type Mirror struct {
+	Source      *snapshot.Snapshot
+	Folder      string // where the copy lies; made by Path
+	Parallelism int
 
 	once sync.Once
 	err  error
 }
 
-// path makes the copy if need be. Each file's content is compared with the snapshot's digest while it is copied.
-func (m *mirror) path(ctx context.Context) (string, error) {
+// Path makes the copy if need be. Each file's content is compared with the snapshot's digest while it is copied.
+func (m *Mirror) Path(ctx context.Context) (string, error) {
 	m.once.Do(func() {
 		// The copy is for the whole run; one stage's end must not spoil it for the others.
 		m.err = m.make(context.WithoutCancel(ctx))
 	})
-	return m.folder, m.err
+	return m.Folder, m.err
 }
 
-func (m *mirror) make(ctx context.Context) error {
-	if err := makeFolders(m.folder, m.source.Files); err != nil {
+func (m *Mirror) make(ctx context.Context) error {
+	if err := makeFolders(m.Folder, m.Source.Files); err != nil {
 		return fmt.Errorf("copy the source: %w", err)
 	}
-	return forEach(ctx, m.parallelism, len(m.source.Files), func(i int) error {
-		file := &m.source.Files[i]
-		from := filepath.Join(m.source.Root, filepath.FromSlash(file.Path))
-		to := filepath.Join(m.folder, filepath.FromSlash(file.Path))
+	return ForEach(ctx, m.Parallelism, len(m.Source.Files), func(i int) error {
+		file := &m.Source.Files[i]
+		from := filepath.Join(m.Source.Root, filepath.FromSlash(file.Path))
+		to := filepath.Join(m.Folder, filepath.FromSlash(file.Path))
 		digest := ""
 		var err error
 		if file.Mode&os.ModeSymlink != 0 {
@@ -58,6 +58,28 @@ func (m *mirror) make(ctx context.Context) error {
 			return fmt.Errorf("%s changed after the run had looked at it and before it was copied; run again", file.Path)
 		}
 		return nil
+	})
+}
+
+// Copy copies a set of the snapshot's files into a folder, and never links: what is written there stays there.
+func (m *Mirror) Copy(ctx context.Context, set *Set, to string) error {
+	if len(set.Files) == 0 {
+		return nil
+	}
+	source, err := m.Path(ctx)
+	if err != nil {
+		return err
+	}
+	if err := makeFolders(to, set.Files); err != nil {
+		return err
+	}
+	return ForEach(ctx, m.Parallelism, len(set.Files), func(i int) error {
+		file := &set.Files[i]
+		path := filepath.Join(to, filepath.FromSlash(file.Path))
+		if file.Mode&os.ModeSymlink != 0 {
+			return os.Symlink(filepath.FromSlash(file.Target), path)
+		}
+		return CopyFile(filepath.Join(source, filepath.FromSlash(file.Path)), path, file.Mode)
 	})
 }
 
@@ -98,8 +120,8 @@ func copyHashing(from, to string, mode os.FileMode) (digest string, err error) {
 	return hex.EncodeToString(hash.Sum(nil)), out.Close()
 }
 
-// copyFile copies a regular file; where the file system can, without copying its blocks (os.File.ReadFrom asks for that).
-func copyFile(from, to string, mode os.FileMode) error {
+// CopyFile copies a regular file; where the file system can, without copying its blocks (os.File.ReadFrom asks for that).
+func CopyFile(from, to string, mode os.FileMode) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package host
+package output
 
 import (
 	"strings"
@@ -11,7 +11,7 @@ import (
 func cut(t *testing.T, chunks ...string) []string {
 	t.Helper()
 	var got []string
-	l := &lines{emit: func(line string) { got = append(got, line) }}
+	l := &Lines{Emit: func(line string) { got = append(got, line) }}
 	for _, chunk := range chunks {
 		if n, err := l.Write([]byte(chunk)); n != len(chunk) || err != nil {
 			t.Fatal(n, err)

@@ -1,4 +1,5 @@
-package host
+// Package output is what becomes of what a stage's programs say: lines for people, and a log of all of it.
+package output
 
 import (
 	"bytes"
@@ -11,16 +12,16 @@ import (
 // maxLine bounds a line that is streamed, in bytes. The log has all of it.
 const maxLine = 16 << 10
 
-// lines cuts output into lines for people: of a progress bar, which returns to the line's beginning to write it again,
+// Lines cuts output into lines for people: of a progress bar, which returns to the line's beginning to write it again,
 // the last state; without control sequences; valid UTF-8; bounded.
-type lines struct {
-	emit func(line string)
+type Lines struct {
+	Emit func(line string)
 	line []byte
 	lost int  // bytes beyond maxLine
 	cr   bool // a carriage return was the last byte
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *Lines) Write(p []byte) (int, error) {
 	n := len(p)
 	for len(p) > 0 {
 		if l.cr {
@@ -46,7 +47,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func (l *lines) take(p []byte) {
+func (l *Lines) take(p []byte) {
 	room := maxLine - len(l.line)
 	if len(p) > room {
 		l.lost += len(p) - room
@@ -55,17 +56,17 @@ func (l *lines) take(p []byte) {
 	l.line = append(l.line, p...)
 }
 
-func (l *lines) end() {
+func (l *Lines) end() {
 	text := readable(l.line)
 	if l.lost > 0 {
 		text += fmt.Sprintf(" … (%d bytes more in the log)", l.lost)
 	}
 	l.line, l.lost = l.line[:0], 0
-	l.emit(text)
+	l.Emit(text)
 }
 
 // Close ends a last line that has no end.
-func (l *lines) Close() error {
+func (l *Lines) Close() error {
 	if len(l.line) > 0 {
 		l.end()
 	}
