@@ -34,6 +34,7 @@ func Worker(app App) Pipeline {
 			auditGates(app),  // security audit clean
 			secretGates(),    // no hardcoded credentials in code
 			sourceGates(app), // SQL injection prevention verified; input validation with Zod schemas
+			dataGates(app),   // database migrated, without loss
 			healthGates(app), // the health check answers, dependency by dependency; performance benchmarks met
 			answerGates(app), // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
 		),
@@ -277,6 +278,17 @@ func sourceGates(app App) []GateRef {
 		input.Enforcement = Overridable
 	}
 	return []GateRef{{Gate: "security/sql", Phase: gates.PhaseBuild, Enforcement: Overridable, Timeout: 2 * time.Minute}, input}
+}
+
+// dataGates judge what would happen to the databases before anything happens to them. What is right as it stands is allowed by a
+// comment in the migration, with a reason.
+func dataGates(app App) []GateRef {
+	for _, deployment := range app.Worker.Deployments {
+		if deployment.HasD1 {
+			return []GateRef{{Gate: "data/migrations", Phase: gates.PhasePlan, Enforcement: Overridable}}
+		}
+	}
+	return nil
 }
 
 // healthGates ask the new version before it takes traffic. A page that is not known to be of the guide's shape may be a bare
