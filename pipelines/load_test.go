@@ -402,7 +402,7 @@ func TestRoundTripOfEverything(t *testing.T) {
 		Environments: []Environment{{
 			Name: "Production", Target: "local", WranglerEnv: "production", Secrets: []string{"S"}, Vars: map[string]string{"V": "true"}, Provision: true,
 			Seed: "seed.sql", Backup: BackupExport, Smoke: Smoke{Probes: []Probe{{"/health", 200}, {Path: "/"}}, Version: ProofRequired}, Steps: []float64{0.5, 33, 100},
-			Bake: 90 * time.Minute, Approvers: []string{"ada@example.com"},
+			StepBake: time.Minute, Bake: 90 * time.Minute, Approvers: []string{"ada@example.com"},
 		}},
 	})
 	if problems := Validate(p, nil); problems != nil {

@@ -132,6 +132,8 @@ type Environment struct {
 	Smoke  Smoke      `json:"smoke"`
 	// Steps are the percentages of traffic that the new version takes one after the other; the last is 100.
 	Steps []float64 `json:"steps"`
+	// StepBake is how long it is watched at each of the steps below 100 before more traffic follows.
+	StepBake time.Duration `json:"stepBake,omitempty"`
 	// Bake is how long the new version is watched at 100 % before the promotion completes.
 	Bake      time.Duration `json:"bake,omitempty"`
 	Approvers []string      `json:"approvers,omitempty"`

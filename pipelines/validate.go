@@ -372,6 +372,9 @@ func (v *validation) environment(env Environment) {
 	if env.Bake < 0 || env.Bake > maxBake {
 		v.problem(within(place, "bake"), fmt.Sprintf("%s cannot be a time to watch", text(env.Bake)), "choose from 0 to "+text(maxBake))
 	}
+	if env.StepBake < 0 || env.StepBake > maxBake {
+		v.problem(within(place, "stepBake"), fmt.Sprintf("%s cannot be a time to watch", text(env.StepBake)), "choose from 0 to "+text(maxBake))
+	}
 	for i, approver := range env.Approvers {
 		if strings.TrimSpace(approver) == "" || slices.Contains(env.Approvers[:i], approver) {
 			v.problem(within(place, "approvers", strconv.Itoa(i)), fmt.Sprintf("%q is empty or there twice", approver), "name each approver once")

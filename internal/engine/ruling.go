@@ -33,10 +33,13 @@ func (j PromotionJudge) Judge(ctx context.Context, phase gates.Phase, address pr
 		return promotion.Ruling{}, fmt.Errorf("no gate of phase %s was asked, and the plan names some: "+
 			"look at the gates' phases and environments in penstock.yaml", phase)
 	}
-	ruling := promotion.Ruling{Allowed: !judgement.Blocked()}
+	ruling := promotion.Ruling{Allowed: !judgement.Blocked(), Undecided: judgement.Blocked()}
 	var said []string
 	for _, judged := range judgement.Blocking() {
 		ruling.Blocking = append(ruling.Blocking, judged.Ref.Gate)
+		if outcome := judged.Verdict.Outcome; outcome != gates.Pending && outcome != gates.Inconclusive {
+			ruling.Undecided = false
+		}
 		said = append(said, judged.Ref.Gate+": "+judged.Verdict.Summary)
 	}
 	ruling.Summary = strings.Join(said, "; ")

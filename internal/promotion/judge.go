@@ -16,6 +16,9 @@ type Judge interface {
 // Ruling is what the gates of one phase said together. Its zero value lets nothing through.
 type Ruling struct {
 	Allowed bool
+	// Undecided says that no gate said no: those that block wait for something, or lack the data for an answer. While a
+	// version is watched there may be an answer later; at the end of the watch it counts like a no.
+	Undecided bool
 	// Blocking are the gates that say no, by name.
 	Blocking []string
 	Summary  string // one line for people

@@ -40,6 +40,8 @@ type Options struct {
 	Waits []time.Duration
 	// BakeInterval is how often the new version is probed while it is watched. 10 seconds when zero.
 	BakeInterval time.Duration
+	// JudgeInterval is how often the gates of the bake phase are asked while it is watched. 30 seconds when zero.
+	JudgeInterval time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -60,6 +62,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.BakeInterval == 0 {
 		o.BakeInterval = 10 * time.Second
+	}
+	if o.JudgeInterval == 0 {
+		o.JudgeInterval = 30 * time.Second
 	}
 	return o
 }
@@ -389,15 +394,11 @@ func (a *attempt) shift(ctx context.Context, share float64) (done, error) {
 		return done{detail: describeShares(shares)}, nil
 	}
 	// While only some get the new version it must be sound for them before more do.
-	if _, err := a.probe(ctx, name, "while-shifting", a.state.Version, a.state.Version); err != nil {
+	watched, err := a.watch(ctx, vigil{step: name, moment: "while-shifting", override: a.state.Version, time: a.environment().StepBake})
+	if err != nil {
 		return done{}, err
 	}
-	if a.plan.judgedAt(gates.PhaseBake) {
-		if _, err := a.judge(ctx, name, gates.PhaseBake, a.state.Version); err != nil {
-			return done{}, err
-		}
-	}
-	return done{detail: describeShares(shares)}, nil
+	return done{detail: describeShares(shares) + watched}, nil
 }
 
 func (a *attempt) verify(ctx context.Context) (done, error) {
@@ -414,43 +415,78 @@ func (a *attempt) verifyLive(ctx context.Context) (done, error) {
 	return done{detail: report.Summary}, err
 }
 
-// bake watches the new version with all traffic on it: probes at intervals and once more when the time is over, then the
-// bake gates.
+// bake watches the new version with all traffic on it.
 func (a *attempt) bake(ctx context.Context) (done, error) {
-	detail := "no time set"
-	if a.environment().Bake > 0 {
-		probes, err := a.watch(ctx)
-		if err != nil {
-			return done{}, err
-		}
-		detail = fmt.Sprintf("sound for %s, probed %d times", a.environment().Bake.Round(time.Second), probes)
-	}
-	if !a.plan.judgedAt(gates.PhaseBake) {
-		return done{detail: detail}, nil
-	}
-	return a.judge(ctx, StepBake, gates.PhaseBake, "")
+	watched, err := a.watch(ctx, vigil{step: StepBake, moment: "while-baking", time: a.environment().Bake})
+	return done{detail: strings.TrimPrefix(watched, "; ")}, err
 }
 
-// watch probes until the bake's time is over, and then once more: a time shorter than the interval must not pass unseen,
-// nor must what broke since the last interval.
-func (a *attempt) watch(ctx context.Context) (probes int, err error) {
-	end := time.NewTimer(a.environment().Bake)
+// vigil is one time of watching. override is the version to ask for, "" for what everybody gets.
+type vigil struct {
+	step, moment, override string
+	time                   time.Duration
+}
+
+// watch probes the new version and asks the bake gates, again and again until the time is over, and then once more: a time
+// shorter than an interval must not pass unseen, nor must what broke since the last one. A gate that says no ends it at once;
+// one that has no answer yet must have one at the end. It returns what was seen, beginning with "; ".
+func (a *attempt) watch(ctx context.Context, v vigil) (string, error) {
+	end := time.NewTimer(v.time)
 	defer end.Stop()
 	tick := time.NewTicker(a.BakeInterval)
 	defer tick.Stop()
-	for over := false; !over; probes++ {
-		select {
-		case <-ctx.Done():
-			return probes, ctx.Err()
-		case <-end.C:
-			over = true
-		case <-tick.C:
+	judged := a.plan.judgedAt(gates.PhaseBake)
+	asked := time.Now()
+	for probes := 1; ; probes++ {
+		over := v.time == 0
+		if !over {
+			select {
+			case <-ctx.Done():
+				return "", ctx.Err()
+			case <-end.C:
+				over = true
+			case <-tick.C:
+			}
 		}
-		if _, err := a.probe(ctx, StepBake, "while-baking", "", a.state.Version); err != nil {
-			return probes, err
+		if v.time > 0 || v.step != StepBake { // without a time it was probed just before
+			if _, err := a.probe(ctx, v.step, v.moment, v.override, a.state.Version); err != nil {
+				return "", err
+			}
+		}
+		switch {
+		case over && judged:
+			ruled, err := a.judge(ctx, v.step, gates.PhaseBake, v.override)
+			return a.seen(v, probes, ruled.detail), err
+		case over:
+			return a.seen(v, probes, ""), nil
+		case judged && time.Since(asked) >= a.JudgeInterval:
+			asked = time.Now()
+			if err := a.judgeMeanwhile(ctx, v); err != nil {
+				return "", err
+			}
 		}
 	}
-	return probes, nil
+}
+
+func (a *attempt) seen(v vigil, probes int, ruled string) string {
+	said := ""
+	if v.time > 0 {
+		said = fmt.Sprintf("; sound for %s, probed %d times", v.time.Round(time.Second), probes)
+	}
+	if ruled != "" {
+		said += "; " + ruled
+	}
+	return said
+}
+
+// judgeMeanwhile asks the bake gates in the middle of a watch.
+func (a *attempt) judgeMeanwhile(ctx context.Context, v vigil) error {
+	_, err := a.judge(ctx, v.step, gates.PhaseBake, v.override)
+	if blocked, ok := errors.AsType[*BlockedError](err); ok && blocked.undecided {
+		a.progress(v.step, "no answer yet: "+blocked.Summary)
+		return nil
+	}
+	return err
 }
 
 // sharesAt is the deployment in which the new version takes that percentage and the old one the rest.

@@ -495,6 +495,61 @@ func TestTheBakeProbes(t *testing.T) {
 	}
 }
 
+// gradual is an environment in which traffic is shifted in steps that are watched.
+func gradual() *bench {
+	b := newBench("update")
+	b.environment.Steps, b.environment.StepBake = []float64{10, 100}, time.Minute
+	b.gates = []promotion.GateFact{{Gate: "health/alerts", Phase: gates.PhaseBake}}
+	b.options.BakeInterval, b.options.JudgeInterval = time.Millisecond, time.Millisecond
+	return b
+}
+
+// A version that goes bad at 10 % is put back as soon as a gate sees it, not at the end of the time.
+func TestAGateThatSaysNoMidwayPutsBack(t *testing.T) {
+	t.Parallel()
+	b := gradual()
+	asked := 0
+	b.options.Judge = judge(func(gates.Phase, promotion.Address) (promotion.Ruling, error) {
+		asked++
+		switch {
+		case asked < 3:
+			return promotion.Ruling{Undecided: true, Blocking: []string{"health/alerts"}, Summary: "too few requests"}, nil
+		case asked < 6:
+			return promotion.Ruling{Allowed: true}, nil
+		default:
+			return promotion.Ruling{Blocking: []string{"health/alerts"}, Summary: "9 % errors"}, nil
+		}
+	})
+	before := b.cloud.Live()
+	began := time.Now()
+	result := b.ends(t, b.plan(t), promotion.RolledBack)
+	if blocked, ok := errors.AsType[*promotion.BlockedError](result.Cause); !ok || blocked.Summary != "9 % errors" || asked != 6 {
+		t.Errorf("%v after %d asks", result.Cause, asked)
+	}
+	if took := time.Since(began); took > b.environment.StepBake/2 {
+		t.Errorf("it was watched for %s more", took)
+	}
+	if diff := cmp.Diff(before, b.cloud.Live()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// No answer until the end is not an answer.
+func TestAGateWithoutAnAnswerAtTheEndPutsBack(t *testing.T) {
+	t.Parallel()
+	b := gradual()
+	b.environment.StepBake = 20 * time.Millisecond
+	asked := 0
+	b.options.Judge = judge(func(gates.Phase, promotion.Address) (promotion.Ruling, error) {
+		asked++
+		return promotion.Ruling{Undecided: true, Blocking: []string{"health/alerts"}}, nil
+	})
+	b.ends(t, b.plan(t), promotion.RolledBack)
+	if asked < 2 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
 // A bake that is shorter than the interval, or as long, sees the version at its end.
 func TestABakeEndsWithAProbe(t *testing.T) {
 	t.Parallel()

@@ -69,6 +69,8 @@ type BlockedError struct {
 	Phase    string
 	Blocking []string
 	Summary  string
+	// undecided: no gate said no, they have no answer.
+	undecided bool
 }
 
 // Error names the gates.

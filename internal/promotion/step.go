@@ -150,7 +150,7 @@ func (a *attempt) judge(ctx context.Context, step string, phase gates.Phase, ove
 		return done{}, fmt.Errorf("ask the %s gates: %w", phase, err)
 	}
 	if !ruling.Allowed {
-		return done{detail: ruling.Summary}, &BlockedError{Phase: string(phase), Blocking: ruling.Blocking, Summary: ruling.Summary}
+		return done{detail: ruling.Summary}, &BlockedError{Phase: string(phase), Blocking: ruling.Blocking, Summary: ruling.Summary, undecided: ruling.Undecided}
 	}
 	return done{detail: ruling.Summary}, nil
 }

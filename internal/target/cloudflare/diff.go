@@ -28,8 +28,9 @@ func (t *Target) Diff(ctx context.Context, live promotion.State, b *bundle.Bundl
 	if err != nil {
 		return promotion.Diff{}, err
 	}
+	var classes []event.Change
 	if live.Exists {
-		if err := t.checkClasses(ctx); err != nil {
+		if classes, err = t.diffClasses(ctx); err != nil {
 			return promotion.Diff{}, err
 		}
 	}
@@ -38,7 +39,7 @@ func (t *Target) Diff(ctx context.Context, live promotion.State, b *bundle.Bundl
 	if err != nil {
 		return promotion.Diff{}, err
 	}
-	d.Changes = append(d.Changes, versionChanges...)
+	d.Changes = append(append(d.Changes, classes...), versionChanges...)
 	if err := t.diffMigrations(ctx, found, &d); err != nil {
 		return promotion.Diff{}, err
 	}

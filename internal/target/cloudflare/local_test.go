@@ -245,3 +245,100 @@ func TestARollbackWithRealData(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+const countConfig = `{
+	"name": "counts", "main": "worker.js", "compatibility_date": "2026-01-01",
+	"durable_objects": { "bindings": [%s] },
+	"migrations": [%s],
+	"version_metadata": { "binding": "VERSION" }
+}`
+
+// countBundle is code with one Durable Object class for each name.
+func countBundle(t *testing.T, word string, classes ...string) *bundle.Bundle {
+	code := "import { DurableObject } from 'cloudflare:workers';\n"
+	bindings := []any{map[string]any{"name": "VERSION", "type": "version_metadata"}}
+	for _, class := range classes {
+		code += "export class " + class + " extends DurableObject { async fetch() { const n = (await this.ctx.storage.get('n') ?? 0) + 1; await this.ctx.storage.put('n', n); return new Response(n); } }\n"
+		bindings = append(bindings, map[string]any{"name": strings.ToUpper(class), "type": "durable_object_namespace", "class_name": class})
+	}
+	code += `export default { async fetch(request, env) {
+	const headers = { "x-version-id": env.VERSION.id };
+	const binding = env[new URL(request.url).pathname.slice(1)];
+	if (!binding) return new Response("` + word + `", { headers });
+	return new Response("` + word + ` " + await (await binding.get(binding.idFromName("one")).fetch(request)).text(), { headers });
+} };`
+	return bundleOf(t, code, map[string]any{"main_module": "worker.js", "compatibility_date": "2026-01-01", "bindings": bindings})
+}
+
+func counting(classes ...string) string {
+	var bindings, migrations []string
+	for i, class := range classes {
+		bindings = append(bindings, fmt.Sprintf(`{ "name": %q, "class_name": %q }`, strings.ToUpper(class), class))
+		migrations = append(migrations, fmt.Sprintf(`{ "tag": "v%d", "new_sqlite_classes": [%q] }`, i+1, class))
+	}
+	return fmt.Sprintf(countConfig, strings.Join(bindings, ", "), strings.Join(migrations, ", "))
+}
+
+// A Worker in use gets new classes without missing a request, with its objects' data as it was; what lies before them cannot be
+// deployed again, and a version that fails goes back to the old code with the new classes.
+func TestNewClassesOfAWorkerInUse(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, counting("Counter"), pipelines.Environment{})
+	first := p.promote(countBundle(t, "one", "Counter"), promotion.Completed)
+	for range 2 {
+		p.get("/COUNTER")
+	}
+	p.write("wrangler.jsonc", counting("Counter", "Room"))
+	stop, failed := make(chan struct{}), make(chan int)
+	go func() {
+		bad := 0
+		for {
+			select {
+			case <-stop:
+				failed <- bad
+				return
+			default:
+				if res, err := http.Get(p.cloud.URL("counts") + "/"); err != nil || res.StatusCode != http.StatusOK {
+					bad++
+				} else {
+					_ = res.Body.Close()
+				}
+			}
+		}
+	}()
+	broken := countBundle(t, "broken", "Counter", "Room")
+	broken = bundleOf(t, strings.Replace(string(broken.Modules[0].Body), "if (!binding)", "throw 1; if (!binding)", 1), map[string]any{
+		"main_module": "worker.js", "compatibility_date": "2026-01-01",
+		"bindings": []any{
+			map[string]any{"name": "VERSION", "type": "version_metadata"},
+			map[string]any{"name": "COUNTER", "type": "durable_object_namespace", "class_name": "Counter"},
+			map[string]any{"name": "ROOM", "type": "durable_object_namespace", "class_name": "Room"},
+		},
+	})
+	p.promote(broken, promotion.RolledBack)
+	if got := p.get("/COUNTER"); got != "200 one 3" {
+		t.Errorf("after the put-back: %s", got)
+	}
+	p.promote(countBundle(t, "two", "Counter", "Room"), promotion.Completed)
+	close(stop)
+	if bad := <-failed; bad > 0 {
+		t.Errorf("%d requests failed", bad)
+	}
+	for _, want := range []string{"/COUNTER 200 two 4", "/ROOM 200 two 1"} {
+		path, answer, _ := strings.Cut(want, " ")
+		if got := p.get(path); got != answer {
+			t.Errorf("%s: %s, want %s", path, got, answer)
+		}
+	}
+	r, err := promotion.MakeRollback(t.Context(), p.target(), p.past(), "rows", p.options.Environment, first.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := promotion.Return(t.Context(), p.promotionOptions("r1"), p.target(), r, promotion.DataUndecided)
+	if err != nil || result.Phase != promotion.Failed || !strings.Contains(result.Cause.Error(), "Durable Object migration") {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if got := p.get("/"); got != "200 two" {
+		t.Errorf("after the refused rollback: %s", got)
+	}
+}

@@ -17,7 +17,7 @@ import (
 
 // Prepare makes the Worker exist when this is its first deployment. A version can be uploaded without traffic only to a
 // Worker that has a deployment, so a placeholder takes that place: it answers 503 until the first version is routed. It
-// carries the Durable Object migrations, which no version upload may.
+// carries the Durable Object migrations, which no version upload may; an existing Worker gets them alone, with its own code.
 func (t *Target) Prepare(ctx context.Context, id string, _ promotion.State, b *bundle.Bundle) (string, error) {
 	exists, err := t.exists(ctx)
 	if err != nil {
@@ -25,7 +25,7 @@ func (t *Target) Prepare(ctx context.Context, id string, _ promotion.State, b *b
 	}
 	did := ""
 	if exists {
-		if err := t.checkClasses(ctx); err != nil {
+		if did, err = t.applyClasses(ctx, id); err != nil {
 			return "", err
 		}
 	} else {

@@ -626,9 +626,21 @@ func TestDurableObjectMigrationOnALivingWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = target.Diff(t.Context(), live, fixtureBundle(t))
-	if err == nil || !strings.Contains(err.Error(), `"v2"`) || !strings.Contains(err.Error(), "wrangler deploy") {
-		t.Errorf("got %v, want an error with the tag and the next step", err)
+	d, err := target.Diff(t.Context(), live, fixtureBundle(t))
+	if err != nil || !slices.ContainsFunc(d.Changes, func(c event.Change) bool {
+		return c.Kind == "durable-object-migration" && c.Name == "v2" && strings.Contains(c.To, "no version from before")
+	}) {
+		t.Errorf("the plan does not say what the migration means: %+v, %v", d.Changes, err)
+	}
+	// What destroys or moves objects is for a person.
+	for _, harmful := range []wrangler.DurableObjectMigration{
+		{Tag: "v3", DeletedClasses: []string{"Counter"}}, {Tag: "v3", RenamedClasses: []wrangler.Rename{{From: "Counter", To: "Teller"}}},
+	} {
+		target.Worker.Migrations[1] = harmful
+		_, err = target.Diff(t.Context(), live, fixtureBundle(t))
+		if err == nil || !strings.Contains(err.Error(), `"v3"`) || !strings.Contains(err.Error(), "wrangler deploy") {
+			t.Errorf("got %v, want an error with the tag and the next step", err)
+		}
 	}
 }
 

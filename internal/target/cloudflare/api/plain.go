@@ -18,7 +18,8 @@ func (c *Client) Download(ctx context.Context, address string, into io.Writer, l
 	if err != nil {
 		return 0, fmt.Errorf("the signed URL is none: %w", hideQuery(err))
 	}
-	return c.plain(req, into, limit)
+	_, n, err := c.plain(req, into, limit)
+	return n, err
 }
 
 // Put writes a body to a signed URL and returns the ETag of the answer, without its quotes.
@@ -55,7 +56,8 @@ func (c *Client) GetObject(ctx context.Context, bucket, key string, into io.Writ
 	if err != nil {
 		return 0, err
 	}
-	return c.plain(req, into, limit)
+	_, n, err := c.plain(req, into, limit)
+	return n, err
 }
 
 // PutObject writes an object of an R2 bucket.
@@ -66,7 +68,7 @@ func (c *Client) PutObject(ctx context.Context, bucket, key string, body io.Read
 	}
 	req.ContentLength = size
 	req.Header.Set("Content-Type", "application/octet-stream")
-	_, err = c.plain(req, io.Discard, maxAnswer)
+	_, _, err = c.plain(req, io.Discard, maxAnswer)
 	return err
 }
 
@@ -76,33 +78,34 @@ func (c *Client) GetValue(ctx context.Context, namespace, key string, into io.Wr
 	if err != nil {
 		return 0, err
 	}
-	return c.plain(req, into, limit)
+	_, n, err := c.plain(req, into, limit)
+	return n, err
 }
 
 // plain sends a request whose answer is bytes.
-func (c *Client) plain(req *http.Request, into io.Writer, limit int64) (int64, error) {
+func (c *Client) plain(req *http.Request, into io.Writer, limit int64) (header http.Header, n int64, err error) {
 	res, err := c.http.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s: %w", promotion.ErrUnreachable, req.Method, hideQuery(err))
+		return nil, 0, fmt.Errorf("%w: %s: %w", promotion.ErrUnreachable, req.Method, hideQuery(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode/100 != 2 {
 		said, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 		if err != nil {
-			return 0, fmt.Errorf("%w: %s answered %s: %w", promotion.ErrUnreachable, req.URL.Path, res.Status, err)
+			return nil, 0, fmt.Errorf("%w: %s answered %s: %w", promotion.ErrUnreachable, req.URL.Path, res.Status, err)
 		}
-		return 0, refusal(req, res, said)
+		return nil, 0, refusal(req, res, said)
 	}
-	n, err := io.Copy(into, io.LimitReader(res.Body, limit+1))
+	n, err = io.Copy(into, io.LimitReader(res.Body, limit+1))
 	switch {
 	case err != nil:
-		return n, fmt.Errorf("%w: the answer broke off after %d bytes: %w", promotion.ErrUnreachable, n, hideQuery(err))
+		return res.Header, n, fmt.Errorf("%w: the answer broke off after %d bytes: %w", promotion.ErrUnreachable, n, hideQuery(err))
 	case n > limit:
-		return n, fmt.Errorf("it is larger than %d MiB", limit>>20)
+		return res.Header, n, fmt.Errorf("it is larger than %d MiB", limit>>20)
 	case res.ContentLength >= 0 && n != res.ContentLength:
-		return n, fmt.Errorf("%w: %d of %d bytes came", promotion.ErrUnreachable, n, res.ContentLength)
+		return res.Header, n, fmt.Errorf("%w: %d of %d bytes came", promotion.ErrUnreachable, n, res.ContentLength)
 	}
-	return n, nil
+	return res.Header, n, nil
 }
 
 // hideQuery keeps a signed URL out of an error: its query is the permission.
