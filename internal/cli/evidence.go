@@ -53,6 +53,8 @@ func (s *evidenceSource) Gather(ctx context.Context, _ gates.Phase, kind gates.R
 	switch kind {
 	case gates.ReportEnvironment:
 		return path, s.environment(ctx, path)
+	case gates.ReportMetrics:
+		return path, s.metrics(ctx, path)
 	case gates.ReportPlan:
 		return path, s.plan(ctx, path)
 	case gates.ReportPromotions:
@@ -78,6 +80,20 @@ func (s *evidenceSource) environment(ctx context.Context, path string) error {
 		return err
 	}
 	found.App = s.run.pipeline.Name
+	return evidence.Write(path, found)
+}
+
+func (s *evidenceSource) metrics(ctx context.Context, path string) error {
+	planned := s.planned.Load()
+	if planned == nil {
+		return errNoPlan
+	}
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	found, err := planned.target.Metrics(ctx)
+	if err != nil {
+		return err
+	}
 	return evidence.Write(path, found)
 }
 

@@ -27,8 +27,11 @@ func (t *Target) Survey(ctx context.Context, last *evidence.Promoted) (evidence.
 	s.databases(ctx)
 	s.namespaces(ctx)
 	s.buckets(ctx)
+	s.classes(ctx)
 	s.queues(ctx)
+	s.indexes(ctx)
 	s.secrets(ctx)
+	s.routes(ctx)
 	s.crons(ctx)
 	s.drift(last)
 	if err := ctx.Err(); err != nil {
@@ -226,7 +229,78 @@ func (s *survey) buckets(ctx context.Context) {
 			resource.State = evidence.Missing
 		default:
 			resource.State, resource.ID = evidence.Present, resource.Name
-			resource.Bucket = &evidence.Bucket{Jurisdiction: bucket.Jurisdiction, Public: evidence.Unknown}
+			resource.Bucket = s.bucket(ctx, resource.Name, bucket.Jurisdiction)
+		}
+		s.found.Resources = append(s.found.Resources, resource)
+	}
+}
+
+func (s *survey) bucket(ctx context.Context, name, jurisdiction string) *evidence.Bucket {
+	described := &evidence.Bucket{Jurisdiction: jurisdiction, Public: evidence.Unknown}
+	domains, err := s.target.api.PublicDomains(ctx, name, jurisdiction)
+	switch {
+	case err != nil:
+		described.PublicReason = s.gap("who may read R2 bucket "+name, err)
+	case len(domains) > 0:
+		described.Public, described.Domains = evidence.Present, domains
+	default:
+		described.Public = evidence.Missing
+	}
+	return described
+}
+
+// classes looks for the Durable Object classes that the config binds. Where the account's list cannot be had, a Worker that
+// stands at the last of the config's migrations has all of its own classes.
+func (s *survey) classes(ctx context.Context) {
+	t := s.target
+	if len(t.Worker.DurableObjects.Bindings) == 0 {
+		return
+	}
+	classes, err := t.api.Classes(ctx)
+	migrated := false
+	if err != nil && len(t.Worker.Migrations) > 0 {
+		script, scriptErr := t.api.Script(ctx, t.Worker.Name)
+		migrated = scriptErr == nil && script.MigrationTag == t.Worker.Migrations[len(t.Worker.Migrations)-1].Tag
+	}
+	own := t.finalClasses()
+	for _, bound := range t.Worker.DurableObjects.Bindings {
+		script := bound.ScriptName
+		if script == "" {
+			script = t.Worker.Name
+		}
+		resource := evidence.Resource{Kind: evidence.ResourceDurableObject, Name: bound.ClassName, Binding: bound.Name, State: evidence.Missing}
+		at := slices.IndexFunc(classes, func(c api.Class) bool { return c.Class == bound.ClassName && c.Script == script })
+		switch {
+		case at >= 0:
+			resource.State, resource.ID = evidence.Present, classes[at].ID
+			resource.Class = &evidence.Class{Name: bound.ClassName, Script: script, SQLite: classes[at].SQLite}
+		case err != nil && migrated && script == t.Worker.Name && slices.Contains(own, bound.ClassName):
+			resource.State = evidence.Present
+			resource.Class = &evidence.Class{Name: bound.ClassName, Script: script}
+		case err != nil:
+			resource.State, resource.Reason = evidence.Unknown, s.gap("Durable Object class "+bound.ClassName, err)
+		}
+		s.found.Resources = append(s.found.Resources, resource)
+	}
+}
+
+func (s *survey) indexes(ctx context.Context) {
+	for _, bound := range s.target.Worker.Vectorize {
+		resource := evidence.Resource{Kind: evidence.ResourceVectorize, Name: bound.IndexName, Binding: bound.Binding, State: evidence.Unknown}
+		index, err := s.target.api.Index(ctx, bound.IndexName)
+		switch {
+		case errors.Is(err, api.ErrNotFound) && !api.NoSuchCall(err):
+			resource.State = evidence.Missing
+		case err != nil:
+			resource.Reason = s.gap("Vectorize index "+bound.IndexName, err)
+		default:
+			resource.State, resource.ID = evidence.Present, bound.IndexName
+			resource.Vectorize = &evidence.Vectorize{Dimensions: index.Config.Dimensions, Metric: index.Config.Metric, CountState: evidence.Unknown}
+			if count, err := s.target.api.VectorCount(ctx, bound.IndexName); err != nil {
+				s.gap("how many vectors Vectorize index "+bound.IndexName+" has", err)
+			} else {
+				resource.Vectorize.Vectors, resource.Vectorize.CountState = count, evidence.Present
+			}
 		}
 		s.found.Resources = append(s.found.Resources, resource)
 	}
@@ -271,6 +345,9 @@ func (s *survey) queue(ctx context.Context, id, name string) *evidence.Queue {
 	described.ConsumersState = evidence.Present
 	for _, consumer := range consumers {
 		described.Consumers = append(described.Consumers, describedConsumer(consumer))
+	}
+	if described.DeliveryPaused, err = t.api.DeliveryPaused(ctx, id); err != nil {
+		described.Reason = s.gap("the settings of queue "+name, err)
 	}
 	return described
 }

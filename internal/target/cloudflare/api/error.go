@@ -96,7 +96,7 @@ func (e *Error) denied() bool {
 // permission names what a token needs for a call, in the words of Cloudflare's token page.
 func permission(method, path string) string {
 	level := "Edit"
-	if method == http.MethodGet {
+	if method == http.MethodGet || strings.Contains(path, "/graphql") {
 		level = "Read"
 	}
 	for _, area := range []struct{ path, name string }{
@@ -105,6 +105,9 @@ func permission(method, path string) string {
 		{"/r2/", "Account > Workers R2 Storage"},
 		{"/queues", "Account > Queues"},
 		{"/workers/routes", "Zone > Workers Routes"},
+		{"/ssl/", "Zone > SSL and Certificates"},
+		{"/vectorize/", "Account > Vectorize"},
+		{"/graphql", "Account > Account Analytics"},
 		{"/workers/", "Account > Workers Scripts"},
 		{"/zones", "Zone > Zone"},
 	} {

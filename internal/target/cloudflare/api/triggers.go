@@ -77,8 +77,9 @@ func (c *Client) SetCrons(ctx context.Context, name string, crons []string) erro
 
 // Zone is a domain of the account's.
 type Zone struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Status string `json:"status"` // active, pending, …
 }
 
 // Zones lists the account's zones of that name: one or none.
