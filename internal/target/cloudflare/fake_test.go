@@ -50,6 +50,7 @@ type fake struct {
 	tables       []string
 	rows         []string // names in the migrations table
 	executed     []string // SQL that changed something
+	observed     observed
 }
 
 // fault is something that goes wrong with a call.
@@ -150,6 +151,9 @@ const scriptPath = "/workers/scripts/fixture"
 func (f *fake) answer(w http.ResponseWriter, r *http.Request, call, path string, body []byte) {
 	var sent map[string]any
 	_ = json.Unmarshal(body, &sent)
+	if f.observe(w, r, call, path, body) {
+		return
+	}
 	if strings.HasPrefix(path, scriptPath+"/") && !f.exists {
 		f.fail(w, 404, 10007, "workers.api.error.script_not_found")
 		return

@@ -132,6 +132,8 @@ func (g group) text(dimension string) string {
 		return value
 	case float64:
 		return strconv.FormatFloat(value, 'f', -1, 64)
+	case bool:
+		return map[bool]string{true: "1", false: "0"}[value]
 	default:
 		return ""
 	}

@@ -2,13 +2,19 @@ package cloudflare
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-ci/penstock/gates/evidence"
+	"github.com/penstock-ci/penstock/internal/wrangler"
 )
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func look(t *testing.T, target *Target, last *evidence.Promoted) evidence.Environment {
 	t.Helper()
@@ -51,6 +57,7 @@ func TestSurveyOfAPromotedWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	live := f.versions[0]["id"].(string)
+	f.observed.classes = []map[string]any{{"id": "ns1", "class": "Counter", "script": "fixture", "use_sqlite": true}}
 	found := look(t, target, &evidence.Promoted{Version: live})
 	if found.Worker.State != evidence.Present || found.Worker.ShareOf(live) != 100 || len(found.Gaps) != 0 || len(found.Drift.Differences) != 0 {
 		t.Errorf("%+v", found)
@@ -92,7 +99,19 @@ func TestWhatCannotBeAskedIsUnknown(t *testing.T) {
 		},
 		"GET /storage/kv/namespaces": func(e evidence.Environment) evidence.State { return first(e, evidence.ResourceKV).State },
 		"GET /r2/buckets/.*":         func(e evidence.Environment) evidence.State { return first(e, evidence.ResourceR2).State },
-		"GET /queues":                func(e evidence.Environment) evidence.State { return first(e, evidence.ResourceQueue).State },
+		"GET /queues/[^/]*": func(e evidence.Environment) evidence.State {
+			if first(e, evidence.ResourceQueue).Queue.Reason != "" {
+				return evidence.Unknown
+			}
+			return evidence.Present
+		},
+		"GET /r2/buckets/.*/domains/.*":                     func(e evidence.Environment) evidence.State { return first(e, evidence.ResourceR2).Bucket.Public },
+		"GET /zones":                                        func(e evidence.Environment) evidence.State { return e.Routes[0].ZoneState },
+		"GET /zones/zone-1/workers/routes":                  func(e evidence.Environment) evidence.State { return e.Routes[0].State },
+		"GET /zones/zone-1/ssl/.*":                          func(e evidence.Environment) evidence.State { return e.Certificates[0].State },
+		"GET /vectorize/.*":                                 func(e evidence.Environment) evidence.State { return first(e, evidence.ResourceVectorize).State },
+		"GET /workers/(durable_objects/namespaces|scripts)": func(e evidence.Environment) evidence.State { return first(e, evidence.ResourceDurableObject).State },
+		"GET /queues":                                       func(e evidence.Environment) evidence.State { return first(e, evidence.ResourceQueue).State },
 		"GET /queues/.*/consumers": func(e evidence.Environment) evidence.State {
 			return first(e, evidence.ResourceQueue).Queue.ConsumersState
 		},
@@ -105,10 +124,12 @@ func TestWhatCannotBeAskedIsUnknown(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
+			f.zones = []map[string]any{{"id": "zone-1", "name": "example.com", "status": "active"}}
 			target := newTarget(t, f, nil)
 			if err := promote(t.Context(), t, target, fixtureBundle(t), "p1"); err != nil {
 				t.Fatal(err)
 			}
+			target.Worker.Vectorize = []wrangler.VectorizeIndex{{Binding: "FAQ", IndexName: "faq"}}
 			f.mu.Lock()
 			f.faults = []*fault{{call: call, kind: "denied", times: 1000}}
 			f.mu.Unlock()
@@ -165,5 +186,83 @@ func TestMigrationPlans(t *testing.T) {
 	f.mu.Unlock()
 	if plans, gaps := target.MigrationPlans(t.Context()); len(plans) != 0 || len(gaps) != 1 {
 		t.Errorf("%+v, %+v", plans, gaps)
+	}
+}
+
+func TestSurveyOfWhatIsReached(t *testing.T) {
+	t.Parallel()
+	expires := func(days int) string { return noon.AddDate(0, 0, days).Format(time.RFC3339) }
+	pack := func(status string, hosts []string, days ...int) map[string]any {
+		certificates := []any{}
+		for _, d := range days {
+			certificates = append(certificates, map[string]any{"status": status, "issuer": "GoogleTrustServices", "expires_on": expires(d)})
+		}
+		return map[string]any{"id": "p", "status": status, "hosts": hosts, "certificates": certificates, "validation_errors": []any{map[string]any{"message": "caa"}}}
+	}
+	f := newFake(t)
+	f.zones = []map[string]any{{"id": "zone-1", "name": "example.com", "status": "pending"}}
+	f.routes = []map[string]any{{"id": "r1", "pattern": "fixture.example.com/*", "script": "another"}}
+	f.observed.domains = []map[string]any{{"id": "d1", "hostname": "app.example.com", "service": "fixture", "zone_id": "zone-1"}}
+	f.observed.packs = []map[string]any{
+		pack("expired", []string{"*.example.com"}, 1), pack("active", []string{"example.com", "*.example.com"}, 40, 30), pack("active", []string{"*.example.com"}, 20),
+		pack("pending_validation", []string{"deep.app.example.com"}),
+	}
+	target := newTarget(t, f, func(o *Options) {
+		o.Worker.Routes = []wrangler.Route{
+			{Pattern: "fixture.example.com/*", ZoneName: "example.com"}, {Pattern: "app.example.com", CustomDomain: true},
+			{Pattern: "deep.app.example.com/api/*"}, {Pattern: "elsewhere.org/*"}, {Pattern: "other.sub.example.com", CustomDomain: true},
+		}
+		o.Worker.Vectorize = []wrangler.VectorizeIndex{{Binding: "FAQ", IndexName: "faq"}, {Binding: "OLD", IndexName: "gone"}}
+	})
+	f.observed.indexes = map[string]map[string]any{"faq": {"name": "faq", "config": map[string]any{"dimensions": 768, "metric": "cosine"}}}
+	found := look(t, target, nil)
+
+	var routes, certificates []string
+	for _, route := range found.Routes {
+		routes = append(routes, fmt.Sprint(route.Host, " ", route.ZoneState, " ", route.ZoneStatus, " ", route.State, " ", route.LeadsTo))
+	}
+	for _, certificate := range found.Certificates {
+		certificates = append(certificates, fmt.Sprint(certificate.Host, " ", certificate.State, " ", certificate.Status, " ", certificate.Expires.Format(time.DateOnly)))
+	}
+	wantRoutes := []string{
+		"fixture.example.com present pending present another", "app.example.com present pending present fixture",
+		"deep.app.example.com present pending missing ", "elsewhere.org missing  missing ", "other.sub.example.com present pending missing ",
+	}
+	wantCertificates := []string{
+		"fixture.example.com present active 2026-03-31", "app.example.com present active 2026-03-31", "deep.app.example.com present pending_validation 0001-01-01",
+		"elsewhere.org missing  0001-01-01", "other.sub.example.com missing  0001-01-01",
+	}
+	if diff := cmp.Diff(wantRoutes, routes); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(wantCertificates, certificates); diff != "" {
+		t.Error(diff)
+	}
+	if index := resource(t, found, evidence.ResourceVectorize, "faq"); index.Vectorize.Dimensions != 768 || index.Vectorize.Vectors != 7 {
+		t.Errorf("%+v", index)
+	}
+	if index := resource(t, found, evidence.ResourceVectorize, "gone"); index.State != evidence.Missing {
+		t.Errorf("%+v", index)
+	}
+}
+
+func TestSurveyOfAPublicBucketAndAPausedQueue(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	target := newTarget(t, f, nil)
+	if err := promote(t.Context(), t, target, fixtureBundle(t), "p1"); err != nil {
+		t.Fatal(err)
+	}
+	f.observed.bucketPublic, f.observed.paused = true, true
+	found := look(t, target, nil)
+	if bucket := first(found, evidence.ResourceR2).Bucket; bucket.Public != evidence.Present || !slices.Equal(bucket.Domains, []string{"pub-1.r2.dev"}) {
+		t.Errorf("%+v", bucket)
+	}
+	queue := resource(t, found, evidence.ResourceQueue, "fixture-jobs").Queue
+	if !queue.DeliveryPaused || queue.Wanted == nil || *queue.Wanted.BatchSize != 10 || len(queue.Consumers) != 1 || queue.Consumers[0].Script != "fixture" {
+		t.Errorf("%+v", queue)
+	}
+	if dead := resource(t, found, evidence.ResourceQueue, "fixture-dead").Queue; !dead.DeadLetter || !slices.Equal(dead.From, []string{"fixture-jobs"}) || dead.Wanted != nil {
+		t.Errorf("%+v", dead)
 	}
 }
