@@ -120,8 +120,8 @@ var theMap = []room{
 	},
 	{
 		"internal/report",
-		[]string{"gates", "internal/event"},
-		[]string{"github.com/charmbracelet", "github.com/muesli/termenv", "golang.org/x/term"},
+		[]string{"gates", "pipelines", "internal/event"},
+		[]string{"github.com/google/go-github/v60", "github.com/charmbracelet", "github.com/muesli/termenv", "golang.org/x/term"},
 		"observers of a run know its events and nothing else",
 	},
 	{
