@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/localcloud/analytics"
 	"github.com/penstock-ci/penstock/internal/localcloud/authority"
 	"github.com/penstock-ci/penstock/internal/localcloud/faults"
 	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
@@ -49,6 +50,7 @@ type Cloud struct {
 	transfers *transfers
 	authority *authority.Authority
 	faults    faults.Injector
+	samples   analytics.Buffer
 	stopping  context.Context // ends when Close begins, for work that outlives a request
 	stop      context.CancelFunc
 
@@ -137,7 +139,7 @@ func (c *Cloud) open(ctx context.Context, options Options) (err error) {
 		return err
 	}
 	c.workers, c.databases, err = options.start(runtime.Options{
-		Dir: filepath.Join(dir, "runtime"), Workerd: options.Workerd, Store: c.store, Log: c.log,
+		Dir: filepath.Join(dir, "runtime"), Workerd: options.Workerd, Store: c.store, Log: c.log, Observer: observer{c},
 	})
 	if err != nil {
 		return err
@@ -145,6 +147,7 @@ func (c *Cloud) open(ctx context.Context, options Options) (err error) {
 	if err := c.resume(ctx); err != nil {
 		return err
 	}
+	c.serving.Go(c.measure)
 	edge, err := c.listen(ctx, "edge", options.EdgeAddr)
 	if err != nil {
 		return err
@@ -248,6 +251,7 @@ func (c *Cloud) Close(ctx context.Context) error {
 		problems = append(problems, c.workers.Close(ctx))
 	}
 	if c.store != nil {
+		problems = append(problems, c.keepMeasured(ctx))
 		problems = append(problems, c.store.Close())
 	}
 	return errors.Join(problems...)

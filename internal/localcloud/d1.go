@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -132,7 +133,11 @@ func (c *Cloud) query(r *http.Request) ([]runtime.D1Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	results, err := c.databases.Query(r.Context(), database.ID, request.statements())
+	observer{c}.Query(runtime.Query{
+		Database: database.ID, At: began, Duration: time.Since(began), Statements: request.statements(), Results: results, Failed: err != nil,
+	})
 	return results, sqlRefusal(err)
 }
 

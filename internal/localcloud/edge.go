@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/penstock-ci/penstock/internal/localcloud/store"
 )
@@ -31,7 +32,15 @@ func (c *Cloud) serveEdge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !c.ownName(host) {
-		elsewhere, err := c.obeyZone(r, w.Header(), host, port)
+		began, zone, found, counting := time.Now(), store.Zone{}, false, &visitWriter{ResponseWriter: w, status: http.StatusOK}
+		if zone, found, err = c.zoneAbove(r.Context(), host); found {
+			w = counting
+			defer func() { c.visited(zone, host, counting.status, counting.bytes, began) }()
+		}
+		elsewhere := ""
+		if found && err == nil {
+			elsewhere, err = c.obeyZone(r, w.Header(), zone, host, port)
+		}
 		if err != nil {
 			c.log.Error("zone settings could not be read", "host", host, "error", err)
 			http.Error(w, "error code: 1101", http.StatusInternalServerError)
@@ -47,6 +56,29 @@ func (c *Cloud) serveEdge(w http.ResponseWriter, r *http.Request) {
 	c.workers.Handler(script).ServeHTTP(w, r)
 }
 
+// visitWriter notes the status and the length of an answer.
+type visitWriter struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// Unwrap lets http.ResponseController flush and hijack.
+func (v *visitWriter) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+
+func (v *visitWriter) WriteHeader(status int) {
+	if status >= http.StatusOK { // 1xx announce the real one
+		v.status = status
+	}
+	v.ResponseWriter.WriteHeader(status)
+}
+
+func (v *visitWriter) Write(p []byte) (int, error) {
+	n, err := v.ResponseWriter.Write(p)
+	v.bytes += int64(n)
+	return n, err
+}
+
 func schemeOf(r *http.Request) string {
 	if r.TLS != nil {
 		return "https"
@@ -58,11 +90,7 @@ func schemeOf(r *http.Request) string {
 // client from HTTP to HTTPS or back.
 // Source: https://developers.cloudflare.com/ssl/edge-certificates/additional-options/always-use-https/ and
 // https://developers.cloudflare.com/ssl/origin-configuration/ssl-modes/off/
-func (c *Cloud) obeyZone(r *http.Request, header http.Header, host, port string) (elsewhere string, err error) {
-	zone, found, err := c.zoneAbove(r.Context(), host)
-	if err != nil || !found {
-		return "", err
-	}
+func (c *Cloud) obeyZone(r *http.Request, header http.Header, zone store.Zone, host, port string) (elsewhere string, err error) {
 	settings, err := c.zoneSettings(r.Context(), zone.ID)
 	if err != nil {
 		return "", err

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
 )
@@ -23,6 +22,8 @@ type fakeWorkers struct {
 	mutex   sync.Mutex
 	scripts map[string]runtime.Script
 	closed  bool
+
+	observer runtime.Observer // who would hear of calls
 }
 
 func (f *fakeWorkers) Apply(_ context.Context, script runtime.Script) error {
@@ -66,15 +67,6 @@ func (f *fakeWorkers) Handler(name string) http.Handler {
 			fmt.Fprintf(w, " %s=%g", share.VersionID, share.Percentage)
 		}
 	})
-}
-
-func (f *fakeWorkers) StatsSince(name string, _ time.Time) []runtime.VersionStats {
-	script, _ := f.script(name)
-	var stats []runtime.VersionStats
-	for i, version := range script.Versions {
-		stats = append(stats, runtime.VersionStats{VersionID: version.ID, Requests: uint64(10 + i), Errors: uint64(i), P99: time.Millisecond})
-	}
-	return stats
 }
 
 func (f *fakeWorkers) Close(context.Context) error {
@@ -187,7 +179,8 @@ func (f fakeDatabases) Size(database string) (int64, error) {
 func startFake(t *testing.T, dir string) (*Cloud, *fakeWorkers) {
 	t.Helper()
 	fake := &fakeWorkers{scripts: map[string]runtime.Script{}}
-	cloud, err := Start(t.Context(), Options{Dir: dir, start: func(runtime.Options) (workers, databases, error) {
+	cloud, err := Start(t.Context(), Options{Dir: dir, start: func(options runtime.Options) (workers, databases, error) {
+		fake.observer = options.Observer
 		return fake, fakeDatabases{filepath.Join(dir, "d1")}, nil
 	}})
 	if err != nil {

@@ -243,8 +243,12 @@ func (c *Cloud) getBacklog(_ http.ResponseWriter, r *http.Request) (*answer, err
 	if err != nil {
 		return nil, err
 	}
-	backlog, err := c.store.Backlog(r.Context(), queue.ID)
-	return ok(map[string]any{"backlog_count": backlog, "backlog_bytes": 0, "oldest_message_timestamp_ms": 0}), err
+	backlog, err := c.store.QueueBacklog(r.Context(), queue.Name)
+	oldest := int64(0)
+	if !backlog.Oldest.IsZero() {
+		oldest = backlog.Oldest.UnixMilli()
+	}
+	return ok(map[string]any{"backlog_count": backlog.Count, "backlog_bytes": backlog.Bytes, "oldest_message_timestamp_ms": oldest}), err
 }
 
 func (c *Cloud) purgeQueue(_ http.ResponseWriter, r *http.Request) (*answer, error) {

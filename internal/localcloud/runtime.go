@@ -3,7 +3,6 @@ package localcloud
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
 )
@@ -13,7 +12,6 @@ type workers interface {
 	Apply(ctx context.Context, script runtime.Script) error
 	Remove(ctx context.Context, script string) error
 	Handler(script string) http.Handler
-	StatsSince(script string, since time.Time) []runtime.VersionStats
 	Close(ctx context.Context) error
 }
 

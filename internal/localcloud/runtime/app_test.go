@@ -28,10 +28,11 @@ func workerdForTest(t testing.TB) string {
 }
 
 // newTestRuntime starts a Runtime that is closed with the test; its workers' output shows when the test fails.
-func newTestRuntime(t testing.TB, store Store) *Runtime {
+func newTestRuntime(t testing.TB, store Store, watched ...Observer) *Runtime {
 	t.Helper()
 	r, err := New(Options{
-		Dir: t.TempDir(), Workerd: workerdForTest(t), Store: store,
+		Observer: append(watched, nil)[0],
+		Dir:      t.TempDir(), Workerd: workerdForTest(t), Store: store,
 		Log:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Drain: 3 * time.Second,
 	})

@@ -21,7 +21,8 @@ import (
 func TestBindings(t *testing.T) {
 	t.Parallel()
 	store := newMemStore()
-	r := newTestRuntime(t, store)
+	watched := &watcher{}
+	r := newTestRuntime(t, store, watched)
 	apply(t, r, Script{
 		Name: "other", Versions: []Version{tinyVersion(1, idThree, `export default { fetch(r) { return Response.json({ url: r.url }) } }`)},
 		Shares: []Share{{idThree, 100}},
@@ -163,18 +164,27 @@ func TestBindings(t *testing.T) {
 		})
 	})
 
-	t.Run("stats", func(t *testing.T) {
+	t.Run("observed", func(t *testing.T) {
 		if status, _ := get(t, url+"/throw"); status != http.StatusInternalServerError {
 			t.Fatalf("status = %d", status)
 		}
-		eventually(t, "the error counts", func() bool {
-			for _, s := range r.StatsSince("app", time.Now().Add(-time.Minute)) {
-				if s.VersionID == idTwo && s.Errors == 1 && s.Requests > 5 && s.P99 > 0 && s.Duration > s.P50 {
-					return true
-				}
-			}
-			return false
+		eventually(t, "the exception is told", func() bool {
+			return watched.count(func(i Invocation) bool {
+				return i.Script == "app" && i.Version == idTwo && i.Outcome == "exception" && i.Status == 500 && i.Duration > 0
+			}) == 1
 		})
+		eventually(t, "and all others went well", func() bool {
+			return watched.count(func(i Invocation) bool { return i.Outcome == "ok" && i.Status == 200 && i.Bytes > 0 }) > 5
+		})
+		if broken := watched.count(func(i Invocation) bool { return i.Outcome == OutcomeBroken }); broken != 0 {
+			t.Errorf("%d calls are said to be broken", broken)
+		}
+		eventually(t, "what it printed is in the trace", func() bool {
+			return watched.traced(idTwo, `"printed by the app"`)
+		})
+		if watched.queries("") == 0 {
+			t.Error("no query of the database was told")
+		}
 	})
 
 	t.Run("secrets are in no file", func(t *testing.T) {

@@ -89,6 +89,8 @@ type queueOutcome struct {
 	} `json:"retryMessages"`
 }
 
+func (o *queueOutcome) outcome() string { return o.Outcome }
+
 // deliver calls queue() and settles each message. A call that fails or cannot be made retries all that it did not
 // acknowledge one by one.
 func deliver(ctx context.Context, s *script, c QueueConsumer, batch []QueueMessage) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 )
 
 // d1BodyLimit bounds one request of a D1 binding, in bytes: a batch of statements of 100 KB and their parameters.
@@ -23,7 +24,9 @@ func (d *dataPlane) serveD1(w http.ResponseWriter, r *http.Request, database str
 		writeJSON(w, map[string]any{"success": false, "error": "the request is not understood: " + err.Error()})
 		return
 	}
+	began := time.Now()
 	results, err := d.runtime.d1.Query(r.Context(), database, statements)
+	d.runtime.observer.Query(Query{Database: database, At: began, Duration: time.Since(began), Statements: statements, Results: results, Failed: err != nil})
 	if err != nil {
 		message := err.Error()
 		if !errors.As(err, new(*SQLError)) {

@@ -71,6 +71,8 @@ func (d *dataPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.serveD1(w, r, name)
 	case "service":
 		edge{runtime: d.runtime, name: name, internal: true}.ServeHTTP(w, r)
+	case "trace":
+		d.serveTrace(w, r, name)
 	case "cache":
 		serveCache(w, r)
 	default:

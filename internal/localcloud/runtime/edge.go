@@ -45,6 +45,8 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	ray := fmt.Sprintf("%016x-LOCAL", rand.Uint64())
+	r.Header.Set("Cf-Ray", ray)
 	version := chooseVersion(s.name, stay.shares, r.Header)
 	// A worker may answer before it has read the request's body. By default net/http takes the body away as soon as the
 	// answer begins; that breaks the connection to the worker, and with it one such answer in a thousand. HTTP/2, and
@@ -55,10 +57,15 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		answer.done()
 		stay.leave()
+		invocation := Invocation{
+			Script: s.name, Version: version, At: arrived, Duration: time.Since(arrived),
+			Status: answer.status, Bytes: answer.bytes, ClientGone: r.Context().Err() != nil,
+		}
 		// A proxy that lost the worker in the middle of an answer panics to break the client's connection.
-		failed := answer.status >= 500 || (!finished && r.Context().Err() == nil)
-		now := time.Now()
-		s.tally.add(version, now, now.Sub(arrived), failed)
+		if answer.broken || (!finished && !invocation.ClientGone) {
+			invocation.Outcome = OutcomeBroken
+		}
+		e.runtime.outcomes.edgeSaw(ray, invocation)
 	}()
 	e.proxy(stay.worker, version).ServeHTTP(answer, r)
 	finished = true
@@ -80,6 +87,9 @@ func (e edge) proxy(worker *kept, version string) *httputil.ReverseProxy {
 				return // the client has gone
 			}
 			e.runtime.log.Warn("request failed", "script", e.name, "version", version, "error", err)
+			if counting, isOurs := w.(*countingWriter); isOurs {
+				counting.broken = true
+			}
 			edgeError(w, http.StatusBadGateway, "error code: 502", "the worker's process did not answer")
 		},
 		ErrorLog: log.New(io.Discard, "", 0), // it reports clients that go away in the middle of an answer
@@ -90,9 +100,6 @@ func (e edge) proxy(worker *kept, version string) *httputil.ReverseProxy {
 func setEdgeHeaders(in *http.Request, out http.Header) {
 	if client, _, err := net.SplitHostPort(in.RemoteAddr); err == nil && out.Get("Cf-Connecting-Ip") == "" {
 		out.Set("Cf-Connecting-Ip", client)
-	}
-	if out.Get("Cf-Ray") == "" {
-		out.Set("Cf-Ray", fmt.Sprintf("%016x-LOCAL", rand.Uint64()))
 	}
 	// ReverseProxy.Rewrite removes what the client said; our own front door tells by it that it took the request by TLS.
 	proto := in.Header.Get("X-Forwarded-Proto")
@@ -145,12 +152,14 @@ func notConnected(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial" && errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// countingWriter notes the status, and when the connection turns into a WebSocket.
+// countingWriter notes the status and the length of the answer, and when the connection turns into a WebSocket.
 type countingWriter struct {
 	http.ResponseWriter
 	worker   *kept
 	status   int
+	bytes    int64
 	upgraded bool
+	broken   bool // the worker's process did not answer
 }
 
 // Unwrap lets http.ResponseController flush and hijack.
@@ -161,6 +170,12 @@ func (c *countingWriter) WriteHeader(status int) {
 		c.status = status
 	}
 	c.ResponseWriter.WriteHeader(status)
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.bytes += int64(n)
+	return n, err
 }
 
 // Hijack is how the proxy takes the connection over for a WebSocket.

@@ -70,15 +70,29 @@ func (s *script) subscribe(ctx context.Context, events eventSource) {
 }
 
 // dispatch sends one event to a version chosen as for a request without headers.
-func (s *script) dispatch(ctx context.Context, path string, event map[string]any, answer any) error {
+func (s *script) dispatch(ctx context.Context, path string, event map[string]any, answer interface{ outcome() string }) error {
 	stay, err := s.enter(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer stay.leave()
-	event["version"] = chooseVersion(s.name, stay.shares, http.Header{})
-	return stay.worker.call(ctx, path, event, answer)
+	version, began := chooseVersion(s.name, stay.shares, http.Header{}), time.Now()
+	event["version"] = version
+	err = stay.worker.call(ctx, path, event, answer)
+	invocation := Invocation{Script: s.name, Version: version, At: began, Duration: time.Since(began), Outcome: answer.outcome()}
+	if err != nil {
+		invocation.Outcome = OutcomeBroken
+	}
+	s.runtime.observer.Invocation(invocation)
+	return err
 }
+
+// scheduledOutcome is what scheduled() did, as workerd reports it.
+type scheduledOutcome struct {
+	Outcome string `json:"outcome"`
+}
+
+func (o *scheduledOutcome) outcome() string { return o.Outcome }
 
 // scheduledLimit bounds one scheduled() call: Cloudflare's limit of wall time.
 const scheduledLimit = 15 * time.Minute
@@ -116,9 +130,7 @@ func (s *script) fire(ctx context.Context, cron string, at time.Time) {
 func (s *script) trigger(ctx context.Context, cron string, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, scheduledLimit)
 	defer cancel()
-	var answer struct {
-		Outcome string `json:"outcome"`
-	}
+	var answer scheduledOutcome
 	if err := s.dispatch(ctx, "/scheduled", map[string]any{"cron": cron, "time": at.UnixMilli()}, &answer); err != nil {
 		return fmt.Errorf("call scheduled() of %s: %w", s.name, err)
 	}

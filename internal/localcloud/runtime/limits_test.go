@@ -159,26 +159,3 @@ func TestFindWorkerd(t *testing.T) {
 		t.Errorf("a wrong path in the environment: %v", err)
 	}
 }
-
-func TestTally(t *testing.T) {
-	t.Parallel()
-	var tally tally
-	now := time.Now()
-	for i := range 100 {
-		tally.add("a", now, time.Duration(i+1)*time.Millisecond, i < 10)
-	}
-	tally.add("b", now.Add(-time.Minute), time.Second, false)
-	all := tally.all()
-	if want := (VersionStats{"a", 100, 10, 5050 * time.Millisecond, 50 * time.Millisecond, 99 * time.Millisecond}); all[0] != want {
-		t.Errorf("got %+v, want %+v", all[0], want)
-	}
-	if len(all) != 2 || all[1].VersionID != "b" {
-		t.Errorf("all = %v", all)
-	}
-	if recent := tally.since(now.Add(-10 * time.Second)); len(recent) != 1 || recent[0] != all[0] {
-		t.Errorf("recent = %v", recent)
-	}
-	if none := tally.since(now.Add(10 * time.Second)); none != nil {
-		t.Errorf("the future = %v", none)
-	}
-}

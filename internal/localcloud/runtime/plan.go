@@ -17,8 +17,12 @@ import (
 	"time"
 )
 
-//go:embed entry.js
-var entryWorker []byte
+var (
+	//go:embed entry.js
+	entryWorker []byte
+	//go:embed trace.js
+	traceWorker []byte
+)
 
 // wiring is what a plan must know about the Runtime.
 type wiring struct {
@@ -89,12 +93,13 @@ func planScript(s Script, w wiring, inMemory bool) (*plan, error) {
 		entryBindings = append(entryBindings, fmt.Sprintf("(name = %s, service = %s)", capnpText(v.ID), capnpText(v.ID)))
 		result.sockets = append(result.sockets, v.ID)
 	}
+	trace := traceService(p.refer("trace:" + s.Name))
 	for _, external := range slices.Sorted(maps.Keys(p.externals)) {
 		services = append(services, p.external(external))
 	}
 	services = append(services,
 		`(name = "internet", network = (allow = ["public"], tlsOptions = (trustBrowserCas = true)))`,
-		entryService(entryBindings))
+		trace, entryService(entryBindings))
 	if len(owners) > 0 {
 		for _, o := range owners {
 			result.keys = append(result.keys, o.class.UniqueKey)
@@ -106,7 +111,7 @@ func planScript(s Script, w wiring, inMemory bool) (*plan, error) {
 		}
 	}
 	sockets = append(sockets, `(name = "entry", address = "127.0.0.1:0", service = "entry")`)
-	p.files = append(p.files, planFile{name: "entry.js", body: entryWorker})
+	p.files = append(p.files, planFile{name: "entry.js", body: entryWorker}, planFile{name: "trace.js", body: traceWorker})
 
 	result.config = "using Workerd = import \"/workerd/workerd.capnp\";\n" +
 		"const config :Workerd.Config = (\n" +
@@ -193,6 +198,7 @@ func (p *planner) worker(index int, v Version, owners map[string]owner) (string,
 		"compatibilityFlags = " + capnpTexts(v.CompatibilityFlags),
 		"bindings = " + capnpList("      ", bindings),
 		"cacheApiOutbound = \"cache:\"",
+		tailsOf(v.ID),
 	}
 	if len(namespaces) > 0 {
 		storage := `(localDisk = "objects")`

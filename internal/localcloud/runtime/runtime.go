@@ -31,6 +31,8 @@ type Options struct {
 	Store Store
 	// Log receives what the runtime does and, at debug level, what workers print. Nil discards.
 	Log *slog.Logger
+	// Observer hears what the Workers did. Nil: nobody does.
+	Observer Observer
 	// Drain bounds how long a replaced process may finish its requests. Default 10 s.
 	Drain time.Duration
 	// Start bounds how long a new process may take until it answers. Default 20 s.
@@ -48,6 +50,8 @@ type Runtime struct {
 	plane        *dataPlane
 	d1           *D1
 	queues       doorbells
+	observer     Observer
+	outcomes     outcomes
 	folders      atomic.Int64
 
 	closing    context.Context // ends when Close is called: nothing is started any more
@@ -95,8 +99,12 @@ func New(o Options) (*Runtime, error) {
 	r := &Runtime{
 		dir: dir, workerd: o.Workerd, store: o.Store, log: o.Log, lock: lock,
 		drain: cmp.Or(o.Drain, 10*time.Second), start: cmp.Or(o.Start, 20*time.Second),
-		scripts: map[string]*script{},
+		scripts: map[string]*script{}, observer: o.Observer,
 	}
+	if r.observer == nil {
+		r.observer = silent{}
+	}
+	r.outcomes = outcomes{observer: r.observer, waiting: map[string]half{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -125,6 +133,7 @@ func (r *Runtime) open(version string) error {
 	}
 	r.plane = plane
 	r.d1 = newD1(r)
+	r.background.Go(r.keepTelling)
 	return nil
 }
 
@@ -179,7 +188,7 @@ func (r *Runtime) script(name string) *script {
 	return r.scripts[name]
 }
 
-// Remove stops a script's process and forgets the script, its counters and logs. Durable Object storage stays on disk. To
+// Remove stops a script's process and forgets the script and its logs. Durable Object storage stays on disk. To
 // remove an absent script is no error.
 func (r *Runtime) Remove(ctx context.Context, scriptName string) error {
 	s := r.script(scriptName)
@@ -225,6 +234,7 @@ func (r *Runtime) Close(ctx context.Context) error {
 	r.endLife()
 	r.background.Wait()
 	r.d1.close()
+	r.outcomes.expire(time.Time{})
 	return errors.Join(r.plane.close(), r.lock.Unlock())
 }
 
@@ -238,24 +248,6 @@ func (r *Runtime) Close(ctx context.Context) error {
 // chance, by percentage.
 func (r *Runtime) Handler(scriptName string) http.Handler {
 	return edge{runtime: r, name: scriptName}
-}
-
-// Stats returns the counters of every version that served the script, in the order in which they first did. Counters live
-// in memory only.
-func (r *Runtime) Stats(scriptName string) []VersionStats {
-	if s := r.script(scriptName); s != nil {
-		return s.tally.all()
-	}
-	return nil
-}
-
-// StatsSince is Stats for requests that ended at or after since, to a resolution of one second and for at most the past hour.
-// Versions without such requests are absent.
-func (r *Runtime) StatsSince(scriptName string, since time.Time) []VersionStats {
-	if s := r.script(scriptName); s != nil {
-		return s.tally.since(since)
-	}
-	return nil
 }
 
 // Logs returns the last lines of a script, oldest first, at most 500.

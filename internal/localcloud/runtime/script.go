@@ -23,7 +23,6 @@ const (
 type script struct {
 	name    string
 	runtime *Runtime
-	tally   tally
 	logs    logTail
 
 	applying sync.Mutex // held by whoever changes what runs

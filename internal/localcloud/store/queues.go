@@ -265,12 +265,6 @@ func (s *Store) QueueBacklog(ctx context.Context, queue string) (runtime.QueueBa
 	return backlog, notFound(err)
 }
 
-// Backlog counts a queue's messages, leased ones included.
-func (s *Store) Backlog(ctx context.Context, queueID string) (count int, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM messages WHERE queue = ?", queueID).Scan(&count)
-	return count, err
-}
-
 // Purge deletes all messages of a queue.
 func (s *Store) Purge(ctx context.Context, queueID string) error {
 	return s.update(ctx, func(tx *sql.Tx) error {

@@ -42,7 +42,7 @@ func TestQueueLeasesAcknowledgesAndRetries(t *testing.T) {
 
 	s = open(t, dir)
 	want("after a retry and a restart", map[string]int{"2": 3}, receive(t, s, 10, time.Minute))
-	if backlog := must[int](t)(s.Backlog(t.Context(), "q")); backlog != 2 {
+	if backlog := must[runtime.QueueBacklog](t)(s.QueueBacklog(t.Context(), "jobs")).Count; backlog != 2 {
 		t.Errorf("backlog is %d", backlog)
 	}
 	metrics := must[runtime.QueueBacklog](t)(s.QueueBacklog(t.Context(), "jobs"))

@@ -191,3 +191,9 @@ func (s *Store) R2List(ctx context.Context, bucket, prefix, cursor, delimiter st
 	}
 	return page, found.Err()
 }
+
+// R2Usage counts a bucket's objects and their bytes.
+func (s *Store) R2Usage(ctx context.Context, bucket string) (objects, bytes int64, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT count(*), coalesce(sum(size), 0) FROM objects WHERE bucket = ?", bucket).Scan(&objects, &bytes)
+	return objects, bytes, err
+}

@@ -2,7 +2,7 @@ package store
 
 // schemaVersion is raised with every change of the tables. Changes only add tables, so an older state is brought up to date
 // by making those that it lacks; a newer one is refused, not guessed at.
-const schemaVersion = 2
+const schemaVersion = 3
 
 const schema = `
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -141,6 +141,14 @@ CREATE TABLE IF NOT EXISTS zone_settings (
   modified INTEGER NOT NULL,
   PRIMARY KEY (zone, name)
 ) STRICT;
+-- What was measured, by second in the past hour and by minute before.
+CREATE TABLE IF NOT EXISTS samples (
+  dataset TEXT NOT NULL,
+  at INTEGER NOT NULL, -- seconds since 1970
+  dimensions TEXT NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (dataset, at, dimensions)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS certificates (
   id TEXT PRIMARY KEY,
   zone TEXT NOT NULL REFERENCES zones(id) ON DELETE CASCADE,
