@@ -129,7 +129,7 @@ var theMap = []room{
 		[]string{
 			"gates", "gates/evidence", "pipelines", "gates/host", "gates/conformance", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
 			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact",
-			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/target/cloudflare", "internal/wrangler",
+			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/sqldump", "internal/target/cloudflare", "internal/wrangler",
 		},
 		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv"},
 		"the one place that wires concrete types",

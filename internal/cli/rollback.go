@@ -102,7 +102,7 @@ func (r *run) rollback(ctx context.Context, target *cloudflare.Target, flags rol
 	result := event.Result{Version: returned.Version, Previous: returned.Previous, URL: returned.URL, NextStep: returned.NextStep}
 	if err == nil && returned.Phase == promotion.Completed {
 		if returned.Bookmark != "" {
-			result.NextStep = "the data that was replaced is bookmark " + returned.Bookmark + ": `wrangler d1 time-travel restore` brings it back"
+			result.NextStep = "the data that was replaced is bookmark " + returned.Bookmark + ": `penstock restore --env " + r.environment.Name + " --bookmark '" + returned.Bookmark + "' --confirm-loss` brings it back"
 		}
 		if r.cloud != nil {
 			err = r.cloud.Keep(context.WithoutCancel(ctx))

@@ -36,7 +36,7 @@ func newRoot(streams *Streams) *cobra.Command {
 	root.PersistentFlags().StringVarP(&shared.folder, "chdir", "C", ".", "the app's `folder`")
 	root.PersistentFlags().BoolVar(&shared.json, "json", false, "print JSON instead of text for people")
 	root.AddCommand(
-		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newRollback(shared), newStatus(shared), newHistory(shared),
+		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newRollback(shared), newBackup(shared), newRestore(shared), newDrill(shared), newStatus(shared), newHistory(shared),
 		newVerify(shared), newGates(shared), newLocal(shared), newVersion(shared),
 	)
 	refuseExtraWords(root)

@@ -13,7 +13,8 @@ import (
 type answer[T any] struct {
 	Result     T `json:"result"`
 	ResultInfo struct {
-		TotalCount int `json:"total_count"`
+		TotalCount int    `json:"total_count"`
+		Cursor     string `json:"cursor"`
 	} `json:"result_info"`
 }
 
