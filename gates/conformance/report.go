@@ -31,7 +31,7 @@ type Report struct {
 	Set     string             `json:"set"`
 	Version string             `json:"version,omitempty"` // empty when the set could not be started
 	SDK     string             `json:"sdk,omitempty"`
-	Digest  string             `json:"digest"`            // "sha256:…" of the binary
+	Digest  string             `json:"digest"` // "sha256:…" of the binary
 	Started time.Duration      `json:"startedNanoseconds,omitempty"`
 	Sandbox host.SandboxReport `json:"sandbox"`
 	Results []Result           `json:"results"`

@@ -42,8 +42,8 @@ const (
 // onlyForFiles are the rights that a rule about a single file may name.
 const onlyForFiles = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_EXECUTE
 
-// systemLibraries is what a binary needs that is not linked statically, or a script.
-var systemLibraries = []string{"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives"}
+// systemLibraries is what a program needs that is not linked statically.
+var systemLibraries = []string{"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/openssl.cnf"}
 
 // networkFiles is what finding and trusting a network host needs.
 var networkFiles = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/ssl", "/etc/pki", "/usr/share/ca-certificates"}
@@ -87,10 +87,16 @@ func confineFiles(binary *image, own folder, granted grant, report *SandboxRepor
 	}
 	rules.mayAllow("/dev/null", unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_WRITE_FILE)
 	rules.mayAllow("/dev/urandom", unix.LANDLOCK_ACCESS_FS_READ_FILE)
-	if binary.folder != "" {
-		rules.mustAllow(binary.path, unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_EXECUTE)
+	executed := binary
+	if binary.interpreter != nil {
+		executed = binary.interpreter
 	}
-	if binary.linked || granted.history != "" {
+	for _, image := range []*image{binary, executed} {
+		if image.folder != "" {
+			rules.mustAllow(image.path, unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_EXECUTE)
+		}
+	}
+	if executed.linked || granted.history != "" {
 		for _, path := range systemLibraries {
 			rules.mayAllow(path, readFiles|unix.LANDLOCK_ACCESS_FS_EXECUTE)
 		}

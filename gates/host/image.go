@@ -18,10 +18,11 @@ type image struct {
 	name   string // of the original, to be called by
 	path   string // to execute
 	digest string // "sha256:…"
-	script bool   // it starts with "#!": the interpreter opens path once more
-	linked bool   // it needs the system's loader and libraries, or an interpreter
+	linked bool   // it needs the system's loader and libraries
 	file   *os.File
 	folder string // to remove
+	// interpreter is what is executed when the binary is a script; nil when it is a program.
+	interpreter *image
 }
 
 // verify copies the binary that ref names and compares its checksum with the pin.
@@ -33,36 +34,58 @@ func verify(ref PluginRef, scratch string, limit int64) (*image, error) {
 	if ref.Pin.Set != ref.Set || !validDigest(ref.Pin.SHA256) {
 		return nil, fmt.Errorf("%w: the pin of the gate set %s is not well formed", ErrUntrusted, ref.Set)
 	}
-	source, err := os.Open(ref.Path)
-	if err != nil {
+	copied, found, err := copyOf(ref.Path, scratch, limit)
+	var open *os.PathError
+	switch {
+	case errors.Is(err, errNoFile):
+		return nil, fmt.Errorf("%w: the gate set %s at %s is not a file", ErrUntrusted, ref.Set, ref.Path)
+	case errors.As(err, &open) && open.Op == "open" && open.Path == ref.Path:
 		return nil, fmt.Errorf("%w: the gate set %s cannot be opened: %w: build it (`make build`) or install it where penstock.lock says",
 			ErrUntrusted, ref.Set, err)
-	}
-	defer source.Close()
-	if info, err := source.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: the gate set %s at %s is not a file", ErrUntrusted, ref.Set, ref.Path)
-	}
-
-	copied, err := newImage(filepath.Base(ref.Path), scratch)
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("copy the gate set %s: %w", ref.Set, err)
 	}
-	sum, err := copyAndHash(copied.file, source, limit)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("copy the gate set %s: %w", ref.Set, err), copied.close())
-	}
-	found := hex.EncodeToString(sum)
 	if found != ref.Pin.SHA256 {
 		return nil, errors.Join(copied.close(), fmt.Errorf(
 			"%w: the gate set %s at %s has the checksum %s, and %s was pinned: build penstock and its sets together (`make build`), "+
 				"or find out who changed the file before you pin it anew", ErrUntrusted, ref.Set, ref.Path, found, ref.Pin.SHA256))
 	}
 	copied.digest = "sha256:" + found
-	copied.script, copied.linked = inspect(copied.file)
-	if err := copied.seal(); err != nil {
+	if isScript(copied.file) {
+		copied.interpreter, err = verifyInterpreter(ref, scratch, limit)
+	} else {
+		copied.linked = isLinked(copied.file)
+	}
+	if err == nil {
+		err = copied.seal()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("seal the copy of the gate set %s: %w", ref.Set, err), copied.close())
 	}
 	return copied, nil
+}
+
+var errNoFile = errors.New("it is not a file")
+
+// copyOf copies a program to where nobody else can change it and returns the SHA-256 of what was copied, in hex.
+func copyOf(path, scratch string, limit int64) (*image, string, error) {
+	source, err := os.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer source.Close()
+	if info, err := source.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, "", errNoFile
+	}
+	copied, err := newImage(filepath.Base(path), scratch)
+	if err != nil {
+		return nil, "", err
+	}
+	sum, err := copyAndHash(copied.file, source, limit)
+	if err != nil {
+		return nil, "", errors.Join(err, copied.close())
+	}
+	return copied, hex.EncodeToString(sum), nil
 }
 
 // copyAndHash copies source and returns the SHA-256 of exactly the bytes that it wrote. Writing and hashing take about as
@@ -123,6 +146,9 @@ func (i *image) sealFile() error {
 
 func (i *image) close() error {
 	var problems []error
+	if i.interpreter != nil {
+		problems = append(problems, i.interpreter.close())
+	}
 	if i.file != nil {
 		problems = append(problems, i.file.Close())
 		i.file = nil

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -33,20 +34,16 @@ func (i *image) seal() error {
 	return err
 }
 
-// inspect reports whether the binary is a script, and whether it needs files of the system to run at all.
-func inspect(file *os.File) (script, linked bool) {
-	var start [2]byte
-	if _, err := file.ReadAt(start[:], 0); err == nil && string(start[:]) == "#!" {
-		return true, true
-	}
+// isLinked reports whether a program needs files of the system to run at all.
+func isLinked(file io.ReaderAt) bool {
 	binary, err := elf.NewFile(file)
 	if err != nil {
-		return false, false
+		return false
 	}
 	for _, program := range binary.Progs {
 		if program.Type == elf.PT_INTERP {
-			return false, true
+			return true
 		}
 	}
-	return false, false
+	return false
 }

@@ -13,7 +13,7 @@ import (
 // TestTheCopyCannotBeChanged writes to the verified copy as an attacker with the same user would: by its descriptor.
 func TestTheCopyCannotBeChanged(t *testing.T) {
 	t.Parallel()
-	content := []byte("#!/bin/sh\nexit 0\n")
+	content := []byte("any bytes at all\n")
 	path := filepath.Join(t.TempDir(), "penstock-gates-x")
 	if err := os.WriteFile(path, content, 0o700); err != nil {
 		t.Fatal(err)
@@ -26,9 +26,6 @@ func TestTheCopyCannotBeChanged(t *testing.T) {
 	defer copied.close()
 	if copied.folder != "" {
 		t.Skip("this system has no memory files that can be sealed")
-	}
-	if !copied.script {
-		t.Error("it is not taken for a script")
 	}
 	if err := os.WriteFile(copied.path, []byte("changed"), 0o700); err == nil {
 		t.Error("it was written to")

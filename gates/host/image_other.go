@@ -2,11 +2,11 @@
 
 package host
 
-import "os"
+import "io"
 
 func newImage(name, scratch string) (*image, error) { return newFileImage(name, scratch) }
 
 func (i *image) seal() error { return i.sealFile() }
 
-// inspect matters for the sandbox, which exists on Linux only.
-func inspect(*os.File) (script, linked bool) { return false, false }
+// isLinked matters for the sandbox, which exists on Linux only.
+func isLinked(io.ReaderAt) bool { return false }

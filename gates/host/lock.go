@@ -14,6 +14,9 @@ import (
 	"github.com/penstock-ci/penstock/gates"
 )
 
+// LockName is the name of the lock file in an app's folder.
+const LockName = "penstock.lock"
+
 // lockFile is penstock.lock: the gate sets of strangers that an app uses, each by what it is, not by what it is called.
 // JSON is YAML too, so either form is read.
 type lockFile struct {
@@ -22,23 +25,40 @@ type lockFile struct {
 }
 
 type lockedSet struct {
-	Name    string            `yaml:"name"`
-	Version string            `yaml:"version"`
-	Path    string            `yaml:"path"`   // relative to the lock file
-	SHA256  map[string]string `yaml:"sha256"` // by platform: linux/amd64, darwin/arm64, …
+	Name        string             `yaml:"name"`
+	Version     string             `yaml:"version"`
+	Path        string             `yaml:"path"`   // relative to the lock file
+	SHA256      map[string]string  `yaml:"sha256"` // by platform: linux/amd64, darwin/arm64, …
+	Interpreter *lockedInterpreter `yaml:"interpreter,omitempty"`
 }
+
+type lockedInterpreter struct {
+	Name   string            `yaml:"name"`
+	SHA256 map[string]string `yaml:"sha256"`
+}
+
+// platform is this machine's, as lock files name it.
+func platform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
 // ReadLock reads penstock.lock. Every problem in it is told at once; a file with a problem yields no set at all. That a
 // set has no checksum for this platform is told when it is asked, because another platform may run this app.
 func ReadLock(path string) ([]PluginRef, error) {
+	file, err := readLockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]PluginRef, 0, len(file.Sets))
+	for _, locked := range file.Sets {
+		refs = append(refs, locked.ref(path))
+	}
+	return refs, nil
+}
+
+func readLockFile(path string) (*lockFile, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the lock file: %w", err)
 	}
-	return parseLock(text, path)
-}
-
-func parseLock(text []byte, path string) ([]PluginRef, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	var file lockFile
@@ -49,45 +69,63 @@ func parseLock(text []byte, path string) ([]PluginRef, error) {
 		return nil, fmt.Errorf("read the lock file %s: it has version %d, and this penstock reads version 1: update penstock, or lock again",
 			path, file.Version)
 	}
-
-	var refs []PluginRef
 	var problems []error
 	seen := map[string]bool{}
-	platform := runtime.GOOS + "/" + runtime.GOARCH
 	for _, locked := range file.Sets {
-		tell := func(format string, args ...any) {
-			problems = append(problems, fmt.Errorf("%s: set %q: "+format, append([]any{path, locked.Name}, args...)...))
-		}
-		if !gates.ValidName(locked.Name) {
-			tell("the name is not a lower-case word")
-		}
-		if seen[locked.Name] {
-			tell("it is locked twice: keep one of them")
+		for _, problem := range locked.problems(seen) {
+			problems = append(problems, fmt.Errorf("%s: set %q: %s", path, locked.Name, problem))
 		}
 		seen[locked.Name] = true
-		if locked.Path == "" {
-			tell("the path of its binary is missing")
+	}
+	return &file, errors.Join(problems...)
+}
+
+func (l lockedSet) problems(seen map[string]bool) []string {
+	var problems []string
+	if !gates.ValidName(l.Name) {
+		problems = append(problems, "the name is not a lower-case word")
+	}
+	if seen[l.Name] {
+		problems = append(problems, "it is locked twice: keep one of them")
+	}
+	if l.Path == "" {
+		problems = append(problems, "the path of its binary is missing")
+	}
+	if len(l.SHA256) == 0 {
+		problems = append(problems, "it has no sha256: add the checksum of its binary for each platform")
+	}
+	pinned := []map[string]string{l.SHA256}
+	if l.Interpreter != nil {
+		if l.Interpreter.Name == "" {
+			problems = append(problems, "its interpreter has no name")
 		}
-		if len(locked.SHA256) == 0 {
-			tell("it has no sha256: add the checksum of its binary for each platform")
-		}
-		for on, digest := range locked.SHA256 {
+		pinned = append(pinned, l.Interpreter.SHA256)
+	}
+	for _, digests := range pinned {
+		for on, digest := range digests {
 			if !validDigest(digest) {
-				tell("the sha256 for %s is not 64 hex digits", on)
+				problems = append(problems, fmt.Sprintf("the sha256 for %s is not 64 hex digits", on))
 			}
 		}
-		binary := locked.Path
-		if !filepath.IsAbs(binary) {
-			binary = filepath.Join(filepath.Dir(path), filepath.FromSlash(binary))
-		}
-		refs = append(refs, PluginRef{
-			Set:  locked.Name,
-			Path: binary,
-			Pin:  Pin{Set: locked.Name, Version: locked.Version, SHA256: strings.ToLower(locked.SHA256[platform])},
-		})
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+	return problems
+}
+
+// binary is where the set's binary lies when the lock file is at path.
+func (l lockedSet) binary(path string) string {
+	if filepath.IsAbs(l.Path) {
+		return l.Path
 	}
-	return refs, nil
+	return filepath.Join(filepath.Dir(path), filepath.FromSlash(l.Path))
+}
+
+func (l lockedSet) ref(path string) PluginRef {
+	ref := PluginRef{
+		Set: l.Name, Path: l.binary(path),
+		Pin: Pin{Set: l.Name, Version: l.Version, SHA256: strings.ToLower(l.SHA256[platform()])},
+	}
+	if l.Interpreter != nil {
+		ref.Pin.Interpreter = Interpreter{Name: l.Interpreter.Name, SHA256: strings.ToLower(l.Interpreter.SHA256[platform()])}
+	}
+	return ref
 }

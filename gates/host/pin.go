@@ -15,6 +15,8 @@ type Pin struct {
 	Set     string
 	Version string // that the set must claim; "" accepts any, since the checksum settles it
 	SHA256  string // of the binary, in hex
+	// Interpreter runs a binary that is a script; a script without one is refused.
+	Interpreter Interpreter
 }
 
 // PluginRef is where a set's binary lies and what it must be. Without a pin it is refused.

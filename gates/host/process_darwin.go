@@ -6,8 +6,16 @@ import (
 )
 
 func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
+	path, arguments, input, err := binary.command()
+	if err != nil {
+		return nil, err
+	}
+	if input != nil {
+		defer input.Close()
+		streams[0] = input
+	}
 	report.miss("processes: only the process group of a set is killed with it; macOS has no process namespaces")
-	return os.StartProcess(binary.path, []string{binary.name}, &os.ProcAttr{
+	return os.StartProcess(path, arguments, &os.ProcAttr{
 		Dir: dir, Env: environment, Files: streams[:], Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 }

@@ -13,16 +13,17 @@ import (
 // namespace: then whatever it starts dies with it, even what left the group. The user namespace that this takes has
 // another good: a set that is started by root has none of root's powers.
 func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
-	files := streams[:]
-	path := binary.path
-	if binary.script && binary.file != nil {
-		// The interpreter opens the script once more, so the descriptor must survive the exec.
-		files = append(files, binary.file)
-		path = fmt.Sprintf("/proc/self/fd/%d", len(files)-1)
+	path, arguments, input, err := binary.command()
+	if err != nil {
+		return nil, err
+	}
+	if input != nil {
+		defer input.Close()
+		streams[0] = input
 	}
 	start := func(namespaces uintptr) (*os.Process, error) {
-		return os.StartProcess(path, []string{binary.name}, &os.ProcAttr{
-			Dir: dir, Env: environment, Files: files,
+		return os.StartProcess(path, arguments, &os.ProcAttr{
+			Dir: dir, Env: environment, Files: streams[:],
 			Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces},
 		})
 	}

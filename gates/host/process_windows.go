@@ -14,9 +14,17 @@ import (
 var jobs sync.Map // *os.Process → windows.Handle
 
 func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
+	path, arguments, input, err := binary.command()
+	if err != nil {
+		return nil, err
+	}
+	if input != nil {
+		defer input.Close()
+		streams[0] = input
+	}
 	// Without SystemRoot no Windows program can open a socket.
 	environment = append(environment, "SystemRoot="+os.Getenv("SystemRoot"))
-	process, err := os.StartProcess(binary.path, []string{binary.name}, &os.ProcAttr{
+	process, err := os.StartProcess(path, arguments, &os.ProcAttr{
 		Dir: dir, Env: environment, Files: streams[:],
 		Sys: &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP},
 	})

@@ -159,7 +159,11 @@ func Trusting(path string) (PluginRef, error) {
 	if err != nil {
 		return PluginRef{}, err
 	}
-	return PluginRef{Set: name, Path: path, Pin: Pin{Set: name, SHA256: digest}}, nil
+	interpreter, err := pinInterpreter(path)
+	if err != nil {
+		return PluginRef{}, err
+	}
+	return PluginRef{Set: name, Path: path, Pin: Pin{Set: name, SHA256: digest, Interpreter: interpreter}}, nil
 }
 
 func hashFile(path string) (string, error) {

@@ -131,7 +131,7 @@ var theMap = []room{
 			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact",
 			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/sqldump", "internal/target/cloudflare", "internal/wrangler",
 		},
-		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv"},
+		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv", "golang.org/x/mod/modfile"},
 		"the one place that wires concrete types",
 	},
 	{"internal/arch", nil, nil, "this test"},

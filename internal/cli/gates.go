@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -19,7 +21,7 @@ func newGates(shared *common) *cobra.Command {
 		Short:   "Look at the gates that there are, and make, try and lock others",
 		Example: "  penstock gates list\n  penstock gates info quality/coverage\n  penstock gates test tools/penstock-gates-acme",
 	}
-	command.AddCommand(newGatesList(shared), newGatesInfo(shared), newGatesTest(shared))
+	command.AddCommand(newGatesList(shared), newGatesInfo(shared), newGatesTest(shared), newGatesLock(shared), newGatesNew(shared))
 	return command
 }
 
@@ -29,6 +31,7 @@ type gateEntry struct {
 	Title   string             `json:"title"`
 	Phases  []gates.Phase      `json:"phases"`
 	Reports []gates.ReportKind `json:"reports,omitempty"`
+	Needs   []string           `json:"needs,omitempty"`       // in words
 	Live    bool               `json:"asksVersion,omitempty"` // asks the running version
 	Config  json.RawMessage    `json:"config,omitempty"`      // JSON Schema
 	Version string             `json:"setVersion"`
@@ -52,7 +55,7 @@ func newGatesList(shared *common) *cobra.Command {
 				for _, name := range host.Sets() {
 					set, err := host.DescribeSet(command.Context(), name)
 					if err != nil {
-						return fail(ExitBlocked, "", err)
+						return fail(ExitBlocked, "`penstock gates lock --check` compares the pins with the binaries", err)
 					}
 					for _, gate := range set.Gates {
 						entries = append(entries, describeGate(set, gate))
@@ -81,6 +84,9 @@ func newGatesInfo(shared *common) *cobra.Command {
 			return shared.withGates(command.Context(), func(host *gatehost.Host) error {
 				setName, gateName, _ := strings.Cut(args[0], "/")
 				set, err := host.DescribeSet(command.Context(), setName)
+				if err != nil && !errors.Is(err, gatehost.ErrUnknownGate) {
+					return fail(ExitBlocked, "`penstock gates lock --check` compares the pins with the binaries", err)
+				}
 				if err != nil {
 					return fail(ExitUsage, "`penstock gates list` shows the gates that there are", err)
 				}
@@ -109,8 +115,8 @@ func (c *common) showGate(entry gateEntry) error {
 	for _, kind := range entry.Reports {
 		fmt.Fprintf(out, "reads\t%s\n", kind)
 	}
-	if entry.Live {
-		fmt.Fprintln(out, "asks\tthe running version")
+	for _, need := range entry.Needs {
+		fmt.Fprintf(out, "needs\t%s\n", need)
 	}
 	for _, enforced := range entry.Sandbox.Enforced {
 		fmt.Fprintf(out, "confined\t%s\n", enforced)
@@ -119,9 +125,37 @@ func (c *common) showGate(entry gateEntry) error {
 		fmt.Fprintf(out, "not confined\t%s\n", missing)
 	}
 	if len(entry.Config) > 0 {
-		fmt.Fprintf(out, "config schema\t%s\n", entry.Config)
+		var schema bytes.Buffer
+		if err := json.Indent(&schema, entry.Config, "", "  "); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "config schema\t%s\n", strings.ReplaceAll(schema.String(), "\n", "\n\t"))
 	}
 	return out.Flush()
+}
+
+// needsInWords says what a gate asks for beside reports.
+func needsInWords(needs gates.Needs) []string {
+	var words []string
+	if needs.Source {
+		words = append(words, "to read the source")
+	}
+	if needs.History {
+		words = append(words, "to read the git history, with git")
+	}
+	if needs.Version {
+		words = append(words, "to ask the running version")
+	}
+	for _, host := range needs.Hosts {
+		if host == gates.PublicHost {
+			host = "the environment's public address"
+		}
+		words = append(words, "the network: "+host)
+	}
+	for _, secret := range needs.Secrets {
+		words = append(words, "the secret "+secret)
+	}
+	return words
 }
 
 func describeGate(set gatehost.SetInfo, gate gates.Description) gateEntry {
@@ -129,6 +163,7 @@ func describeGate(set gatehost.SetInfo, gate gates.Description) gateEntry {
 		Gate: set.Name + "/" + gate.Name, Title: gate.Title, Phases: gate.Phases, Live: gate.Needs.Version, Version: set.Version, Digest: set.Digest,
 		Sandbox: &sandboxEntry{Enforced: set.Sandbox.Enforced, Missing: set.Sandbox.Missing},
 	}
+	entry.Needs = needsInWords(gate.Needs)
 	if json.Valid([]byte(gate.Config)) {
 		entry.Config = json.RawMessage(gate.Config)
 	}

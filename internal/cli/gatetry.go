@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -44,16 +45,15 @@ func newGatesTest(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if shared.json {
-				err = printJSON(shared.streams.Out, conformanceEntry{Report: report, Passed: report.Passed()})
-			} else {
-				err = shared.showConformance(report)
-			}
-			if err == nil && !report.Passed() {
-				err = fail(ExitBlocked, "mend what is shown above, build the set, and try it again",
+			var refusal error
+			if !report.Passed() {
+				refusal = fail(ExitBlocked, "mend what is shown above, build the set, and try it again",
 					fmt.Errorf("the gate set %s does not conform: %d of %d checks failed", report.Set, report.Count(conformance.Failed), len(report.Results)))
 			}
-			return err
+			if shared.json {
+				return alreadyTold(refusal, printJSON(shared.streams.Out, conformanceEntry{Report: report, Passed: report.Passed()}))
+			}
+			return errors.Join(shared.showConformance(report), refusal)
 		},
 	}
 	command.Flags().StringVar(&configs, "configs", "", "a JSON `file` with the config to try each gate with, by the gate's name")

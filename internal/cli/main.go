@@ -72,6 +72,19 @@ type toldError struct{ code ExitCode }
 
 func (e *toldError) Error() string { return e.code.Outcome() }
 
+// alreadyTold keeps only the exit code of what went wrong, for what is in the one JSON value that was printed. That it could not be
+// printed is told like everything else.
+func alreadyTold(problem, printing error) error {
+	if printing != nil {
+		return errors.Join(printing, problem)
+	}
+	if problem == nil {
+		return nil
+	}
+	code, _ := classify(problem)
+	return &failure{code: code, err: &toldError{code: code}}
+}
+
 // complain tells what kept a command from its work: what, then the next step; as JSON on the standard output for programs.
 func complain(streams *Streams, asJSON bool, code ExitCode, err error, nextStep string) {
 	if asJSON {
