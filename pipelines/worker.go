@@ -281,15 +281,28 @@ func sourceGates(app App) []GateRef {
 }
 
 // dataGates judge what would happen to the databases before anything happens to them. What is right as it stands is allowed by a
-// comment in the migration, with a reason.
+// comment in the migration, with a reason. A copy for the rehearsal is an export, during which a database answers nobody else:
+// whether production is to bear that is for its people to decide.
 func dataGates(app App) []GateRef {
-	for _, deployment := range app.Worker.Deployments {
-		if deployment.HasD1 {
-			return []GateRef{{Gate: "data/migrations", Phase: gates.PhasePlan, Enforcement: Overridable}}
+	rehearsal := GateRef{Gate: "data/rehearsal", Phase: gates.PhasePlan, Enforcement: Overridable, Timeout: rehearsalTime}
+	found := false
+	for _, env := range environments(app) {
+		if !app.Worker.Deployments[env.WranglerEnv].HasD1 {
+			continue
+		}
+		found = true
+		if env.Name != "production" {
+			rehearsal.Environments = append(rehearsal.Environments, env.Name)
 		}
 	}
-	return nil
+	if !found {
+		return nil
+	}
+	return []GateRef{{Gate: "data/migrations", Phase: gates.PhasePlan, Enforcement: Overridable}, rehearsal}
 }
+
+// rehearsalTime is enough for the largest database that D1 exports.
+const rehearsalTime = 15 * time.Minute
 
 // healthGates ask the new version before it takes traffic. A page that is not known to be of the guide's shape may be a bare
 // "ok", in which the gate can read nothing: that is told and does not block. How long an answer takes depends on where the

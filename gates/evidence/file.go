@@ -19,6 +19,7 @@ const (
 	KindMetrics     = "metrics"
 	KindPlan        = "plan"
 	KindPromotions  = "promotions"
+	KindRehearsal   = "rehearsal"
 )
 
 // Header begins every file.
@@ -49,8 +50,8 @@ type Gap struct {
 // maxFile bounds what is read: larger evidence is a mistake.
 const maxFile = 64 << 20
 
-// Write writes one of the four types to a file, which must not exist yet. Its header is completed with kind and format.
-func Write[T Environment | Metrics | Plan | Promotions](path string, value T) error {
+// Write writes one of these types to a file, which must not exist yet. Its header is completed with kind and format.
+func Write[T Environment | Metrics | Plan | Promotions | Rehearsal](path string, value T) error {
 	var complete any
 	switch value := any(value).(type) {
 	case Environment:
@@ -64,6 +65,9 @@ func Write[T Environment | Metrics | Plan | Promotions](path string, value T) er
 		complete = value
 	case Promotions:
 		value.Kind, value.Format = KindPromotions, Format
+		complete = value
+	case Rehearsal:
+		value.Kind, value.Format = KindRehearsal, Format
 		complete = value
 	}
 	data, err := json.MarshalIndent(complete, "", "  ")
@@ -94,6 +98,9 @@ func ReadPlan(path string) (Plan, error) { return read[Plan](path, KindPlan) }
 
 // ReadPromotions reads evidence of the kind [KindPromotions].
 func ReadPromotions(path string) (Promotions, error) { return read[Promotions](path, KindPromotions) }
+
+// ReadRehearsal reads evidence of the kind [KindRehearsal].
+func ReadRehearsal(path string) (Rehearsal, error) { return read[Rehearsal](path, KindRehearsal) }
 
 func read[T interface{ header() Header }](path, kind string) (T, error) {
 	var value, none T

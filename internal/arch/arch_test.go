@@ -81,6 +81,7 @@ var theMap = []room{
 		[]string{"github.com/oklog/ulid/v2"},
 		"makes a plan real through ports",
 	},
+	{"internal/bundlesql", nil, []string{"github.com/evanw/esbuild/pkg/api", "github.com/grafana/sobek"}, "the SQL in what a build made"},
 	{"internal/sqldump", nil, []string{"modernc.org/sqlite"}, "proves an export by making a database of it"},
 	{"internal/probe", []string{"pipelines", "internal/promotion"}, nil, "asks a running version; promotion's prober"},
 	{"internal/smokeproxy", []string{"internal/promotion"}, nil, "a plain address for a version without traffic"},
@@ -101,7 +102,7 @@ var theMap = []room{
 	},
 	{
 		"internal/target/cloudflare",
-		[]string{"gates/evidence", "pipelines", "internal/bundle", "internal/event", "internal/promotion", "internal/sqldump", "internal/wrangler"},
+		[]string{"gates/evidence", "pipelines", "internal/bundle", "internal/event", "internal/promotion", "internal/sqldump", "internal/bundlesql", "internal/wrangler"},
 		[]string{
 			"github.com/cloudflare/cloudflare-go/v7/d1", "github.com/cloudflare/cloudflare-go/v7/kv",
 			"github.com/cloudflare/cloudflare-go/v7/option", "github.com/cloudflare/cloudflare-go/v7/packages",

@@ -59,6 +59,8 @@ func (s *evidenceSource) Gather(ctx context.Context, _ gates.Phase, kind gates.R
 		return path, s.plan(ctx, path)
 	case gates.ReportPromotions:
 		return path, s.promotions(ctx, path)
+	case gates.ReportRehearsal:
+		return path, s.rehearsal(ctx, path)
 	default:
 		return "", fmt.Errorf("this penstock cannot gather evidence of the kind %q", kind)
 	}
@@ -95,6 +97,22 @@ func (s *evidenceSource) metrics(ctx context.Context, path string) error {
 		return err
 	}
 	return evidence.Write(path, found)
+}
+
+// rehearsal tries the pending migrations on copies. Later than in the phase plan there are none left to try.
+func (s *evidenceSource) rehearsal(ctx context.Context, path string) error {
+	planned := s.planned.Load()
+	if planned == nil {
+		return errNoPlan
+	}
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	told, err := planned.target.Rehearse(ctx, planned.plan.Basis.Bundle)
+	if err != nil {
+		return err
+	}
+	told.App = s.run.pipeline.Name
+	return evidence.Write(path, told)
 }
 
 // lastPromoted is the promotion that made the environment what it should be; nil when there was none.

@@ -20,8 +20,9 @@ type EvidenceSource interface {
 	Gather(ctx context.Context, phase gates.Phase, kind gates.ReportKind) (path string, err error)
 }
 
-// gatherTimeout bounds the gathering of one kind. The gates' own time-outs bound how long each waits for it.
-const gatherTimeout = 2 * time.Minute
+// gatherTimeout bounds the gathering of one kind: a rehearsal copies whole databases. The gates' own time-outs bound how long
+// each waits for it, and when nobody waits any more it ends.
+const gatherTimeout = 15 * time.Minute
 
 // gathering is the evidence of one asking of a phase's gates: each kind is gathered when the first gate wants it, and once.
 // Safe for concurrent use.
