@@ -135,8 +135,19 @@ type Environment struct {
 	// StepBake is how long it is watched at each of the steps below 100 before more traffic follows.
 	StepBake time.Duration `json:"stepBake,omitempty"`
 	// Bake is how long the new version is watched at 100 % before the promotion completes.
-	Bake      time.Duration `json:"bake,omitempty"`
-	Approvers []string      `json:"approvers,omitempty"`
+	Bake time.Duration `json:"bake,omitempty"`
+	// Approvers are who may approve a promotion, by email address or account; none means that nobody has to.
+	Approvers []string `json:"approvers,omitempty"`
+	// Approvals is how many of them must; 0 means 1.
+	Approvals int `json:"approvals,omitempty"`
+	// SelfApproval lets who began a run be one of them.
+	SelfApproval bool `json:"selfApproval,omitempty"`
+	// Signers is a file in the form of ssh-keygen's allowed_signers: with it only decisions that are signed by these keys count.
+	Signers string `json:"signers,omitempty"`
+	// Waiting is how long a run may wait for people or a gate; 0 means 7 days.
+	Waiting time.Duration `json:"waiting,omitempty"`
+	// After is the environment in which the same source must have been promoted before.
+	After string `json:"after,omitempty"`
 }
 
 // BackupKind is what a promotion leaves to go back to.

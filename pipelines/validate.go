@@ -52,6 +52,7 @@ const (
 	maxTimeout = 24 * time.Hour
 	maxRetries = 10
 	maxBake    = 7 * 24 * time.Hour
+	maxWaiting = 90 * 24 * time.Hour
 	maxMaxAge  = 365 * 24 * time.Hour
 )
 
@@ -375,10 +376,44 @@ func (v *validation) environment(env Environment) {
 	if env.StepBake < 0 || env.StepBake > maxBake {
 		v.problem(within(place, "stepBake"), fmt.Sprintf("%s cannot be a time to watch", text(env.StepBake)), "choose from 0 to "+text(maxBake))
 	}
+	v.people(env, place)
 	for i, approver := range env.Approvers {
 		if strings.TrimSpace(approver) == "" || slices.Contains(env.Approvers[:i], approver) {
 			v.problem(within(place, "approvers", strconv.Itoa(i)), fmt.Sprintf("%q is empty or there twice", approver), "name each approver once")
 		}
+	}
+}
+
+// people checks who is asked, for how long, and where the same must have been before.
+func (v *validation) people(env Environment, place []string) {
+	if env.Approvals < 0 || env.Approvals > 0 && env.Approvals > len(env.Approvers) {
+		v.problem(within(place, "approvals"), fmt.Sprintf("%d approvals by %d approvers", env.Approvals, len(env.Approvers)), "choose from 1 to the number of approvers")
+	}
+	if env.Signers != "" {
+		v.relative(env.Signers, within(place, "signers"))
+	}
+	if env.Waiting < 0 || env.Waiting > maxWaiting {
+		v.problem(within(place, "waiting"), fmt.Sprintf("%s cannot be a time to wait", text(env.Waiting)), "choose from 0 (7 days) to "+text(maxWaiting))
+	}
+	if env.After == "" {
+		return
+	}
+	known := names(v.pipeline.Environments, func(e Environment) string { return e.Name })
+	seen := []string{env.Name}
+	for upstream := &env; upstream.After != ""; {
+		next := v.pipeline.Environment(upstream.After)
+		switch {
+		case next == nil:
+			if upstream.Name == env.Name { // the others say it themselves
+				v.problem(within(place, "after"), fmt.Sprintf("%q is no environment%s", env.After, didYouMean(env.After, known)), "name one of "+strings.Join(known, ", "))
+			}
+			return
+		case slices.Contains(seen, next.Name):
+			v.problem(within(place, "after"), "environments come after each other in a circle: "+strings.Join(append(seen, next.Name), ", "), "let one of them come first")
+			return
+		}
+		seen = append(seen, next.Name)
+		upstream = next
 	}
 }
 

@@ -78,7 +78,7 @@ var theMap = []room{
 	{
 		"internal/promotion",
 		[]string{"gates", "pipelines", "internal/event", "internal/bundle"},
-		[]string{"github.com/oklog/ulid/v2"},
+		[]string{"github.com/oklog/ulid/v2", "github.com/hiddeco/sshsig", "golang.org/x/crypto/ssh"},
 		"makes a plan real through ports",
 	},
 	{"internal/bundlesql", nil, []string{"github.com/evanw/esbuild/pkg/api", "github.com/grafana/sobek"}, "the SQL in what a build made"},

@@ -48,19 +48,25 @@ type Event struct {
 
 // RunInfo says what is run.
 type RunInfo struct {
-	App          string  `json:"app"`
-	Folder       string  `json:"folder"`
-	Environment  string  `json:"environment,omitempty"`
-	Command      string  `json:"command,omitempty"` // rollback, …; "" for a run of the pipeline
-	Commit       string  `json:"commit,omitempty"`
-	Branch       string  `json:"branch,omitempty"`
-	Dirty        bool    `json:"dirty,omitempty"`
-	SourceDigest string  `json:"sourceDigest"`
-	Files        int     `json:"files"`
-	Executor     string  `json:"executor"`
-	Stages       []Stage `json:"stages"` // names and needs, so that a tree can be drawn at once
-	Gates        []Gate  `json:"gates"`
-	Steps        []Step  `json:"steps,omitempty"` // of the promotion that will follow
+	App          string `json:"app"`
+	Folder       string `json:"folder"`
+	Environment  string `json:"environment,omitempty"`
+	Command      string `json:"command,omitempty"` // rollback, …; "" for a run of the pipeline
+	Commit       string `json:"commit,omitempty"`
+	Branch       string `json:"branch,omitempty"`
+	Dirty        bool   `json:"dirty,omitempty"`
+	SourceDigest string `json:"sourceDigest"`
+	Files        int    `json:"files"`
+	Executor     string `json:"executor"`
+	// By began the run; nil when that is not known.
+	By *Identity `json:"by,omitempty"`
+	// From is the run whose source and bundle this one takes to another environment.
+	From string `json:"from,omitempty"`
+	// Resumed says that the run was there already and goes on.
+	Resumed bool    `json:"resumed,omitempty"`
+	Stages  []Stage `json:"stages"` // names and needs, so that a tree can be drawn at once
+	Gates   []Gate  `json:"gates"`
+	Steps   []Step  `json:"steps,omitempty"` // of the promotion that will follow
 }
 
 // Outcome is how a stage ended.
@@ -104,7 +110,9 @@ type Gate struct {
 	Blocks      bool           `json:"blocks,omitempty"`
 	Duration    time.Duration  `json:"duration,omitempty"`
 	SetVersion  string         `json:"setVersion,omitempty"`
-	SetDigest   string         `json:"setDigest,omitempty"` // of the plugin binary
+	// Waived says that the gate blocked and a waiver let it pass; it is the waiver in one line.
+	Waived    string `json:"waived,omitempty"`
+	SetDigest string `json:"setDigest,omitempty"` // of the plugin binary
 }
 
 // Step is one step of a promotion.
@@ -120,6 +128,7 @@ type Step struct {
 // Bundle names what the build made.
 type Bundle struct {
 	Digest  string `json:"digest"`
+	Code    string `json:"code,omitempty"` // digest of the modules alone, without what is of one environment
 	Size    int64  `json:"size"`
 	Modules int    `json:"modules"`
 }

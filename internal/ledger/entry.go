@@ -15,6 +15,10 @@ const (
 	kindLease      = "lease"
 	kindRelease    = "release"
 	kindCheckpoint = "checkpoint"
+	kindHold       = "hold"     // a run waits
+	kindDecision   = "decision" // somebody approved or rejected it
+	kindSettle     = "settle"   // it waits no longer
+	kindWaiver     = "waiver"
 )
 
 // entry is one link of the chain. body is what is hashed and stored; the record is the same, decoded.
@@ -33,6 +37,12 @@ type record struct {
 	Process    *Process      `json:"process,omitempty"` // of run.started and lease
 	Lease      *leaseChange  `json:"lease,omitempty"`
 	Checkpoint *placedRecord `json:"checkpoint,omitempty"`
+
+	Hold     *promotion.Hold     `json:"hold,omitempty"`
+	Decision *promotion.Decision `json:"decision,omitempty"`
+	After    promotion.Phase     `json:"after,omitempty"` // where the run stood after the decision
+	Settle   *settlement         `json:"settle,omitempty"`
+	Waiver   *promotion.Waiver   `json:"waiver,omitempty"`
 }
 
 // leaseChange is a lease that was taken or given back.
@@ -88,6 +98,14 @@ func (r record) runID() string {
 		return r.Event.Run
 	case r.Checkpoint != nil:
 		return r.Checkpoint.State.Run
+	case r.Hold != nil:
+		return r.Hold.Run
+	case r.Decision != nil:
+		return r.Decision.Run
+	case r.Settle != nil:
+		return r.Settle.Run
+	case r.Waiver != nil:
+		return r.Waiver.Run
 	default:
 		return ""
 	}

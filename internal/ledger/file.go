@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	_ "embed"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,14 +11,9 @@ import (
 	"path/filepath"
 )
 
-//go:embed schema.sql
-var schema string
-
 const (
 	// applicationID marks the file as ours in SQLite's header: "Pstk".
 	applicationID = 0x5073746b
-	// schemaVersion is kept in SQLite's user_version. Raise it with a migration in ensureFile.
-	schemaVersion = 1
 
 	moveAway = "move the file away and run again to begin a new ledger, or restore it from a backup"
 )
@@ -59,13 +53,17 @@ func ensureFile(ctx context.Context, path string) error {
 	if id := binary.BigEndian.Uint32(header[68:]); id != applicationID {
 		return &FileError{Path: path, Why: "is a database of another program", NextStep: "name another file, or move this one away"}
 	}
-	if version := binary.BigEndian.Uint32(header[60:]); version > schemaVersion {
+	switch version := binary.BigEndian.Uint32(header[60:]); {
+	case version > schemaVersion:
 		return &FileError{
 			Path: path, Why: fmt.Sprintf("was written by a newer Penstock (schema %d, this one knows %d)", version, schemaVersion),
 			NextStep: "use that version, or name another file",
 		}
+	case version < schemaVersion:
+		return upgrade(ctx, path)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // create makes the whole ledger under another name and then links it into place, so that at path there is either nothing

@@ -222,7 +222,7 @@ func readLease(ctx context.Context, q querier, app, environment string) (held he
 // gates or people hold no lease and are not abandoned.
 func unended(ctx context.Context, q querier, app, environment string) ([]promotion.Checkpoint, error) {
 	rows, err := q.QueryContext(ctx, `SELECT checkpoint FROM promotions WHERE app = ? AND environment = ? AND ended = 0
-		AND state NOT IN (?, ?, ?) ORDER BY seq DESC`, app, environment, promotion.Planned, promotion.Gating, promotion.AwaitingApproval)
+		AND state NOT IN (?, ?, ?, ?) ORDER BY seq DESC`, app, environment, promotion.Planned, promotion.Gating, promotion.AwaitingApproval, promotion.Approved)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,19 @@ func project(ctx context.Context, tx *sql.Tx, seq int64, r record) error {
 		p.checkpoint(seq, r)
 	case r.Event != nil:
 		p.event(seq, r)
+	case r.Hold != nil:
+		p.hold(seq, r.Hold)
+	case r.Decision != nil:
+		p.exec("INSERT INTO decisions (seq, run, plan, decision) VALUES (?, ?, ?, ?)", seq, r.Decision.Run, r.Decision.Plan, p.json(r.Decision))
+		p.settle(r.Decision.Run, r.After, "")
+		if r.After == promotion.Rejected {
+			p.exec("UPDATE holds SET reason = ? WHERE run = ?", "rejected by "+r.Decision.By.Name+": "+r.Decision.Reason, r.Decision.Run)
+		}
+	case r.Settle != nil:
+		p.settle(r.Settle.Run, r.Settle.State, r.Settle.Reason)
+	case r.Waiver != nil:
+		p.exec("INSERT INTO waivers (id, app, environment, gate, seq, waiver) VALUES (?, ?, ?, ?, ?, ?)",
+			r.Waiver.ID, r.Waiver.App, r.Waiver.Environment, r.Waiver.Gate, seq, p.json(r.Waiver))
 	}
 	return p.err
 }
@@ -42,7 +55,7 @@ func (p *projection) event(seq int64, r record) {
 	switch {
 	case e.Type == event.RunStarted && e.RunInfo != nil:
 		p.exec(`INSERT INTO runs (id, app, environment, started_seq, started, info, process) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`,
+			ON CONFLICT DO UPDATE SET finished = NULL, result = NULL, process = excluded.process`, // a run that waited goes on
 			e.Run, e.RunInfo.App, e.RunInfo.Environment, seq, stamp(e.Time), p.json(e.RunInfo), p.json(r.Process))
 	case e.Type == event.StageFinished && e.Stage != nil:
 		p.exec(`INSERT INTO stages (run, moment, name, seq, outcome, stage) VALUES (?, ?, ?, ?, ?, ?)
@@ -74,14 +87,70 @@ func (p *projection) checkpoint(seq int64, r record) {
 	p.exec(`INSERT INTO promotions (id, app, environment, run, seq, state, ended, checkpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET seq = excluded.seq, state = excluded.state, ended = excluded.ended, checkpoint = excluded.checkpoint`,
 		c.State.Promotion, c.App, c.Environment, c.State.Run, seq, string(c.State.State), c.State.State.Ended(), p.json(c.State))
+	switch c.State.State {
+	case promotion.Failed, promotion.Cancelled:
+		// Nothing took traffic: what was approved may be tried again.
+	default:
+		if c.State.State.Ended() {
+			p.exec("UPDATE holds SET state = ?, waits = 0, reason = ? WHERE run = ? AND environment = ? AND waits = 1",
+				string(c.State.State), c.State.Reason, c.State.Run, c.Environment)
+		}
+	}
 	if c.State.State != promotion.Completed {
 		return
 	}
+	p.overtake(seq, c)
 	// A promotion that found its version live already changes nothing about since when it is.
 	p.exec(`INSERT INTO environments (app, name, version, bundle, promotion, run, url, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET version = excluded.version, bundle = excluded.bundle, promotion = excluded.promotion,
 		run = excluded.run, url = excluded.url, since = excluded.since WHERE version <> excluded.version`,
 		c.App, c.Environment, c.State.Version, c.State.Bundle, c.State.Promotion, c.State.Run, c.State.URL, stamp(r.Time))
+}
+
+// hold makes a run wait, and its promotion with it.
+func (p *projection) hold(seq int64, h *promotion.Hold) {
+	state := promotion.Gating
+	if h.Plan != "" && h.Policy.Needed > 0 {
+		state = promotion.AwaitingApproval
+	}
+	p.exec(`INSERT INTO holds (run, app, environment, promotion, plan, seq, state, waits, reason, hold) VALUES (?, ?, ?, ?, ?, ?, ?, 1, '', ?)
+		ON CONFLICT DO UPDATE SET promotion = excluded.promotion, plan = excluded.plan, seq = excluded.seq, state = excluded.state, waits = 1,
+		reason = '', hold = excluded.hold`,
+		h.Run, h.App, h.Environment, h.Promotion, h.Plan, seq, string(state), p.json(h))
+	c := promotion.Checkpoint{Promotion: h.Promotion, Run: h.Run, State: state, Plan: h.Plan, Bundle: h.Bundle, UpdatedAt: h.Since}
+	p.exec(`INSERT INTO promotions (id, app, environment, run, seq, state, ended, checkpoint) VALUES (?, ?, ?, ?, ?, ?, 0, ?)
+		ON CONFLICT DO UPDATE SET seq = excluded.seq, state = excluded.state, checkpoint = excluded.checkpoint WHERE ended = 0`,
+		h.Promotion, h.App, h.Environment, h.Run, seq, string(state), p.json(c))
+}
+
+// settle puts a run that waits, and its promotion, into a state.
+func (p *projection) settle(run string, state promotion.Phase, reason string) {
+	p.exec(`UPDATE promotions SET state = ?1, ended = ?2, checkpoint = json_set(checkpoint, '$.state', ?1, '$.reason', ?3)
+		WHERE id IN (SELECT promotion FROM holds WHERE run = ?4 AND waits = 1) AND state IN (?5, ?6, ?7)`,
+		string(state), state.Ended(), reason, run, string(promotion.Gating), string(promotion.AwaitingApproval), string(promotion.Approved))
+	p.exec("UPDATE holds SET state = ?, waits = ?, reason = ? WHERE run = ? AND waits = 1", string(state), state.Waits(), reason, run)
+}
+
+// overtake ends the waiting of runs that are older than one that was promoted.
+func (p *projection) overtake(seq int64, c *placedRecord) {
+	if p.err != nil {
+		return
+	}
+	rows, err := p.tx.QueryContext(p.ctx, `SELECT json_quote(h.run) FROM holds h JOIN runs r ON r.id = h.run
+		WHERE h.app = ? AND h.environment = ? AND h.waits = 1 AND h.run <> ? AND r.started_seq < COALESCE((SELECT started_seq FROM runs WHERE id = ?), ?)
+		ORDER BY h.seq`, c.App, c.Environment, c.State.Run, c.State.Run, seq) //nolint:rowserrcheck // decodeRows asks it
+	if err != nil {
+		p.err = err
+		return
+	}
+	older, err := decodeRows[string](rows)
+	if err != nil {
+		p.err = err
+		return
+	}
+	for _, run := range older {
+		p.settle(run, promotion.Superseded, "run "+c.State.Run+" is newer and was promoted")
+	}
 }
 
 func (p *projection) exec(query string, args ...any) {

@@ -32,7 +32,7 @@ const (
 // RunSummary is one run as a list shows it.
 type RunSummary struct {
 	ID       string        `json:"id"`
-	State    string        `json:"state"` // running, interrupted, unknown, or the result's outcome
+	State    string        `json:"state"` // running, interrupted, unknown, where it waits, or the result's outcome
 	Started  time.Time     `json:"started"`
 	Finished time.Time     `json:"finished,omitzero"`
 	Info     event.RunInfo `json:"info"`
@@ -40,6 +40,8 @@ type RunSummary struct {
 	Bundle   string        `json:"bundle,omitempty"` // digest
 	Plan     string        `json:"plan,omitempty"`   // digest
 	Result   *event.Result `json:"result,omitempty"`
+	// Waited says where a run stands, or how its waiting ended, when it ever waited; "" otherwise.
+	Waited promotion.Phase `json:"waited,omitempty"`
 }
 
 // Run is everything that the tables hold of one run, in the order in which it happened.
@@ -65,6 +67,10 @@ type EnvironmentState struct {
 	Holder *LeaseHolder `json:"holder,omitempty"`
 	// Unfinished are promotions that reached no end: the one at work, and those that died.
 	Unfinished []promotion.Checkpoint `json:"unfinished,omitempty"`
+	// Waiting are the runs that wait for people or a gate, newest first.
+	Waiting []promotion.Held `json:"waiting,omitempty"`
+	// Waivers are those that have not expired.
+	Waivers []promotion.Waiver `json:"waivers,omitempty"`
 }
 
 // LeaseHolder is who holds an environment's lease.
@@ -74,7 +80,8 @@ type LeaseHolder struct {
 	Since     time.Time `json:"since"`
 }
 
-const summaryColumns = "SELECT id, started, finished, info, process, result, bundle, plan FROM runs"
+const summaryColumns = `SELECT id, started, finished, info, process, result, bundle, plan,
+	(SELECT state FROM holds WHERE run = id), (SELECT json_extract(hold, '$.expires') FROM holds WHERE run = id) FROM runs`
 
 // Runs returns the chosen runs, newest first.
 func (l *Ledger) Runs(ctx context.Context, filter Filter) ([]RunSummary, error) {
@@ -160,6 +167,12 @@ func (l *Ledger) Environment(ctx context.Context, app, environment string) (Envi
 	if state.Unfinished, err = unended(ctx, l.db, app, environment); err != nil {
 		return EnvironmentState{}, fmt.Errorf("read the promotions of %s: %w", environment, err)
 	}
+	if state.Waiting, err = l.Waiting(ctx, app, environment); err != nil {
+		return EnvironmentState{}, err
+	}
+	if state.Waivers, err = l.Waivers(ctx, app, environment, time.Now()); err != nil {
+		return EnvironmentState{}, err
+	}
 	return state, nil
 }
 
@@ -182,7 +195,8 @@ func (l *Ledger) Environments(ctx context.Context, app string) ([]EnvironmentSta
 
 func (l *Ledger) environmentNames(ctx context.Context, app string) ([][2]string, error) {
 	rows, err := l.db.QueryContext(ctx, `SELECT app, environment FROM leases WHERE ?1 = '' OR app = ?1
-		UNION SELECT app, name FROM environments WHERE ?1 = '' OR app = ?1 ORDER BY 1, 2`, app)
+		UNION SELECT app, name FROM environments WHERE ?1 = '' OR app = ?1
+		UNION SELECT app, environment FROM holds WHERE (?1 = '' OR app = ?1) AND waits = 1 ORDER BY 1, 2`, app)
 	if err != nil {
 		return nil, err
 	}
@@ -201,8 +215,8 @@ func (l *Ledger) environmentNames(ctx context.Context, app string) ([][2]string,
 func (l *Ledger) scanRun(row interface{ Scan(...any) error }) (RunSummary, error) {
 	var run RunSummary
 	var started, info, process string
-	var finished, result sql.NullString
-	if err := row.Scan(&run.ID, &started, &finished, &info, &process, &result, &run.Bundle, &run.Plan); err != nil {
+	var finished, result, waited, expires sql.NullString
+	if err := row.Scan(&run.ID, &started, &finished, &info, &process, &result, &run.Bundle, &run.Plan, &waited, &expires); err != nil {
 		return RunSummary{}, err
 	}
 	var err error
@@ -212,8 +226,14 @@ func (l *Ledger) scanRun(row interface{ Scan(...any) error }) (RunSummary, error
 	if err := errors.Join(json.Unmarshal([]byte(info), &run.Info), json.Unmarshal([]byte(process), &run.Process)); err != nil {
 		return RunSummary{}, err
 	}
+	if run.Waited, err = waitedAs(waited.String, expires.String); err != nil {
+		return RunSummary{}, err
+	}
 	if !finished.Valid {
 		run.State = map[life]string{alive: Running, dead: Interrupted, unknown: Unknown}[l.me.lifeOf(run.Process)]
+		if run.State != Running && run.Waited.Waits() {
+			run.State = string(run.Waited) // whoever went on with it died, and it can still go on
+		}
 		return run, nil
 	}
 	if run.Finished, err = time.Parse(time.RFC3339Nano, finished.String); err != nil {
@@ -223,5 +243,24 @@ func (l *Ledger) scanRun(row interface{ Scan(...any) error }) (RunSummary, error
 		return RunSummary{}, err
 	}
 	run.State = run.Result.Outcome
+	if run.Result.Outcome == outcomeWaiting && run.Waited != "" {
+		run.State = string(run.Waited)
+	}
 	return run, nil
+}
+
+// outcomeWaiting is the outcome of a run that ended in order to wait.
+const outcomeWaiting = "waiting"
+
+// waitedAs is the state of a hold now.
+func waitedAs(state, expires string) (promotion.Phase, error) {
+	if state == "" {
+		return "", nil
+	}
+	end, err := time.Parse(time.RFC3339Nano, expires)
+	if err != nil {
+		return "", fmt.Errorf("read until when a run waits: %w", err)
+	}
+	held := promotion.Held{Hold: promotion.Hold{Expires: end}, State: promotion.Phase(state)}
+	return held.StateAt(time.Now()), nil
 }

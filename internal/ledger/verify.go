@@ -47,6 +47,9 @@ var projected = []struct{ table, columns, key string }{
 	{"steps", "*", "run, name"},
 	{"promotions", "*", "id"},
 	{"environments", "*", "app, name"},
+	{"holds", "*", "run"},
+	{"decisions", "*", "seq"},
+	{"waivers", "*", "id"},
 	{"leases", "app, environment, token, promotion, process, acquired, released", "app, environment"},
 }
 

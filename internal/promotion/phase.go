@@ -8,6 +8,7 @@ const (
 	Planned          Phase = "planned"
 	Gating           Phase = "gating"
 	AwaitingApproval Phase = "awaiting-approval"
+	Approved         Phase = "approved" // by all who must; it goes on when somebody promotes it
 	Leased           Phase = "leased"
 	BackedUp         Phase = "backed-up"
 	Migrated         Phase = "migrated"
@@ -24,6 +25,9 @@ const (
 	Expired    Phase = "expired"
 	Cancelled  Phase = "cancelled"
 )
+
+// Waits reports whether a promotion in this phase waits without a process and without the lease.
+func (p Phase) Waits() bool { return p == Gating || p == AwaitingApproval || p == Approved }
 
 // Ended reports whether nothing more will happen to a promotion in this phase.
 func (p Phase) Ended() bool {

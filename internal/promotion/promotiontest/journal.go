@@ -100,7 +100,7 @@ func (j *Journal) Acquire(ctx context.Context, app, environment, id string) (pro
 		lease.Token = before.lease.Token + 1
 	}
 	for _, state := range slices.Backward(j.states) {
-		waits := state.State == promotion.Planned || state.State == promotion.Gating || state.State == promotion.AwaitingApproval
+		waits := state.State == promotion.Planned || state.State.Waits()
 		if j.places[state.Promotion] == place && !state.State.Ended() && !waits {
 			lease.Abandoned = append(lease.Abandoned, state)
 		}

@@ -1,0 +1,124 @@
+package promotion
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
+)
+
+// SignatureNamespace keeps signatures made for something else, such as git commits, from counting as decisions.
+const SignatureNamespace = "penstock-decision"
+
+// Sign signs the decision with an SSH key, in the form of `ssh-keygen -Y sign`.
+func (d *Decision) Sign(signer ssh.Signer) error {
+	signature, err := sshsig.Sign(bytes.NewReader(d.Signed()), signer, sshsig.HashSHA512, SignatureNamespace)
+	if err != nil {
+		return fmt.Errorf("sign the decision: %w", err)
+	}
+	d.Signature = string(sshsig.Armor(signature))
+	return nil
+}
+
+// verifySignature checks that one of the keys that the signers file gives to whom the decision names has signed exactly
+// this decision. Every error is a [*RefusedError].
+func verifySignature(signers string, decision Decision) error {
+	refuse := func(what string) error {
+		return &RefusedError{what, "sign it with --sign KEY, with a key that the environment's signers file lists for " + decision.By.Name}
+	}
+	if decision.Signature == "" {
+		return refuse("the environment takes signed decisions only, and this one is not signed")
+	}
+	signature, err := sshsig.Unarmor([]byte(decision.Signature))
+	if err != nil {
+		return refuse("the signature cannot be read: " + err.Error())
+	}
+	keys, err := parseSigners(signers)
+	if err != nil {
+		return refuse("the signers file cannot be read: " + err.Error())
+	}
+	for _, known := range keys {
+		if !known.is(decision.By.Name) {
+			continue
+		}
+		if sshsig.Verify(bytes.NewReader(decision.Signed()), signature, known.key, signature.HashAlgorithm, SignatureNamespace) == nil {
+			return nil
+		}
+	}
+	return refuse("the decision is not signed by a key of " + decision.By.Name)
+}
+
+// signer is one line of an allowed_signers file.
+type signer struct {
+	principals []string
+	key        ssh.PublicKey
+}
+
+func (s signer) is(name string) bool {
+	for _, principal := range s.principals {
+		if strings.EqualFold(principal, strings.TrimSpace(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseSigners reads an allowed_signers file (ssh-keygen(1)): principals, options, key. Of the options it knows
+// namespaces; a line with any other is an error, because what it limits would go unlimited. Patterns are not principals.
+func parseSigners(text string) ([]signer, error) {
+	var found []signer
+	for i, line := range strings.Split(text, "\n") {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		one, counts, err := parseSigner(fields)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if counts {
+			found = append(found, one)
+		}
+	}
+	return found, nil
+}
+
+// parseSigner reads one line; counts is false for a key of other namespaces.
+func parseSigner(fields []string) (_ signer, counts bool, _ error) {
+	one, counts := signer{principals: strings.Split(fields[0], ",")}, true
+	for _, principal := range one.principals {
+		if principal == "" || strings.ContainsAny(principal, `*?!"`) {
+			return one, false, fmt.Errorf("%q: write principals out, without patterns", principal)
+		}
+	}
+	rest := fields[1:]
+	if len(rest) > 0 && strings.Contains(rest[0], "=") {
+		namespaces, known := strings.CutPrefix(strings.ToLower(rest[0]), "namespaces=")
+		if !known {
+			return one, false, fmt.Errorf("option %q is not supported", rest[0])
+		}
+		counts = false
+		for _, namespace := range strings.Split(strings.Trim(namespaces, `"`), ",") {
+			counts = counts || namespace == SignatureNamespace
+		}
+		rest = rest[1:]
+	}
+	if len(rest) < 2 {
+		return one, false, errors.New("write principals, then the key as in a .pub file")
+	}
+	blob, err := base64.StdEncoding.DecodeString(rest[1])
+	if err != nil {
+		return one, false, fmt.Errorf("the key is not base64: %w", err)
+	}
+	if one.key, err = ssh.ParsePublicKey(blob); err != nil {
+		return one, false, fmt.Errorf("the key cannot be read: %w", err)
+	}
+	if one.key.Type() != rest[0] {
+		return one, false, fmt.Errorf("%s is not what the key is (%s); options go before the key and are separated by commas", rest[0], one.key.Type())
+	}
+	return one, counts, nil
+}
