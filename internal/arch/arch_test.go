@@ -69,6 +69,7 @@ var theMap = []room{
 	{"internal/wrangler", []string{"pipelines"}, []string{"github.com/tailscale/hujson", "github.com/pelletier/go-toml/v2", "gopkg.in/yaml.v3"}, "reads wrangler's own config"},
 	{"internal/appfacts", []string{"pipelines", "internal/wrangler"}, []string{"gopkg.in/yaml.v3", "github.com/tailscale/hujson", "mvdan.cc/sh/v3", "deps.dev/util/semver"}, "facts about an app's folder"},
 	{"internal/bundle", nil, nil, "the promoted thing"},
+	{"internal/vault", []string{"internal/bundle", "internal/snapshot"}, nil, "what runs that wait are made of"},
 	{
 		"internal/engine",
 		[]string{"gates", "pipelines", "internal/event", "internal/snapshot", "internal/promotion"},
@@ -130,9 +131,12 @@ var theMap = []room{
 		[]string{
 			"gates", "gates/evidence", "pipelines", "gates/host", "gates/conformance", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
 			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact",
-			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/sqldump", "internal/target/cloudflare", "internal/wrangler",
+			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/sqldump", "internal/target/cloudflare", "internal/vault", "internal/wrangler",
 		},
-		[]string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv", "golang.org/x/mod/modfile"},
+		[]string{
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv", "golang.org/x/mod/modfile",
+			"golang.org/x/crypto/ssh",
+		},
 		"the one place that wires concrete types",
 	},
 	{"internal/arch", nil, nil, "this test"},

@@ -86,7 +86,7 @@ func newestFile(dir string) string {
 
 // openTarget makes the target of the run's environment; for a local one it brings the local Cloudflare up.
 func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
-	config, err := wrangler.Load(r.folder)
+	config, err := wrangler.Load(r.root)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
 		return nil, err
 	}
 	options := cloudflare.Options{
-		Worker: worker, ConfigFile: config.File, Environment: *r.environment, AppDir: r.folder, Secrets: r.secrets.deployed,
+		Worker: worker, ConfigFile: config.File, Environment: *r.environment, AppDir: r.root, Secrets: r.secrets.deployed,
 		Note: r.noteWhenTold,
 	}
 	if options.BackupDir, err = r.backupDir(); err != nil {

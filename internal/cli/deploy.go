@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -44,23 +42,27 @@ func newDeploy(shared *common) *cobra.Command {
 func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	made, err := r.build(ctx)
 	if err != nil {
+		return r.unbuilt(ctx, made, err)
+	}
+	if err := r.upstream(ctx); err != nil {
+		return event.Result{}, err
+	}
+	if err := r.putInOrder(ctx); err != nil {
 		return event.Result{}, err
 	}
 	target, plan, err := r.plan(ctx, made)
 	if err != nil {
 		return event.Result{}, err
 	}
-	if len(r.environment.Approvers) > 0 {
-		return event.Result{}, fail(ExitWaiting, "approvals are not built yet: take the approvers out of the environment, or deploy it by hand",
-			fmt.Errorf("environment %s wants approval by %s", r.environment.Name, list(r.environment.Approvers)))
-	}
-	if err := r.judgePlan(ctx, made); err != nil {
-		return event.Result{}, err
+	if !plan.Diff.UpToDate { // nobody has to clear what changes nothing
+		if result, err := r.clear(ctx, made, plan); err != nil {
+			return result, err
+		}
 	}
 	judging := r.judgeOptions(made, gates.PhasePromote)
 	options := promotion.Options{
 		Target: target, Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
-		Promotion: strings.ToLower(ulid.Make().String()),
+		Promotion: r.promotionID(),
 		Judge:     proxiedJudge{judge: engine.PromotionJudge{Options: judging}, smoke: r.environment.Smoke},
 	}
 	if len(r.pipeline.StagesAt(pipelines.WhenSmoke)) > 0 {
@@ -86,6 +88,18 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	return result, promotionFailure(promoted, err)
 }
 
+// unbuilt is the end of a run that did not get as far as a plan.
+func (r *run) unbuilt(ctx context.Context, made built, cause error) (event.Result, error) {
+	if code, _ := classify(cause); code != ExitWaiting || made.bundle == nil {
+		return r.blocked(ctx, made, cause)
+	}
+	policy, err := r.policy()
+	if err != nil {
+		return event.Result{}, err
+	}
+	return r.hold(ctx, made, nil, policy, cause)
+}
+
 // judgePlan asks the gates of the plan phase: nothing has been changed yet, and no lease is held while they wait.
 func (r *run) judgePlan(ctx context.Context, made built) error {
 	if !r.hasGates(gates.PhasePlan) {
@@ -102,13 +116,19 @@ func (r *run) judgePlan(ctx context.Context, made built) error {
 	}
 }
 
+// refusal is a judgement that blocks.
+type refusal struct{ judgement engine.Judgement }
+
+// Error names the gates.
+func (e *refusal) Error() string { return blockedBy(e.judgement) }
+
 // refused is the error of a judgement that blocks, nil of one that does not.
 func refused(judgement engine.Judgement) error {
 	switch {
 	case judgement.Waiting():
-		return fail(ExitWaiting, "see what each waiting gate says above, then run the same command again", errors.New(blockedBy(judgement)))
+		return fail(ExitWaiting, "see what each waiting gate says above, then run the same command again", &refusal{judgement})
 	case judgement.Blocked():
-		return fail(ExitBlocked, "do what each gate says above, then run the same command again", errors.New(blockedBy(judgement)))
+		return fail(ExitBlocked, "do what each gate says above, then run the same command again", &refusal{judgement})
 	default:
 		return nil
 	}
@@ -200,7 +220,7 @@ func (r *run) gateFacts(ctx context.Context, judgement engine.Judgement) ([]prom
 	for _, judged := range judgement.Gates {
 		facts = append(facts, promotion.GateFact{
 			Gate: judged.Ref.Gate, Phase: gates.PhaseBuild, Enforcement: judged.Ref.Enforcement, Config: judged.Ref.Config,
-			Outcome: judged.Verdict.Outcome, SetDigest: judged.Info.SetDigest,
+			Outcome: judged.Verdict.Outcome, SetDigest: judged.Info.SetDigest, Waiver: judged.Waived.ID,
 		})
 	}
 	for _, ref := range r.pipeline.Gates {

@@ -23,7 +23,7 @@ func operate(ctx context.Context, shared *common, environment string) (_ *run, _
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &run{shared: shared, flags: runFlags{environment: environment}, id: ulid.Make().String(), began: time.Now(), folder: folder}
+	r := &run{shared: shared, flags: runFlags{environment: environment}, id: ulid.Make().String(), began: time.Now(), folder: folder, root: folder}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.end(ctx))

@@ -37,6 +37,7 @@ func newRoot(streams *Streams) *cobra.Command {
 	root.PersistentFlags().BoolVar(&shared.json, "json", false, "print JSON instead of text for people")
 	root.AddCommand(
 		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newRollback(shared), newBackup(shared), newRestore(shared), newDrill(shared), newStatus(shared), newHistory(shared),
+		newPromote(shared), newApprove(shared), newReject(shared), newWaive(shared), newWhy(shared),
 		newVerify(shared), newGates(shared), newLocal(shared), newVersion(shared),
 	)
 	refuseExtraWords(root)

@@ -36,6 +36,7 @@ const endTime = 30 * time.Second
 // runFlags are the flags of commands that run stages.
 type runFlags struct {
 	environment  string
+	as           string // who began it; "" is found out
 	noCache      bool
 	explainCache bool
 	parallelism  int
@@ -45,17 +46,24 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	environmentFlag(command, &f.environment, what)
 	command.Flags().BoolVar(&f.noCache, "no-cache", false, "run every stage, also those whose result is known")
 	command.Flags().BoolVar(&f.explainCache, "explain-cache", false, "say for each stage what decided between running it and taking it from the cache")
+	command.Flags().StringVar(&f.as, "as", "", "who begins the run, by the `name` that approvers go by; git's user.email when it is left out")
 	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
 }
 
 // run is one run of the pipeline: what check, plan and deploy share. It is made by begin, ended by finish or abandon, and
 // used by one goroutine.
 type run struct {
-	shared      *common
-	flags       runFlags
-	id          string
-	began       time.Time
-	folder      string
+	shared *common
+	flags  runFlags
+	id     string
+	began  time.Time
+	folder string
+	// root is where the source is read: the folder itself, or what was kept of it.
+	root        string
+	author      *event.Identity
+	resumes     *resumption // nil for a run that begins
+	asked       promotion.Policy
+	waivers     []promotion.Waiver
 	pipeline    *pipelines.Pipeline
 	environment *pipelines.Environment
 	source      *snapshot.Snapshot
@@ -81,22 +89,35 @@ type run struct {
 }
 
 // begin fits the pipeline, snapshots the source and opens all that a run needs. Nothing has run when it returns.
-func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (_ *run, err error) {
+func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (*run, error) {
+	return beginFrom(ctx, shared, flags, promotes, nil)
+}
+
+// beginFrom is begin for what an earlier run left; nil begins with the folder.
+func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes bool, from *resumption) (_ *run, err error) {
 	folder, err := shared.appFolder()
 	if err != nil {
 		return nil, err
 	}
-	r := &run{shared: shared, flags: flags, id: ulid.Make().String(), began: time.Now(), folder: folder}
+	r := &run{shared: shared, flags: flags, id: ulid.Make().String(), began: time.Now(), folder: folder, root: folder, resumes: from}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.end(ctx))
 		}
 	}()
+	if from != nil {
+		r.folder, r.root = from.run.Info.Folder, from.source.Root
+		folder = r.folder
+		r.ending(func(context.Context) error { return os.RemoveAll(r.root) })
+		if !from.elsewhere {
+			r.id = from.run.ID
+		}
+	}
 	state, err := shared.streams.stateDir()
 	if err != nil {
 		return nil, err
 	}
-	fitted, problems, err := appfacts.Fit(folder)
+	fitted, problems, err := appfacts.Fit(r.root)
 	if err == nil {
 		err = problems.Err()
 	}
@@ -107,7 +128,9 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
 	}
 	r.environment = r.pipeline.Environment(flags.environment)
-	if r.source, err = snapshot.Take(ctx, folder, snapshot.Options{StateDir: state}); err != nil {
+	if from != nil {
+		r.source = from.source
+	} else if r.source, err = snapshot.Take(ctx, folder, snapshot.Options{StateDir: state}); err != nil {
 		return nil, err
 	}
 	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
@@ -118,6 +141,10 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 		return nil, err
 	}
 	r.ending(func(context.Context) error { return r.ledger.Close() })
+	if r.waivers, err = r.ledger.Waivers(ctx, r.pipeline.Name, r.environment.Name, r.began); err != nil {
+		return nil, err
+	}
+	r.author = r.beganBy(ctx)
 	executor := host.New(host.Options{StateDir: state, Minder: []string{shared.streams.Executable, minderArgument}})
 	r.on(shared.streams.killed, executor.Kill)
 	if r.session, err = executor.Open(ctx, r.pipeline, r.source); err != nil {
@@ -130,6 +157,15 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
 	r.openObservers(executor.Name(), promotes, problems)
 	return r, nil
+}
+
+// beganBy is who began the run: of one that goes on, whoever began it then.
+func (r *run) beganBy(ctx context.Context) *event.Identity {
+	if r.resumes != nil && !r.resumes.elsewhere {
+		return r.resumes.run.Info.By
+	}
+	who := r.shared.streams.whoami(ctx, r.folder, r.flags.as)
+	return &who
 }
 
 // ending adds something to be closed; the last added is closed first.
@@ -164,6 +200,13 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	info := &event.RunInfo{
 		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
 		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
+	}
+	info.By, info.Approvers, info.SelfApproval = r.author, r.environment.Approvers, r.environment.SelfApproval
+	if r.resumes != nil {
+		info.Resumed = !r.resumes.elsewhere
+		if r.resumes.elsewhere {
+			info.From = r.resumes.run.ID
+		}
 	}
 	for _, stage := range r.pipeline.StagesAt(pipelines.WhenBuild) {
 		info.Stages = append(info.Stages, event.Stage{Name: stage.Name, Title: stage.Title, Needs: stage.Needs, Moment: string(pipelines.WhenBuild)})
@@ -258,9 +301,17 @@ func (r *run) build(ctx context.Context) (built, error) {
 	}
 	var bundleProblem error
 	if stages.Passed() {
-		if made.bundle, bundleProblem = r.readBundle(ctx); bundleProblem == nil && made.bundle != nil {
+		made.bundle, bundleProblem = r.readBundle(ctx)
+		if bundleProblem == nil && r.resumes != nil {
+			if r.resumes.elsewhere {
+				bundleProblem = r.sameCode(made)
+			} else {
+				made.bundle = r.resumes.bundle // what was judged and decided on, also when the stages made another one now
+			}
+		}
+		if bundleProblem == nil && made.bundle != nil {
 			r.bus.Observe(event.Event{Type: event.BundleBuilt, Bundle: &event.Bundle{
-				Digest: made.bundle.Digest, Size: made.bundle.Size(), Modules: len(made.bundle.Modules),
+				Digest: made.bundle.Digest, Code: made.bundle.Code(), Size: made.bundle.Size(), Modules: len(made.bundle.Modules),
 			}})
 		}
 	}
@@ -330,6 +381,9 @@ func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
 	}
 	if r.evidence != nil { // nil in an interface would not be nil
 		options.Evidence = r.evidence
+	}
+	if made.bundle != nil {
+		options.Waiver = r.waiver(made.bundle.Digest)
 	}
 	return options
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/promotion"
 )
 
 func newStatus(shared *common) *cobra.Command {
@@ -37,6 +38,22 @@ func newStatus(shared *common) *cobra.Command {
 	return command
 }
 
+// showWaiting tells what waits for the environment, and what may pass its gates.
+func showWaiting(streams *Streams, state ledger.EnvironmentState) {
+	now := time.Now()
+	for _, held := range state.Waiting {
+		standing := held.Standing(held.Plan)
+		what := string(held.StateAt(now))
+		if held.State == promotion.AwaitingApproval && what == string(held.State) {
+			what = fmt.Sprintf("awaiting approval (%d of %d given)", len(standing.Given), standing.Needed)
+		}
+		fmt.Fprintf(streams.Out, "  waits:   run %s is %s; `penstock why %s` shows what is missing\n", held.Run, what, held.Run)
+	}
+	for _, waiver := range state.Waivers {
+		fmt.Fprintf(streams.Out, "  waiver:  %s of bundle %s, %s\n", waiver.Gate, brief(waiver.Bundle), waiverLine(waiver))
+	}
+}
+
 func showStatus(streams *Streams, states []ledger.EnvironmentState) {
 	if len(states) == 0 {
 		fmt.Fprintln(streams.Out, "nothing has been deployed yet; `penstock deploy --env local` is a beginning")
@@ -52,6 +69,7 @@ func showStatus(streams *Streams, states []ledger.EnvironmentState) {
 				fmt.Fprintf(streams.Out, "  url:     %s\n", state.URL)
 			}
 		}
+		showWaiting(streams, state)
 		if state.Holder != nil {
 			fmt.Fprintf(streams.Out, "  at work: promotion %s by process %d since %s\n", state.Holder.Promotion, state.Holder.Process.PID,
 				state.Holder.Since.Local().Format(time.DateTime))

@@ -42,13 +42,18 @@ func askStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering, bus
 			}
 			judged.Verdict = sound(ref.Gate, judged.Verdict)
 			judged.Blocks = Blocks(ref.Enforcement, judged.Verdict.Outcome)
+			if judged.Blocks && ref.Enforcement == pipelines.Overridable && options.Waiver != nil {
+				if waived, ok := options.Waiver(ref, options.Phase, judged.Verdict); ok {
+					judged.Waived, judged.Blocks = waived, false
+				}
+			}
 			return judged, nil
 		}),
 		after: func(judged Judged, _ error) {
 			bus.Observe(event.Event{Type: event.GateFinished, Gate: &event.Gate{
 				Name: ref.Gate, Title: judged.Info.Description.Title, Phase: options.Phase, Enforcement: string(ref.Enforcement),
 				Verdict: &judged.Verdict, Blocks: judged.Blocks, Duration: judged.Duration,
-				SetVersion: judged.Info.SetVersion, SetDigest: judged.Info.SetDigest,
+				SetVersion: judged.Info.SetVersion, SetDigest: judged.Info.SetDigest, Waived: judged.Waived.Text,
 			}})
 		},
 	}

@@ -35,7 +35,9 @@ type JudgeOptions struct {
 	// Request is what every gate is told. Gate, Phase and Config are filled in for each.
 	Request gates.Request
 	// Evidence gathers what no stage leaves; nil gathers nothing, so that gates that judge such evidence are not asked.
-	Evidence    EvidenceSource
+	Evidence EvidenceSource
+	// Waiver finds what lets a gate that blocks and can be waived pass; nil where nothing is waived.
+	Waiver      func(ref pipelines.GateRef, phase gates.Phase, verdict gates.Verdict) (Waived, bool)
 	Observer    event.Observer // as in [Options]
 	Parallelism int            // how many gates are asked at once; 8 when 0
 }
@@ -48,11 +50,19 @@ type Judgement struct {
 
 // Judged is one gate's answer and what follows from it.
 type Judged struct {
-	Ref      pipelines.GateRef // with the enforcement that counts
-	Info     GateInfo          // zero when the gate could not be described
-	Verdict  gates.Verdict
-	Blocks   bool
+	Ref     pipelines.GateRef // with the enforcement that counts
+	Info    GateInfo          // zero when the gate could not be described
+	Verdict gates.Verdict
+	Blocks  bool
+	// Waived is what let the gate pass although its verdict blocks; zero when nothing had to.
+	Waived   Waived
 	Duration time.Duration
+}
+
+// Waived is a waiver that was used.
+type Waived struct {
+	ID   string
+	Text string // one line for people: by whom, until when, why
 }
 
 // Blocked reports whether any gate blocks.

@@ -60,6 +60,9 @@ type RunInfo struct {
 	Executor     string `json:"executor"`
 	// By began the run; nil when that is not known.
 	By *Identity `json:"by,omitempty"`
+	// Approvers of the environment, and whether they may approve their own runs, as they were when it began.
+	Approvers    []string `json:"approvers,omitempty"`
+	SelfApproval bool     `json:"selfApproval,omitempty"`
 	// From is the run whose source and bundle this one takes to another environment.
 	From string `json:"from,omitempty"`
 	// Resumed says that the run was there already and goes on.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/promotion"
@@ -212,4 +213,40 @@ func (l *Ledger) Waivers(ctx context.Context, app, environment string, now time.
 		}
 	}
 	return live, nil
+}
+
+// PromotedFrom returns the newest run that took this source to the environment and completed; "" when none did.
+func (l *Ledger) PromotedFrom(ctx context.Context, app, environment, source string) (string, error) {
+	var run string
+	err := l.db.QueryRowContext(ctx, `SELECT p.run FROM promotions p JOIN runs r ON r.id = p.run WHERE p.app = ? AND p.environment = ? AND p.state = ?
+		AND json_extract(r.info, '$.sourceDigest') = ? ORDER BY p.seq DESC LIMIT 1`, app, environment, string(promotion.Completed), source).Scan(&run)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("look for promotions to %s: %w", environment, err)
+	}
+	return run, nil
+}
+
+// shortestName is how much of a run's id can stand for it, where no other run's begins or ends so.
+const shortestName = 4
+
+// Resolve returns the id of the run that a name means: an id, or a beginning or end of one that no other has.
+// [ErrNotFound] when none or several are meant.
+func (l *Ledger) Resolve(ctx context.Context, name string) (string, error) {
+	rows, err := l.db.QueryContext(ctx, `SELECT json_quote(id) FROM runs WHERE id = ?1 OR upper(id) = upper(?1)
+		OR (length(?1) >= ?2 AND (substr(upper(id), 1, length(?1)) = upper(?1) OR substr(upper(id), -length(?1)) = upper(?1))) ORDER BY started_seq DESC LIMIT 4`,
+		name, shortestName) //nolint:rowserrcheck // decodeRows asks it
+	if err != nil {
+		return "", fmt.Errorf("find run %s: %w", name, err)
+	}
+	found, err := decodeRows[string](rows)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("find run %s: %w", name, err)
+	case len(found) == 0:
+		return "", fmt.Errorf("run %s: %w", name, ErrNotFound)
+	case len(found) > 1 && found[0] != name:
+		return "", fmt.Errorf("run %s: %w: several are meant (%s)", name, ErrNotFound, strings.Join(found, ", "))
+	default:
+		return found[0], nil
+	}
 }

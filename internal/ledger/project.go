@@ -87,9 +87,9 @@ func (p *projection) checkpoint(seq int64, r record) {
 	p.exec(`INSERT INTO promotions (id, app, environment, run, seq, state, ended, checkpoint) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET seq = excluded.seq, state = excluded.state, ended = excluded.ended, checkpoint = excluded.checkpoint`,
 		c.State.Promotion, c.App, c.Environment, c.State.Run, seq, string(c.State.State), c.State.State.Ended(), p.json(c.State))
-	switch c.State.State {
-	case promotion.Failed, promotion.Cancelled:
-		// Nothing took traffic: what was approved may be tried again.
+	switch {
+	case c.State.State == promotion.Failed, c.State.State == promotion.Cancelled, c.State.Died:
+		// It was not judged, but stopped: what was approved may be tried again.
 	default:
 		if c.State.State.Ended() {
 			p.exec("UPDATE holds SET state = ?, waits = 0, reason = ? WHERE run = ? AND environment = ? AND waits = 1",

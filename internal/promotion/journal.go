@@ -65,6 +65,7 @@ type Checkpoint struct {
 	URL       string    `json:"url,omitempty"`
 	Plan      string    `json:"plan"`
 	Reason    string    `json:"reason,omitempty"` // why it ended as it did
+	Died      bool      `json:"died,omitempty"`   // it ended because its process did, and the one after it put things back
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 

@@ -34,6 +34,8 @@ type GateFact struct {
 	Config      map[string]any        `json:"config,omitempty"`
 	Outcome     gates.Outcome         `json:"outcome,omitempty"` // "" while it was not asked
 	SetDigest   string                `json:"setDigest"`         // of the plugin binary
+	// Waiver is the id of the waiver by which the gate's answer was passed over; "" when none was needed.
+	Waiver string `json:"waiver,omitempty"`
 }
 
 // Plan is what a promotion would do, and what that was judged by, under one digest. It is immutable.
@@ -97,12 +99,27 @@ type digestedGate struct {
 }
 
 func planDigest(basis Basis, live State, diff Diff) (string, error) {
+	data, err := planned(basis, live, diff)
+	if err != nil {
+		return "", err
+	}
+	return DigestOf(data), nil
+}
+
+// DigestOf is the digest of the plan that covers exactly this: [Plan.Covers].
+func DigestOf(covers json.RawMessage) string {
+	sum := sha256.Sum256(covers)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// planned is the canonical form of what a plan rests on and would do.
+func planned(basis Basis, live State, diff Diff) (json.RawMessage, error) {
 	facts := make([]digestedGate, 0, len(basis.Gates))
 	for _, gate := range basis.Gates {
 		// encoding/json sorts the keys of maps, at every depth, which makes the config canonical.
 		config, err := json.Marshal(gate.Config)
 		if err != nil {
-			return "", fmt.Errorf("config of gate %s: %w", gate.Gate, err)
+			return nil, fmt.Errorf("config of gate %s: %w", gate.Gate, err)
 		}
 		if len(gate.Config) == 0 {
 			config = nil
@@ -113,7 +130,7 @@ func planDigest(basis Basis, live State, diff Diff) (string, error) {
 		return cmp.Or(cmp.Compare(a.Gate, b.Gate), cmp.Compare(a.Phase, b.Phase), cmp.Compare(a.SetDigest, b.SetDigest),
 			cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(string(a.Config), string(b.Config)), cmp.Compare(a.Enforcement, b.Enforcement))
 	})
-	data, err := json.Marshal(digested{
+	return json.Marshal(digested{
 		App:         basis.App,
 		Environment: normal(basis.Environment),
 		Bundle:      basis.Bundle.Digest,
@@ -126,11 +143,6 @@ func planDigest(basis Basis, live State, diff Diff) (string, error) {
 		UpToDate:       diff.UpToDate,
 		Gates:          facts,
 	})
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
 // normal makes environments that mean the same look the same: JSON tells nil from empty, and a list of names has no order.

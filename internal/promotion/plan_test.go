@@ -200,3 +200,81 @@ func TestAPlanNeedsABundleWithADigest(t *testing.T) {
 		t.Error("a bundle without a digest went through")
 	}
 }
+
+// TestEveryDifferenceIsNamed: whatever gives another digest is said in words that name it.
+func TestEveryDifferenceIsNamed(t *testing.T) {
+	t.Parallel()
+	basis := func() promotion.Basis {
+		return promotion.Basis{
+			App: "shop", Bundle: &bundle.Bundle{Digest: "sha256:b1"},
+			Environment: pipelines.Environment{Name: "production", Steps: []float64{100}, Approvers: []string{"bea"}, Vars: map[string]string{"A": "1"}},
+			Gates: []promotion.GateFact{
+				{Gate: "q/a", Phase: gates.PhaseBuild, Enforcement: pipelines.Overridable, Outcome: gates.Pass, SetDigest: "sha256:1"},
+				{Gate: "q/a", Phase: gates.PhaseBuild, Enforcement: pipelines.Overridable, Outcome: gates.Pass, SetDigest: "sha256:1", Config: map[string]any{"x": 1}},
+			},
+		}
+	}
+	planOf := func(basis promotion.Basis, live promotion.State, diff promotion.Diff) promotion.Plan {
+		return promotion.Plan{Basis: basis, Live: live, Diff: diff}
+	}
+	live := promotion.State{Shares: []promotion.Share{{Version: "v1", Percentage: 100}}}
+	diff := func() promotion.Diff {
+		return promotion.Diff{
+			Changes:    []event.Change{{Action: "update", Kind: "version", Name: "shop"}},
+			Migrations: []promotion.Migration{{Database: "d", Name: "0001.sql", Digest: "sha256:m"}},
+		}
+	}
+	before, err := planOf(basis(), live, diff()).Covers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := promotion.Differences(before, planOf(basis(), live, diff())); err != nil || len(said) != 0 {
+		t.Errorf("the same plan differs: %v %v", said, err)
+	}
+	for want, change := range map[string]func(*promotion.Basis, *promotion.State, *promotion.Diff){
+		"the bundle is sha256:b2, it was sha256:b1": func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) {
+			b.Bundle = &bundle.Bundle{Digest: "sha256:b2"}
+		},
+		"v2 at 100 % is live, it was v1 at 100 %": func(_ *promotion.Basis, l *promotion.State, _ *promotion.Diff) {
+			l.Shares = []promotion.Share{{Version: "v2", Percentage: 100}}
+		},
+		`the environment's vars is {"A":"2"}, it was {"A":"1"}`: func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) {
+			b.Environment.Vars = map[string]string{"A": "2"}
+		},
+		"the environment's selfApproval is true, it was not set": func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) { b.Environment.SelfApproval = true },
+		"pending migrations are [], they were [0001.sql]":        func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) { d.Migrations = nil },
+		"edited: 0001.sql": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) { d.Migrations[0].Digest = "sha256:n" },
+		"new: create route a.example/*": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) {
+			d.Changes = append(d.Changes, event.Change{Action: "create", Kind: "route", Name: "a.example/*"})
+		},
+		"no more: update version shop": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) { d.Changes = nil },
+		"missing: new: create queue q": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) {
+			d.Missing = []event.Change{{Action: "create", Kind: "queue", Name: "q"}}
+		},
+		"missing secrets are [KEY], they were []":           func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) { d.MissingSecrets = []string{"KEY"} },
+		"the answer of build gate q/a is fail, it was pass": func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) { b.Gates[0].Outcome = gates.Fail },
+		"is sha256:2, it was sha256:1":                      func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) { b.Gates[0].SetDigest = "sha256:2" },
+		"the enforcement of build gate q/a is mandatory, it was overrid": func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) {
+			b.Gates[0].Enforcement = pipelines.Mandatory
+		},
+		"the waiver of build gate q/a is w1, it was not set": func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) { b.Gates[0].Waiver = "w1" },
+		"gate q/a (2) is gone":                               func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) { b.Gates = b.Gates[:1] },
+		"promote gate q/b is new": func(b *promotion.Basis, _ *promotion.State, _ *promotion.Diff) {
+			b.Gates = append(b.Gates, promotion.GateFact{Gate: "q/b", Phase: gates.PhasePromote})
+		},
+	} {
+		b, l, d := basis(), promotion.State{Shares: slices.Clone(live.Shares)}, diff()
+		change(&b, &l, &d)
+		said, err := promotion.Differences(before, planOf(b, l, d))
+		if err != nil || !strings.Contains(strings.Join(said, "\n"), want) {
+			t.Errorf("%v, %q; want %q", err, said, want)
+		}
+		now, err := planOf(b, l, d).Covers()
+		if err != nil || promotion.DigestOf(now) == promotion.DigestOf(before) {
+			t.Errorf("%s: the digest is the same (%v)", want, err)
+		}
+	}
+	if _, err := promotion.Differences([]byte("{"), planOf(basis(), live, diff())); err == nil {
+		t.Error("a plan that cannot be read does not differ")
+	}
+}

@@ -69,6 +69,7 @@ func (a *attempt) recoverOne(ctx context.Context, abandoned Checkpoint) (changed
 	if abandoned.Promotion == a.Promotion {
 		return changed, sentence, nil // resumed: it has not ended
 	}
+	abandoned.Died = true
 	abandoned.State, abandoned.Done, abandoned.Reason, abandoned.UpdatedAt = end, true, sentence, time.Now().UTC()
 	if err := a.Journal.Checkpoint(ctx, a.lease, abandoned); err != nil {
 		return changed, "", fmt.Errorf("record the end of promotion %s: %w", abandoned.Promotion, err)

@@ -154,7 +154,10 @@ func (p palette) ending(w io.Writer, b *board) {
 	result := b.result
 	fmt.Fprintln(w)
 	word := p.good.Render(result.Outcome)
-	if result.ExitCode != 0 {
+	switch {
+	case result.ExitCode != 0 && result.Outcome == "waiting": // nothing is wrong, and nothing is done
+		word = p.warn.Render(result.Outcome)
+	case result.ExitCode != 0:
 		word = p.bad.Render(result.Outcome)
 	}
 	cached, ran := 0, 0

@@ -136,6 +136,8 @@ func (row *gateRow) tell(now time.Time) (text, spent string) {
 	text = row.Verdict.Summary
 	if row.Blocks {
 		text = string(row.Verdict.Outcome) + ": " + text
+	} else if row.Waived != "" {
+		text = string(row.Verdict.Outcome) + ", " + row.Waived + ": " + text
 	} else if !row.Verdict.Outcome.Allows() {
 		text = string(row.Verdict.Outcome) + " (" + row.Enforcement + ", does not block): " + text
 	}

@@ -1,0 +1,19 @@
+package bundle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// Code is "sha256:…" over the modules alone, without the metadata, which is of one environment: two bundles of the same code
+// for two environments have the same.
+func (b *Bundle) Code() string {
+	sum := sha256.New()
+	field(sum, []byte("penstock code 1"))
+	for _, module := range b.Modules {
+		field(sum, []byte(module.Name))
+		field(sum, []byte(module.ContentType))
+		field(sum, module.Body)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}

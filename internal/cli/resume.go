@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/snapshot"
+	"github.com/penstock-ci/penstock/internal/vault"
+)
+
+// resumption is an earlier run with which a new process goes on: with its source and its bundle, whatever has become of the
+// folder meanwhile.
+type resumption struct {
+	run    ledger.Run
+	held   *promotion.Held // nil when the run did not wait
+	source *snapshot.Snapshot
+	bundle *bundle.Bundle
+	// elsewhere says that the run was promoted already, and another environment is to get the same.
+	elsewhere bool
+}
+
+// vaultIn is where what runs are made of is kept, in a state folder.
+func vaultIn(state string) vault.Vault { return vault.At(filepath.Join(state, "vault")) }
+
+// resume finds a run and opens what it left, for an environment ("" is its own). The caller removes the source's Root.
+func (c *common) resume(ctx context.Context, name, environment string) (_ *resumption, err error) {
+	state, err := c.streams.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	record, err := openLedger(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, record.Close()) }()
+	again := &resumption{}
+	if again.run, err = findRun(ctx, record, name); err != nil {
+		return nil, err
+	}
+	if again.run.Info.Command != "" {
+		return nil, fail(ExitUsage, "`penstock history` lists runs of the pipeline", fmt.Errorf("run %s was a %s and built nothing", again.run.ID, again.run.Info.Command))
+	}
+	again.elsewhere = environment != "" && environment != again.run.Info.Environment
+	if again.elsewhere {
+		err = again.wasPromoted()
+	} else {
+		err = again.waits(ctx, record)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return again, again.open(state)
+}
+
+// findRun finds a run by its id or an end or beginning of it that no other has.
+func findRun(ctx context.Context, record *ledger.Ledger, name string) (ledger.Run, error) {
+	id, err := record.Resolve(ctx, name)
+	if err == nil {
+		var run ledger.Run
+		if run, err = record.Run(ctx, id); err == nil {
+			return run, nil
+		}
+	}
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ledger.Run{}, fail(ExitUsage, "`penstock history` lists the runs", err)
+	}
+	return ledger.Run{}, err
+}
+
+// wasPromoted wants a run that went well: what did not work in one environment is not for the next.
+func (a *resumption) wasPromoted() error {
+	if a.run.State == ExitDone.Outcome() {
+		return nil
+	}
+	return fail(ExitBlocked, "`penstock why "+a.run.ID+"` shows what it lacks", fmt.Errorf("run %s to %s is %s: only what was promoted there can go further", a.run.ID, a.run.Info.Environment, a.run.State))
+}
+
+// waits wants a run that can go on: it waits, or a gate blocked it that may have been waived since.
+func (a *resumption) waits(ctx context.Context, record *ledger.Ledger) error {
+	over := func(format string, args ...any) error {
+		return fail(ExitBlocked, "`penstock deploy --env "+a.run.Info.Environment+"` begins anew; `penstock history` shows what came after", fmt.Errorf(format, args...))
+	}
+	if a.run.State == ledger.Running {
+		return fail(ExitBusy, "wait for it", fmt.Errorf("run %s is at work: process %d", a.run.ID, a.run.Process.PID))
+	}
+	held, err := record.Held(ctx, a.run.ID)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound) && a.run.State == ExitBlocked.Outcome():
+		// Its gates are asked again.
+	case errors.Is(err, ledger.ErrNotFound):
+		return over("run %s does not wait: it is %s", a.run.ID, a.run.State)
+	case err != nil:
+		return err
+	default:
+		a.held = &held
+		now := held.StateAt(time.Now())
+		if now == promotion.Expired && held.State.Waits() {
+			held.Reason = "nobody cleared it before " + held.Expires.Local().Format(time.DateTime)
+			if err := record.Settle(ctx, a.run.ID, promotion.Expired, held.Reason); err != nil {
+				return err
+			}
+		}
+		if !now.Waits() {
+			return over("run %s does not wait any more: it is %s%s", a.run.ID, now, because(held.Reason))
+		}
+	}
+	var overtaken *promotion.OvertakenError
+	if err := record.Overtaken(ctx, a.run.Info.App, a.run.Info.Environment, a.run.ID); errors.As(err, &overtaken) {
+		if a.held != nil {
+			err = errors.Join(err, record.Settle(ctx, a.run.ID, promotion.Superseded, err.Error()))
+		}
+		return over("%w", err)
+	} else if err != nil {
+		return err
+	}
+	if a.held == nil || len(a.held.Decisions) == 0 {
+		return nil
+	}
+	// Decisions are only worth what the record is worth that holds them.
+	report, err := record.Verify(ctx)
+	if err != nil {
+		return err
+	}
+	if !report.OK {
+		return fail(ExitBlocked, "`penstock verify` shows what is wrong with the ledger", fmt.Errorf("the decisions about run %s do not count: the ledger was changed: %s", a.run.ID, report.Problems[0]))
+	}
+	return nil
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
+}
+
+// open reads what the run left back from the vault.
+func (a *resumption) open(state string) error {
+	gone := func(err error) error {
+		return fail(ExitBlocked, "`penstock deploy --env "+a.run.Info.Environment+"` makes it again", fmt.Errorf("run %s cannot go on: %w", a.run.ID, err))
+	}
+	if a.run.Bundle == "" {
+		return gone(errors.New("it made no bundle"))
+	}
+	kept := vaultIn(state)
+	var err error
+	if a.bundle, err = kept.Bundle(a.run.Bundle); err != nil {
+		return gone(err)
+	}
+	opened := filepath.Join(state, "vault", "open")
+	if err := os.MkdirAll(opened, 0o700); err != nil {
+		return fmt.Errorf("unpack the source: %w", err)
+	}
+	folder, err := os.MkdirTemp(opened, a.run.ID+"-*")
+	if err != nil {
+		return fmt.Errorf("unpack the source: %w", err)
+	}
+	if a.source, err = kept.OpenSource(a.run.Info.SourceDigest, folder); err != nil {
+		return gone(errors.Join(err, os.RemoveAll(folder)))
+	}
+	a.source.Commit, a.source.Branch, a.source.Dirty = a.run.Info.Commit, a.run.Info.Branch, a.run.Info.Dirty
+	return nil
+}
