@@ -208,6 +208,3 @@ func (c *Cloud) visited(zone store.Zone, host string, status int, bytes int64, b
 		At: time.Now(), Zone: zone.ID, Host: strings.ToLower(host), Status: status, Bytes: bytes, Duration: time.Since(began),
 	}.Sample())
 }
-
-// Trace is for whoever tails.
-func (o observer) Trace(string, string, json.RawMessage) {}

@@ -106,6 +106,9 @@ func (c *Cloud) exists(ctx context.Context, script string, binding store.Binding
 		if binding.String(field) != script {
 			_, err = c.store.Script(ctx, binding.String(field))
 		}
+	case "vectorize":
+		field = "index_name"
+		_, err = c.store.VectorIndex(ctx, binding.String(field))
 	case "durable_object_namespace":
 		return c.classExists(ctx, script, binding, classes)
 	case "secret_text":

@@ -47,6 +47,11 @@ const (
 	codeBadQueue            = 11003 // queue name or settings
 	codeConsumerExists      = 11004
 	codeConsumerNotFound    = 11005  // queue consumer
+	codeVectorIndexNotFound = 3000   // (noted) index
+	codeVectorIndexExists   = 3002   // (noted) index name is taken
+	codeBadVector           = 40006  // vectors, query or index settings
+	codeTailNotFound        = 10054  // tail session
+	codeTooManyTails        = 10057  // more tails than a Worker can have
 	codeZoneNotFound        = 1001   // invalid zone identifier
 	codeZoneExists          = 1061   // (noted) zone is there already
 	codeZoneSetting         = 1006   // no such zone setting

@@ -154,23 +154,30 @@ func (c *Cloud) getScriptSubdomain(_ http.ResponseWriter, r *http.Request) (*ans
 }
 
 func (c *Cloud) setScriptSubdomain(_ http.ResponseWriter, r *http.Request) (*answer, error) {
-	request, err := decode[struct {
-		Enabled  *bool `json:"enabled"`
-		Previews *bool `json:"previews_enabled"`
-	}](r)
+	change, err := decode[subdomainChange](r)
 	if err != nil {
 		return nil, err
 	}
 	return c.changeScript(r, func(script *store.Script) (any, error) {
-		if request.Enabled != nil {
-			// Previews follow workers_dev unless they are set themselves.
-			script.WorkersDev, script.Previews = *request.Enabled, *request.Enabled
-		}
-		if request.Previews != nil {
-			script.Previews = *request.Previews
-		}
+		change.apply(script)
 		return describeSubdomain(*script), nil
 	})
+}
+
+// subdomainChange switches a Worker's workers.dev address and its previews; absent members stay as they are.
+type subdomainChange struct {
+	Enabled  *bool `json:"enabled"`
+	Previews *bool `json:"previews_enabled"`
+}
+
+func (s subdomainChange) apply(script *store.Script) {
+	if s.Enabled != nil {
+		// Previews follow workers_dev unless they are set themselves.
+		script.WorkersDev, script.Previews = *s.Enabled, *s.Enabled
+	}
+	if s.Previews != nil {
+		script.Previews = *s.Previews
+	}
 }
 
 func (c *Cloud) getSubdomain(http.ResponseWriter, *http.Request) (*answer, error) {

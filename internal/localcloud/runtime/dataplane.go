@@ -71,6 +71,10 @@ func (d *dataPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.serveD1(w, r, name)
 	case "service":
 		edge{runtime: d.runtime, name: name, internal: true}.ServeHTTP(w, r)
+	case "vectorize":
+		d.serveVectors(w, r, name)
+	case "ai":
+		serveAI(w, r)
 	case "trace":
 		d.serveTrace(w, r, name)
 	case "cache":
@@ -102,8 +106,11 @@ func (d *dataPlane) fail(w http.ResponseWriter, what string, err error) {
 	http.Error(w, "internal error", http.StatusInternalServerError)
 }
 
-func writeJSON(w http.ResponseWriter, value any) {
+func writeJSON(w http.ResponseWriter, value any) { writeStatusJSON(w, http.StatusOK, value) }
+
+func writeStatusJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	// The worker that asked may have gone; nobody else wants to know.
 	_ = json.NewEncoder(w).Encode(value)
 }

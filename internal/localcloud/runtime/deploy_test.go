@@ -214,8 +214,8 @@ func TestBadDeploymentChangesNothing(t *testing.T) {
 		{"date in the future", change(func(v *Version) { v.CompatibilityDate = "2031-01-01" }), "2031-01-01", true},
 		{"unknown flag", change(func(v *Version) { v.CompatibilityFlags = []string{"no_such_flag"} }), "no_such_flag", true},
 		{"unsupported binding", change(func(v *Version) {
-			v.Bindings = append(v.Bindings, Binding{Type: "ai", Name: "AI"})
-		}), "binding AI of type ai", false},
+			v.Bindings = append(v.Bindings, Binding{Type: "browser", Name: "AI"})
+		}), "binding AI of type browser", false},
 		{"class without migration", change(func(v *Version) {
 			v.Bindings = append(v.Bindings, Binding{Type: "durable_object_namespace", Name: "X", ClassName: "X"})
 		}), "no migration created the class X", false},

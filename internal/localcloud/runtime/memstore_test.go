@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/penstock-ci/penstock/internal/localcloud/vectors"
 )
 
 // memStore is a Store that forgets everything when it goes.
@@ -21,6 +23,8 @@ type memStore struct {
 	kv     map[string]memValue
 	r2     map[string]memObject
 	queues map[string][]QueueMessage
+
+	vectors []vectors.Vector
 }
 
 type memValue struct {
@@ -195,4 +199,29 @@ func (m *memStore) queued(queue string) []QueueMessage {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.queues[queue])
+}
+
+// VectorCall has one index, called vectors, of two dimensions.
+func (m *memStore) VectorCall(_ context.Context, index, operation string, body io.Reader) (any, error) {
+	if index != "vectors" {
+		return nil, ErrNotFound
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch operation {
+	case "insert", "upsert":
+		read, err := vectors.Read(body, 2)
+		m.vectors = append(m.vectors, read...)
+		return map[string]any{"mutationId": "m"}, err
+	case "query":
+		query := vectors.Query{}
+		if err := json.NewDecoder(body).Decode(&query); err != nil {
+			return nil, err
+		}
+		matches, err := vectors.Search(m.vectors, vectors.Cosine, 2, query)
+		return map[string]any{"count": len(matches), "matches": matches}, err
+	case "info":
+		return map[string]any{"dimensions": 2, "vectorCount": len(m.vectors)}, nil
+	}
+	return m.vectors, nil
 }

@@ -299,6 +299,10 @@ func (p *planner) binding(v Version, b Binding, owners map[string]owner) (string
 	case "d1":
 		return "wrapped = (moduleName = \"cloudflare-internal:d1-api\", innerBindings = [(name = \"fetcher\", service = " +
 			p.refer("d1:"+b.DatabaseID) + ")])", nil
+	case "vectorize":
+		return p.vectorize(b), nil
+	case "ai":
+		return "wrapped = (moduleName = \"cloudflare-internal:ai-api\", innerBindings = [(name = \"fetcher\", service = " + p.refer("ai:") + ")])", nil
 	case "service":
 		return p.service(v, b)
 	case "durable_object_namespace":

@@ -88,7 +88,7 @@ func TestPlanRefuses(t *testing.T) {
 		change func(*Script)
 		want   string
 	}{
-		{"vectorize", bind(Binding{Type: "vectorize", Name: "V", IndexName: "i"}), "binding V of type vectorize: there is no such service"},
+		{"vectorize", bind(Binding{Type: "hyperdrive", Name: "V", IndexName: "i"}), "binding V of type hyperdrive: there is no such service"},
 		{"inherit", bind(Binding{Type: "inherit", Name: "I"}), "binding I of type inherit"},
 		{"object of another script", bind(Binding{Type: "durable_object_namespace", Name: "D", ClassName: "C", ScriptName: "other"}),
 			"it belongs to the script other"},

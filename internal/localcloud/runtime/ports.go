@@ -92,7 +92,7 @@ type QueueConsumer struct {
 	DeadLetterQueue string
 }
 
-// Store is the storage behind KV, R2 and queue bindings. Implementations are safe for concurrent use and durable when a
+// Store is the storage behind KV, R2, queue and Vectorize bindings. Implementations are safe for concurrent use and durable when a
 // call returns nil.
 type Store interface {
 	KVGet(ctx context.Context, namespace, key string) (value []byte, metadata json.RawMessage, err error) // ErrNotFound
@@ -115,6 +115,10 @@ type Store interface {
 	QueueRetry(ctx context.Context, queue string, after time.Duration, ids ...string) error
 	// QueueBacklog counts a queue's messages, leased and delayed ones included.
 	QueueBacklog(ctx context.Context, queue string) (QueueBacklog, error)
+
+	// VectorCall is one operation on the entries of a Vectorize index: info, query, insert, upsert, getByIds or deleteByIds,
+	// with the body and the answer that the binding's protocol has. A *vectors.Refusal is the index's no; ErrNotFound.
+	VectorCall(ctx context.Context, index, operation string, body io.Reader) (any, error)
 }
 
 // QueueBacklog is what waits in a queue.

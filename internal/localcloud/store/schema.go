@@ -2,7 +2,7 @@ package store
 
 // schemaVersion is raised with every change of the tables. Changes only add tables, so an older state is brought up to date
 // by making those that it lacks; a newer one is refused, not guessed at.
-const schemaVersion = 3
+const schemaVersion = 4
 
 const schema = `
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -140,6 +140,15 @@ CREATE TABLE IF NOT EXISTS zone_settings (
   value TEXT NOT NULL,
   modified INTEGER NOT NULL,
   PRIMARY KEY (zone, name)
+) STRICT;
+CREATE TABLE IF NOT EXISTS vector_indexes (name TEXT PRIMARY KEY, created INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS vectors (
+  vector_index TEXT NOT NULL REFERENCES vector_indexes(name) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  body TEXT NOT NULL,
+  indexed TEXT NOT NULL, -- what the metadata indexes of its time made of it
+  PRIMARY KEY (vector_index, id)
 ) STRICT;
 -- What was measured, by second in the past hour and by minute before.
 CREATE TABLE IF NOT EXISTS samples (
