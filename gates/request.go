@@ -90,13 +90,14 @@ const (
 	ReportMetrics     ReportKind = "metrics"     // how it fares; phases plan, promote and bake
 	ReportPlan        ReportKind = "plan"        // what would change; phases plan, promote and bake
 	ReportPromotions  ReportKind = "promotions"  // what happened before
+	ReportBackups     ReportKind = "backups"     // what there is to go back to
 	ReportRehearsal   ReportKind = "rehearsal"   // what the pending migrations did to a copy
 )
 
 // Gathered reports whether penstock gathers the kind, so that no stage can leave it.
 func (k ReportKind) Gathered() bool {
 	switch k {
-	case ReportEnvironment, ReportMetrics, ReportPlan, ReportPromotions, ReportRehearsal:
+	case ReportEnvironment, ReportMetrics, ReportPlan, ReportPromotions, ReportRehearsal, ReportBackups:
 		return true
 	default:
 		return false

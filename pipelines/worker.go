@@ -298,7 +298,11 @@ func dataGates(app App) []GateRef {
 	if !found {
 		return nil
 	}
-	return []GateRef{{Gate: "data/migrations", Phase: gates.PhasePlan, Enforcement: Overridable}, rehearsal}
+	return []GateRef{
+		{Gate: "data/migrations", Phase: gates.PhasePlan, Enforcement: Overridable},
+		rehearsal,
+		{Gate: "data/backup", Phase: gates.PhasePromote, Enforcement: Overridable, EnforcementIn: map[string]Enforcement{localEnvironment: Advisory}},
+	}
 }
 
 // rehearsalTime is enough for the largest database that D1 exports.

@@ -62,7 +62,7 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable", "quality/benchmark advisory",
 		"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input overridable",
-		"data/migrations overridable", "data/rehearsal overridable",
+		"data/migrations overridable", "data/rehearsal overridable", "data/backup overridable",
 		"health/endpoint overridable", "health/latency advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {

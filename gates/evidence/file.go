@@ -20,6 +20,7 @@ const (
 	KindPlan        = "plan"
 	KindPromotions  = "promotions"
 	KindRehearsal   = "rehearsal"
+	KindBackups     = "backups"
 )
 
 // Header begins every file.
@@ -51,7 +52,7 @@ type Gap struct {
 const maxFile = 64 << 20
 
 // Write writes one of these types to a file, which must not exist yet. Its header is completed with kind and format.
-func Write[T Environment | Metrics | Plan | Promotions | Rehearsal](path string, value T) error {
+func Write[T Environment | Metrics | Plan | Promotions | Rehearsal | Backups](path string, value T) error {
 	var complete any
 	switch value := any(value).(type) {
 	case Environment:
@@ -65,6 +66,9 @@ func Write[T Environment | Metrics | Plan | Promotions | Rehearsal](path string,
 		complete = value
 	case Promotions:
 		value.Kind, value.Format = KindPromotions, Format
+		complete = value
+	case Backups:
+		value.Kind, value.Format = KindBackups, Format
 		complete = value
 	case Rehearsal:
 		value.Kind, value.Format = KindRehearsal, Format
@@ -101,6 +105,9 @@ func ReadPromotions(path string) (Promotions, error) { return read[Promotions](p
 
 // ReadRehearsal reads evidence of the kind [KindRehearsal].
 func ReadRehearsal(path string) (Rehearsal, error) { return read[Rehearsal](path, KindRehearsal) }
+
+// ReadBackups reads evidence of the kind [KindBackups].
+func ReadBackups(path string) (Backups, error) { return read[Backups](path, KindBackups) }
 
 func read[T interface{ header() Header }](path, kind string) (T, error) {
 	var value, none T

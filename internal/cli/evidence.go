@@ -59,6 +59,8 @@ func (s *evidenceSource) Gather(ctx context.Context, _ gates.Phase, kind gates.R
 		return path, s.plan(ctx, path)
 	case gates.ReportPromotions:
 		return path, s.promotions(ctx, path)
+	case gates.ReportBackups:
+		return path, s.backups(ctx, path)
 	case gates.ReportRehearsal:
 		return path, s.rehearsal(ctx, path)
 	default:

@@ -41,7 +41,7 @@ func TestEvidenceBeforeThereIsAPlan(t *testing.T) {
 	source := &evidenceSource{dir: filepath.Join(t.TempDir(), "evidence"), run: &run{
 		id: "now", ledger: recorded, pipeline: &pipelines.Pipeline{Name: "guide"}, environment: &pipelines.Environment{Name: "staging"},
 	}}
-	for _, kind := range []gates.ReportKind{gates.ReportEnvironment, gates.ReportPlan, "weather"} {
+	for _, kind := range []gates.ReportKind{gates.ReportEnvironment, gates.ReportPlan, gates.ReportRehearsal, gates.ReportBackups, "weather"} {
 		if path, err := source.Gather(t.Context(), gates.PhaseBuild, kind); err == nil {
 			t.Errorf("%s is gathered without a plan: %s", kind, path)
 		} else if kind != "weather" && !strings.Contains(err.Error(), "phase plan, promote or bake") {

@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) { gatetest.Conformance(t, gatetest.Binary(t))
 var now = time.Now().UTC()
 
 // asEvidence is a report of evidence.
-func asEvidence[T evidence.Environment | evidence.Metrics | evidence.Plan | evidence.Promotions | evidence.Rehearsal](t *testing.T, kind gates.ReportKind, value T) gates.Report {
+func asEvidence[T evidence.Environment | evidence.Metrics | evidence.Plan | evidence.Promotions | evidence.Rehearsal | evidence.Backups](t *testing.T, kind gates.ReportKind, value T) gates.Report {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), string(kind)+".json")
 	if err := evidence.Write(path, value); err != nil {

@@ -10,6 +10,7 @@ func main() { gates.Serve(set()) }
 func set() gates.Set {
 	return gates.Set{Name: "data", Version: "0.1.0", Gates: []gates.Gate{
 		migrationsGate{}, // does the SQL destroy, lock or break anything, and are the applied files what they were?
+		backupGate{},     // is there something to go back to?
 		rehearsalGate{},  // what did it do to a copy?
 	}}
 }

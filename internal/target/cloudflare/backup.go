@@ -60,6 +60,17 @@ func (t *Target) Backup(ctx context.Context, id string) (promotion.Backup, error
 	return backup, nil
 }
 
+// Bookmarks takes apart what Backup returned as the bookmark: each database's, by its name.
+func (t *Target) Bookmarks(bookmark string) map[string]string {
+	own := map[string]string{}
+	for _, database := range t.Worker.D1Databases {
+		if one := t.bookmarkOf(bookmark, database); one != "" {
+			own[t.databaseName(database)] = one
+		}
+	}
+	return own
+}
+
 // bookmarkOf is one database's part of what Backup returned; "" when it has none.
 func (t *Target) bookmarkOf(bookmark string, database wrangler.D1Database) string {
 	if len(t.Worker.D1Databases) == 1 {
