@@ -83,6 +83,7 @@ func classify(err error) (ExitCode, string) {
 		known    *failure
 		tools    *engine.MissingToolsError
 		problems pipelines.Problems
+		serviced *promotion.MaintenanceError
 	)
 	switch {
 	case err == nil:
@@ -93,6 +94,8 @@ func classify(err error) (ExitCode, string) {
 		return ExitUsage, "install what is named above, then run the same command again"
 	case errors.As(err, &problems):
 		return ExitUsage, ""
+	case errors.As(err, &serviced):
+		return ExitBusy, "`penstock maintenance status` shows what is out of service"
 	case errors.Is(err, promotion.ErrBusy):
 		return ExitBusy, "`penstock status` shows who is at work"
 	case errors.Is(err, promotion.ErrUnreachable):

@@ -125,3 +125,11 @@ func describeShares(shares []Share) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// MaintenanceError says that the app is out of service.
+type MaintenanceError struct{ Environment string }
+
+// Error says how it comes back.
+func (e *MaintenanceError) Error() string {
+	return fmt.Sprintf("environment %s is in maintenance; `penstock maintenance off --env %s` puts it back into service, then deploy again", e.Environment, e.Environment)
+}

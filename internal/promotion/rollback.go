@@ -269,7 +269,7 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 	case len(found) > 1:
 		return Version{}, fmt.Errorf("%w: %q begins the ids of %d versions; give more of it", ErrNoSuchVersion, id, len(found))
 	case strings.HasPrefix(found[0].Message, placeholderMark):
-		return Version{}, fmt.Errorf("%w: before it there was only the placeholder that answers 503", ErrNoSuchVersion)
+		return Version{}, fmt.Errorf("%w: before it there was only the placeholder that answers 503; `penstock maintenance on` takes the app out of service", ErrNoSuchVersion)
 	}
 	return found[0], nil
 }
@@ -470,7 +470,7 @@ func (b *returning) stop(ctx context.Context, cause error) (Result, error) {
 	result.Bookmark = b.state.Undo
 	result.NextStep = nextAfter(cause)
 	if b.state.Touched {
-		result.NextStep = "look at the app now; `penstock rollback --to VERSION` goes to another version, `penstock deploy` goes forward"
+		result.NextStep = "look at the app now; `penstock rollback --to VERSION` goes to another version, `penstock deploy` goes forward, `penstock maintenance on` takes it out of service"
 	}
 	live, err := b.target.Inspect(ctx)
 	if err != nil {

@@ -29,6 +29,11 @@ func (t *Target) Diff(ctx context.Context, live promotion.State, b *bundle.Bundl
 		return promotion.Diff{}, err
 	}
 	var classes []event.Change
+	for _, version := range live.Versions {
+		if version.ID == live.Live() && version.Message == maintenanceMessage {
+			return promotion.Diff{}, &promotion.MaintenanceError{Environment: t.Environment.Name}
+		}
+	}
 	if live.Exists {
 		if classes, err = t.diffClasses(ctx); err != nil {
 			return promotion.Diff{}, err

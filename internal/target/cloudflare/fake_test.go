@@ -62,7 +62,7 @@ type fault struct {
 }
 
 func newFake(t *testing.T) *fake {
-	f := &fake{t: t, consumers: map[string][]map[string]any{}}
+	f := &fake{t: t, consumers: map[string][]map[string]any{}, zones: []map[string]any{{"id": "zone-1", "name": "example.com"}}}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	f.url = server.URL + "/client/v4"

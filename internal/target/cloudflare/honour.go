@@ -58,11 +58,6 @@ func (t *Target) unsupported() error {
 	if t.Worker.Assets != nil {
 		refuse(0, "assets", "static assets cannot be uploaded yet; deploy this Worker with wrangler")
 	}
-	for i, route := range t.Worker.AllRoutes() {
-		if route.CustomDomain && t.Resources == ByID {
-			refuse(0, fmt.Sprintf("routes[%d].custom_domain", i), "custom domains cannot be set up yet; use a route in a zone, or set the domain up by hand and leave it out")
-		}
-	}
 	for i, database := range t.Worker.D1Databases {
 		if database.MigrationsPattern != "" {
 			refuse(0, fmt.Sprintf("d1_databases[%d].migrations_pattern", i), "only .sql files directly in migrations_dir are applied")

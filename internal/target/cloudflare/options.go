@@ -72,6 +72,8 @@ type pace struct {
 	looks  int
 	// poll is the interval at which a deployment is looked for, and shown how long it may take to appear.
 	poll, shown time.Duration
+	// certificate is the interval at which a certificate is looked for.
+	certificate time.Duration
 }
 
 // workerNames is what wrangler accepts. A name becomes part of paths and of a header.
@@ -94,7 +96,7 @@ func New(o Options) (*Target, error) {
 		api:     client,
 		// Looks after 1, 2, 4, 8 and 16 s: D1 ends a query after 30 s, so what was lost has ended by then.
 		// A deployment is usually shown at once.
-		pace: pace{settle: time.Second, looks: 5, poll: 200 * time.Millisecond, shown: time.Minute},
+		pace: pace{settle: time.Second, looks: 5, poll: 200 * time.Millisecond, shown: time.Minute, certificate: 5 * time.Second},
 	}, nil
 }
 

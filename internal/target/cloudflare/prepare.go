@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"net/textproto"
 	"regexp"
+	"strings"
 
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/promotion"
@@ -39,6 +40,13 @@ func (t *Target) Prepare(ctx context.Context, id string, _ promotion.State, b *b
 			return "", fmt.Errorf("make Worker %s: %w", t.Worker.Name, err)
 		}
 		did = "made Worker " + t.Worker.Name + " with a placeholder that answers 503"
+	}
+	made, err := t.reach(ctx)
+	if len(made) > 0 {
+		did = strings.TrimPrefix(did+"; led "+strings.Join(made, ", ")+" to it", "; ")
+	}
+	if err != nil {
+		return did, err
 	}
 	if t.Resources == ByID && t.onSubdomain() {
 		on, err := t.api.OnSubdomain(ctx, t.Worker.Name)

@@ -16,9 +16,10 @@ const (
 	kindCrons    = "crons"
 	kindConsumer = "queue-consumer"
 	kindRoute    = "route"
+	kindDomain   = "custom-domain"
 )
 
-// trigger is one difference in what calls the Worker, and how to remove it; apply is nil for what is only told.
+// trigger is one difference in what calls the Worker, and how to remove it; apply is nil for what needs something else first.
 type trigger struct {
 	change event.Change
 	apply  func(ctx context.Context) error
@@ -35,15 +36,8 @@ func (t *Target) applyTriggers(ctx context.Context) error {
 		if due.apply == nil {
 			continue
 		}
-		settled := func() (bool, error) {
-			now, err := t.triggers(ctx, true)
-			if err != nil {
-				return false, err
-			}
-			return !slices.ContainsFunc(now, func(other trigger) bool { return other.change == due.change }), nil
-		}
-		if err := t.lookBeforeRepeating(ctx, func() error { return due.apply(ctx) }, settled); err != nil {
-			return fmt.Errorf("set %s %s of Worker %s: %w", due.change.Kind, due.change.Name, t.Worker.Name, err)
+		if err := t.applyTrigger(ctx, due); err != nil {
+			return err
 		}
 	}
 	if settings, said := t.settings(); said {
@@ -51,6 +45,21 @@ func (t *Target) applyTriggers(ctx context.Context) error {
 		if err := t.repeatHarmless(ctx, set); err != nil {
 			return fmt.Errorf("set the log settings of Worker %s: %w", t.Worker.Name, err)
 		}
+	}
+	return nil
+}
+
+// applyTrigger removes one difference.
+func (t *Target) applyTrigger(ctx context.Context, due trigger) error {
+	settled := func() (bool, error) {
+		now, err := t.triggers(ctx, true)
+		if err != nil {
+			return false, err
+		}
+		return !slices.ContainsFunc(now, func(other trigger) bool { return other.change == due.change }), nil
+	}
+	if err := t.lookBeforeRepeating(ctx, func() error { return due.apply(ctx) }, settled); err != nil {
+		return fmt.Errorf("set %s %s of Worker %s: %w", due.change.Kind, due.change.Name, t.Worker.Name, err)
 	}
 	return nil
 }
@@ -72,7 +81,11 @@ func (t *Target) triggers(ctx context.Context, exists bool) ([]trigger, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(list, routes...), nil
+	domains, err := t.domainTriggers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(list, routes, domains), nil
 }
 
 func (t *Target) cronTriggers(ctx context.Context, exists bool) ([]trigger, error) {
@@ -194,9 +207,8 @@ func (t *Target) routeTriggers(ctx context.Context) ([]trigger, error) {
 	var list []trigger
 	zones := map[string][]api.Route{}
 	for _, route := range t.Worker.AllRoutes() {
-		if t.Resources == ByName {
-			list = append(list, trigger{change: event.Change{Action: "keep", Kind: kindRoute, Name: route.Pattern, To: "not served here"}})
-			continue
+		if route.CustomDomain {
+			continue // see domainTriggers
 		}
 		zone, err := t.zone(ctx, route)
 		if err != nil {
@@ -216,8 +228,8 @@ func (t *Target) routeTriggers(ctx context.Context) ([]trigger, error) {
 			})
 			continue
 		}
-		if present := zones[zone][at]; present.Script != t.Worker.Name {
-			return nil, fmt.Errorf("the route %s leads to Worker %q; take it away there before Worker %s can have it", route.Pattern, present.Script, t.Worker.Name)
+		if err := t.leadsHere("route "+route.Pattern, zones[zone][at].Script); err != nil {
+			return nil, err
 		}
 	}
 	return list, nil
@@ -225,7 +237,7 @@ func (t *Target) routeTriggers(ctx context.Context) ([]trigger, error) {
 
 // zone returns the id of the zone in which a route lies.
 func (t *Target) zone(ctx context.Context, route wrangler.Route) (string, error) {
-	if route.ZoneID != "" {
+	if route.ZoneID != "" && t.Resources == ByID {
 		return route.ZoneID, nil
 	}
 	names := []string{route.ZoneName}

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
+)
+
+func newMaintenance(shared *common) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "maintenance",
+		Short: "Take an environment out of service and put it back exactly as it was",
+		Long: "`on` leads the environment's routes and custom domains to a maintenance Worker that Penstock ships; a Worker that is reached\n" +
+			"by its own address gets a maintenance version with all traffic. With --read-only traffic stays, and the databases refuse\n" +
+			"to be written. `off` ends whatever is on. Nothing is kept on this machine: any machine can end what another began.",
+		Example: "  penstock maintenance on --env production --message 'Back at 14:00 UTC.' --retry-after 30m\n" +
+			"  penstock maintenance on --env production --read-only\n  penstock maintenance off --env production",
+	}
+	command.AddCommand(newMaintenanceOn(shared), newMaintenanceOff(shared), newMaintenanceStatus(shared))
+	return command
+}
+
+func newMaintenanceOn(shared *common) *cobra.Command {
+	var environment string
+	var readOnly bool
+	notice := cloudflare.Notice{}
+	command := &cobra.Command{
+		Use:     "on",
+		Short:   "Show everybody a maintenance page, or make the databases read-only",
+		Example: "  penstock maintenance on --env production",
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx := command.Context()
+			r, target, err := operate(ctx, shared, environment)
+			if err != nil {
+				return err
+			}
+			r.announce("maintenance", nil)
+			err = r.underLease(ctx, func(id string) error {
+				if readOnly {
+					return r.lockDatabases(ctx, target, notice.Message)
+				}
+				return r.doStep("suspend", "take the app out of service", func() (string, error) {
+					now, err := target.Suspend(ctx, id, notice)
+					return describeMaintenance(now), err
+				})
+			})
+			return r.finish(ctx, event.Result{NextStep: "`penstock maintenance off --env " + environment + "` ends it"}, operationFailure(err))
+		},
+	}
+	environmentFlag(command, &environment, "to take out of service")
+	command.Flags().BoolVar(&readOnly, "read-only", false, "leave traffic as it is, and let the databases refuse to be written")
+	command.Flags().StringVar(&notice.Message, "message", "We are working on this service and will be back soon.", "what people are told")
+	command.Flags().DurationVar(&notice.RetryAfter, "retry-after", 10*time.Minute, "when clients may ask again")
+	return command
+}
+
+// lockDatabases makes the databases read-only, and says what it could not protect.
+func (r *run) lockDatabases(ctx context.Context, target *cloudflare.Target, message string) error {
+	var unprotected []string
+	err := r.doStep("lock", "make the databases read-only", func() (string, error) {
+		var err error
+		if unprotected, err = target.Lock(ctx, message); err != nil {
+			return "", err
+		}
+		now, err := target.Maintenance(ctx)
+		return describeMaintenance(now), err
+	})
+	if len(unprotected) > 0 {
+		r.note("warning", "virtual tables take no triggers and can still be written: "+list(unprotected))
+	}
+	return err
+}
+
+func newMaintenanceOff(shared *common) *cobra.Command {
+	var environment string
+	command := &cobra.Command{
+		Use:     "off",
+		Short:   "Put the environment back into service exactly as it was",
+		Example: "  penstock maintenance off --env production",
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx := command.Context()
+			r, target, err := operate(ctx, shared, environment)
+			if err != nil {
+				return err
+			}
+			r.announce("maintenance", nil)
+			result := event.Result{}
+			err = r.underLease(ctx, func(string) error {
+				return r.doStep("resume", "put the app back into service", func() (string, error) {
+					was, err := target.Resume(ctx)
+					if err == nil && !was.On() {
+						result.Reason = "there was no maintenance to end"
+					}
+					return describeMaintenance(was), err
+				})
+			})
+			return r.finish(ctx, result, operationFailure(err))
+		},
+	}
+	environmentFlag(command, &environment, "to put back into service")
+	return command
+}
+
+func newMaintenanceStatus(shared *common) *cobra.Command {
+	var environment string
+	command := &cobra.Command{
+		Use:     "status",
+		Short:   "Show what is out of service",
+		Example: "  penstock maintenance status --env production --json",
+		RunE: func(command *cobra.Command, _ []string) error {
+			ctx := command.Context()
+			r, target, err := operate(ctx, shared, environment)
+			if err != nil {
+				return err
+			}
+			now, err := target.Maintenance(ctx)
+			if ended := r.end(ctx); err == nil {
+				err = ended
+			}
+			if err != nil {
+				return operationFailure(err)
+			}
+			if shared.json {
+				return printJSON(shared.streams.Out, struct {
+					On bool `json:"on"`
+					cloudflare.Maintenance
+				}{now.On(), now})
+			}
+			fmt.Fprintln(shared.streams.Out, describeMaintenance(now))
+			return nil
+		},
+	}
+	environmentFlag(command, &environment, "to look at")
+	return command
+}
+
+func describeMaintenance(m cloudflare.Maintenance) string {
+	var said []string
+	if len(m.Routes)+len(m.Domains) > 0 {
+		said = append(said, "the maintenance page at "+list(append(append([]string{}, m.Routes...), m.Domains...)))
+	}
+	if m.Version != "" {
+		said = append(said, "the maintenance version "+m.Version+" with all traffic")
+	}
+	if len(m.Tables) > 0 {
+		said = append(said, fmt.Sprintf("%d tables read-only: %s", len(m.Tables), list(m.Tables)))
+	}
+	if len(said) == 0 {
+		return "in service"
+	}
+	return strings.Join(said, "; ")
+}
