@@ -19,7 +19,7 @@ func newMaintenance(shared *common) *cobra.Command {
 		Long: "`on` leads the environment's routes and custom domains to a maintenance Worker that Penstock ships; a Worker that is reached\n" +
 			"by its own address gets a maintenance version with all traffic. With --read-only traffic stays, and the databases refuse\n" +
 			"to be written. `off` ends whatever is on. Nothing is kept on this machine: any machine can end what another began.",
-		Example: "  penstock maintenance on --env production --message 'Back at two.' --retry-after 30m\n" +
+		Example: "  penstock maintenance on --env production --retry-after 30m\n" +
 			"  penstock maintenance on --env production --read-only\n  penstock maintenance off --env production",
 	}
 	command.AddCommand(newMaintenanceOn(shared), newMaintenanceOff(shared), newMaintenanceStatus(shared))
