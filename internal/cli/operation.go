@@ -33,6 +33,9 @@ func operate(ctx context.Context, shared *common, environment string) (_ *run, _
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := r.findHub(ctx); err != nil {
+		return nil, nil, err
+	}
 	fitted, problems, err := appfacts.Fit(folder)
 	if err == nil {
 		err = problems.Err()
@@ -47,7 +50,7 @@ func operate(ctx context.Context, shared *common, environment string) (_ *run, _
 	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
 		return nil, nil, err
 	}
-	r.hides.Store(redact.New(r.secrets.all()))
+	r.hides.Store(redact.New(r.hidden()))
 	if r.ledger, err = openLedger(ctx, state); err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +64,7 @@ func (r *run) announce(command string, steps []event.Step) {
 	r.record = r.ledger.Observer()
 	view := newView(r.shared)
 	shown := engine.NewBus(r.id, view)
-	r.bus = engine.NewBus(r.id, hiding{r.hide, fanOut{r.record, shown}})
+	r.bus = engine.NewBus(r.id, hiding{r.hide, fanOut{r.record, shown, r.openHub()}})
 	if live, ok := view.(*terminal.Live); ok {
 		r.on(r.shared.streams.killed, live.Close)
 	}

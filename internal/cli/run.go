@@ -40,6 +40,7 @@ type runFlags struct {
 	noCache      bool
 	explainCache bool
 	parallelism  int
+	hub          hubFlags
 }
 
 func (f *runFlags) addTo(command *cobra.Command, what string) {
@@ -48,6 +49,7 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	command.Flags().BoolVar(&f.explainCache, "explain-cache", false, "say for each stage what decided between running it and taking it from the cache")
 	command.Flags().StringVar(&f.as, "as", "", "who begins the run, by the `name` that approvers go by; git's user.email when it is left out")
 	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
+	f.hub.addTo(command)
 }
 
 // run is one run of the pipeline: what check, plan and deploy share. It is made by begin, ended by finish or abandon, and
@@ -84,6 +86,9 @@ type run struct {
 	evidence *evidenceSource
 	// cloud is the local Cloudflare of this run, nil until it is needed.
 	cloud *daemon.Handle
+	hub   *hub
+	// hubPatience bounds what is still sent to GitHub at the end; the reporter's own bound when zero.
+	hubPatience time.Duration
 
 	endings []func(context.Context) error
 }
@@ -117,12 +122,19 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err != nil {
 		return nil, err
 	}
-	fitted, problems, err := appfacts.Fit(r.root)
+	if err := r.findHub(ctx); err != nil {
+		return nil, err
+	}
+	policy, err := r.policy(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	fitted, problems, err := appfacts.Fit(policy)
 	if err == nil {
 		err = problems.Err()
 	}
 	if err != nil {
-		return nil, unfit(folder, err)
+		return nil, r.unfitPolicy(policy, err)
 	}
 	if r.pipeline, err = fitted.For(flags.environment); err != nil {
 		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
@@ -136,7 +148,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
 		return nil, err
 	}
-	r.hides.Store(redact.New(r.secrets.all()))
+	r.hides.Store(redact.New(r.hidden()))
 	if r.ledger, err = openLedger(ctx, state); err != nil {
 		return nil, err
 	}
@@ -151,7 +163,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.session.Close(ctx) })
-	if r.gates, err = openGates(shared.streams, folder, state, r.hide); err != nil {
+	if r.gates, err = openGates(shared.streams, policy, state, r.hide); err != nil {
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
@@ -189,7 +201,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	r.record = r.ledger.Observer()
 	view := newView(r.shared)
 	shown := engine.NewBus(r.id, view)
-	r.bus = engine.NewBus(r.id, hiding{r.hide, fanOut{r.record, shown}})
+	r.bus = engine.NewBus(r.id, hiding{r.hide, fanOut{r.record, shown, r.openHub()}})
 	if live, ok := view.(*terminal.Live); ok {
 		r.on(r.shared.streams.killed, live.Close)
 	}
@@ -220,6 +232,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		info.Steps = promotion.Steps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
 	}
 	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: info})
+	r.noteHub()
 	for _, problem := range problems {
 		level := "warning"
 		if problem.Severity == pipelines.SeverityNote {
@@ -432,6 +445,7 @@ func (r *run) finish(ctx context.Context, result event.Result, cause error) erro
 		result.NextStep = nextStep
 	}
 	r.bus.Observe(event.Event{Type: event.RunFinished, Result: &result})
+	r.closeHub(ctx)
 	if err := r.end(ctx); err != nil {
 		// The run has been told already; what could not be closed is told beside it and never passes for done.
 		fmt.Fprintf(r.shared.streams.Err, "penstock: ending the run: %v\n", err)

@@ -65,7 +65,7 @@ func (r *run) inventSecrets(names []string) {
 	for _, name := range names {
 		r.secrets.deployed[name] = rand.Text() + rand.Text()
 	}
-	r.hides.Store(redact.New(r.secrets.all()))
+	r.hides.Store(redact.New(r.hidden()))
 	r.note("info", fmt.Sprintf("%s had no value and got a random one, for this machine only; set your own in the environment or in %s", list(names), devVars))
 }
 

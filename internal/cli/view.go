@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/report/actions"
+	"github.com/penstock-ci/penstock/internal/report/github"
 	"github.com/penstock-ci/penstock/internal/report/jsonl"
 	"github.com/penstock-ci/penstock/internal/report/terminal"
 )
@@ -24,6 +26,9 @@ func newView(shared *common) event.Observer {
 	streams := shared.streams
 	if shared.json {
 		return jsonl.New(streams.Out)
+	}
+	if github.InActions(streams.Env) {
+		return actions.NewView(streams.Err, streams.Out)
 	}
 	width, screen := terminalWidth(streams.Err)
 	_, results := terminalWidth(streams.Out)

@@ -278,7 +278,7 @@ func (g *GitHub) answer(r *http.Request, body []byte, bearer string) (int, map[s
 
 // validation checks everything but the signature, and says briefly what is wrong.
 func validation() *openapi3filter.Options {
-	options := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true}
+	options := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, MultiError: true, SkipSettingDefaults: true}
 	options.WithCustomSchemaErrorFunc(briefly)
 	return options
 }

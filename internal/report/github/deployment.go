@@ -64,6 +64,31 @@ func (r *Reporter) putDeployment() {
 	})
 }
 
+// putOperation queues what an operation on the environment that deploys no commit (a rollback) means for its deployments: the
+// newest is what it took back.
+func (r *Reporter) putOperation() {
+	a := &r.account
+	if a.Result == nil || a.Ending() != account.Passed || !r.options.Deploys {
+		return
+	}
+	says := markdown.Line(a.Info.Command+": version "+a.Result.Version+" is live", maxDescription)
+	environment := a.Info.Environment
+	r.put("operation", "deployment", says, func(ctx context.Context, _ int) error {
+		newest, _, err := r.client.Repositories.ListDeployments(ctx, r.owner, r.name, &github.DeploymentsListOptions{
+			Environment: environment, ListOptions: github.ListOptions{PerPage: 1},
+		})
+		if err != nil || len(newest) == 0 {
+			return err
+		}
+		status := &github.DeploymentStatusRequest{State: github.String("inactive"), Description: &says}
+		if r.links.Run != "" {
+			status.LogURL = &r.links.Run
+		}
+		_, _, err = r.client.Repositories.CreateDeploymentStatus(ctx, r.owner, r.name, newest[0].GetID(), status)
+		return err
+	})
+}
+
 // openDeployment finds the deployment of this run, or makes it. A job with `environment:` has one already, which GitHub made;
 // a second beside it would only confuse.
 func (r *Reporter) openDeployment(ctx context.Context, environment, run string) error {

@@ -115,6 +115,10 @@ func (r *Reporter) Observe(e event.Event) {
 	if r.account.Info.App == "" {
 		return // the run has not said what it is
 	}
+	if r.account.Info.Command != "" { // it is not this commit that goes live
+		r.putOperation()
+		return
+	}
 	r.statuses()
 	r.putDeployment()
 	r.putCheckRun()

@@ -358,6 +358,27 @@ func TestTheDeploymentOfTheJob(t *testing.T) {
 	}
 }
 
+// TestARollback takes the newest deployment back, and says nothing of the commit that happens to be checked out.
+func TestARollback(t *testing.T) {
+	t.Parallel()
+	g := hub(t)
+	tell(t, open(t, g, nil), story{steps: true, promote: true, result: done})
+	before := len(g.StatusesOf(sha))
+	r := open(t, g, nil)
+	r.Observe(event.Event{Type: event.RunStarted, Run: "BACK", RunInfo: &event.RunInfo{App: "guide", Environment: "production", Command: "rollback", Steps: []event.Step{{Name: "switch"}}}})
+	r.Observe(event.Event{Type: event.RunFinished, Run: "BACK", Result: &event.Result{Outcome: "done", Version: "old"}})
+	if problems := r.Close(t.Context()); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	states := g.Deployments()[0].Statuses
+	if last := states[len(states)-1]; last.State != "inactive" || last.Description != "rollback: version old is live" {
+		t.Errorf("the deployment: %+v", states)
+	}
+	if len(g.Deployments()) != 1 || len(g.StatusesOf(sha)) != before || len(g.Checks(sha)) != 1 {
+		t.Error("a rollback reported about a commit")
+	}
+}
+
 // TestReleaseNotes: people's words stay, our part is replaced.
 func TestReleaseNotes(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ func (r *Reporter) statuses() {
 func (r *Reporter) groups() []group {
 	a := &r.account
 	groups := []group{ended(a, stagesAt(a, "stages", string(pipelines.WhenBuild)))}
-	for _, phase := range []gates.Phase{gates.PhaseBuild, gates.PhasePromote, gates.PhaseBake} {
+	for _, phase := range []gates.Phase{gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake} {
 		if g, show := gatesAt(a, phase); show {
 			groups = append(groups, ended(a, g))
 		}

@@ -70,9 +70,14 @@ func Headline(a *account.Account) string {
 	if a.Promotes() {
 		goal = app + " to " + where
 	}
+	if a.Info.Command != "" {
+		goal = a.Info.Command + " of " + app + " in " + where
+	}
 	switch {
 	case a.Result == nil:
 		return "At work: " + goal
+	case a.Ending() == account.Passed && a.Info.Command != "":
+		return "Done: " + goal
 	case a.Ending() == account.Passed && a.Promotes() && a.Plan != nil && a.Plan.UpToDate:
 		return "Nothing to deploy: " + where + " runs this very bundle of " + app
 	case a.Ending() == account.Passed && a.Promotes():
@@ -109,6 +114,9 @@ func reason(out *strings.Builder, a *account.Account) {
 	}
 	if a.Result.Reason != "" {
 		fmt.Fprintf(out, "%s\n\n", Text(Cut(a.Result.Reason, 1000)))
+	}
+	if a.Result.Version != "" && a.Ending() == account.Passed {
+		fmt.Fprintf(out, "Version %s is live.\n\n", Text(a.Result.Version))
 	}
 	if a.Result.URL != "" {
 		fmt.Fprintf(out, "Served at %s\n\n", Text(a.Result.URL))

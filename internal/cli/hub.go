@@ -1,0 +1,296 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	gatehost "github.com/penstock-ci/penstock/gates/host"
+	"github.com/penstock-ci/penstock/internal/buildinfo"
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/report/account"
+	"github.com/penstock-ci/penstock/internal/report/actions"
+	"github.com/penstock-ci/penstock/internal/report/github"
+	"github.com/penstock-ci/penstock/internal/report/markdown"
+	"github.com/penstock-ci/penstock/internal/snapshot"
+)
+
+// stoppedPatience bounds what is still sent to GitHub after an interrupt: the runner kills a cancelled step ten seconds later.
+const stoppedPatience = 5 * time.Second
+
+// hubFlags say whether and how a run is shown on GitHub.
+type hubFlags struct {
+	token string
+	off   bool
+	// ownPolicy judges a pull request by its own pipeline.
+	ownPolicy bool
+}
+
+func (f *hubFlags) addTo(command *cobra.Command) {
+	command.Flags().StringVar(&f.token, "github-token", "", "the `token` to report to GitHub with; better in GITHUB_TOKEN, because others can see arguments")
+	command.Flags().BoolVar(&f.off, "no-github", false, "report nothing to GitHub")
+	command.Flags().BoolVar(&f.ownPolicy, "own-policy", false, "judge a pull request by its own pipeline and not by its base's; refused for a fork")
+}
+
+// hub is a run's side of GitHub: what it is about there, and who is told. It is nil where there is no GitHub.
+type hub struct {
+	place     github.Place
+	inActions bool
+	token     string
+	folder    string // the app's within the repository, with a slash at its end
+	commands  *actions.Commander
+	reporter  *github.Reporter // nil: nothing is reported, and why says so
+	why       string
+	account   account.Account
+	bus       *engine.Bus
+	closed    bool
+}
+
+// findHub reads what GitHub Actions says. Outside of it a run is shown on GitHub when --github-token asks for it and
+// GITHUB_REPOSITORY says where: a token that happens to lie in a developer's environment is no wish to report.
+func (r *run) findHub(ctx context.Context) error {
+	streams, flags := r.shared.streams, r.flags.hub
+	inActions := github.InActions(streams.Env)
+	if !inActions && (flags.token == "" || flags.off) {
+		return nil
+	}
+	place, err := github.FindPlace(streams.Env)
+	if err != nil {
+		return fail(ExitUsage, "in GitHub Actions these come from the runner; elsewhere leave out --github-token, or set GITHUB_REPOSITORY and GITHUB_SHA", err)
+	}
+	h := &hub{place: place, inActions: inActions, token: flags.token, commands: actions.NewCommander(streams.Err)}
+	if h.token == "" {
+		h.token = streams.Env("GITHUB_TOKEN")
+	}
+	if h.folder, err = snapshot.Top(ctx, r.folder); err != nil {
+		return err
+	}
+	switch {
+	case flags.off:
+		h.why = "--no-github"
+	case h.token == "":
+		h.why = "nothing is reported to GitHub but the job's summary and annotations: give the step `env: GITHUB_TOKEN: ${{ github.token }}`"
+	}
+	r.hub = h
+	return nil
+}
+
+// policy is the folder whose pipeline and gates judge this run: the app's own, or in a pull request that of its base, so
+// that nobody can change the pipeline that judges their change.
+func (r *run) policy(ctx context.Context, state string) (string, error) {
+	if r.resumes != nil { // what began it decided that
+		return r.root, nil
+	}
+	if r.hub == nil || r.hub.place.Base == "" {
+		if r.flags.hub.ownPolicy && r.hub != nil {
+			return "", fail(ExitUsage, "leave out --own-policy", errors.New("this is no pull request: it is judged by its own pipeline anyway"))
+		}
+		return r.root, nil
+	}
+	place := r.hub.place
+	if r.flags.hub.ownPolicy {
+		if place.Fork {
+			return "", fail(ExitUsage, "leave out --own-policy", fmt.Errorf("pull request %d comes from a fork: it is judged by the pipeline of %s", place.Pull, place.BaseRef))
+		}
+		return r.root, nil
+	}
+	root := filepath.Join(state, "policy")
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", fmt.Errorf("make room for the base of the pull request: %w", err)
+	}
+	into, err := os.MkdirTemp(root, "base-")
+	if err != nil {
+		return "", fmt.Errorf("make room for the base of the pull request: %w", err)
+	}
+	r.ending(func(context.Context) error { return os.RemoveAll(into) })
+	if err := snapshot.WriteCommit(ctx, r.folder, place.Base, into); err != nil {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		return "", fail(ExitUsage, "let actions/checkout fetch it, with `fetch-depth: 0`",
+			fmt.Errorf("pull request %d is judged by the pipeline of its base, which cannot be read: %w", place.Pull, err))
+	}
+	return into, bringGates(r.folder, into)
+}
+
+// bringGates copies gate binaries that the base's penstock.lock pins and git does not keep from the app's folder. What they
+// must be is in the lock file: another binary is refused when it is started.
+func bringGates(from, into string) error {
+	locked, err := gatehost.ReadLock(filepath.Join(into, "penstock.lock"))
+	if err != nil {
+		return nil // without a lock file there is nothing to bring; what is wrong with one is said by who opens the gates
+	}
+	for _, set := range locked {
+		relative, err := filepath.Rel(into, set.Path)
+		if err != nil || !filepath.IsLocal(relative) {
+			continue
+		}
+		if _, err := os.Stat(set.Path); err == nil {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(from, relative))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // said by who opens it
+		}
+		if err != nil {
+			return fmt.Errorf("read the gate set %s: %w", set.Set, err)
+		}
+		if err := os.MkdirAll(filepath.Dir(set.Path), 0o755); err != nil {
+			return fmt.Errorf("bring the gate set %s: %w", set.Set, err)
+		}
+		if err := os.WriteFile(set.Path, content, 0o755); err != nil {
+			return fmt.Errorf("bring the gate set %s: %w", set.Set, err)
+		}
+	}
+	return nil
+}
+
+// unfitPolicy words what is wrong with the files that the pipeline is made of.
+func (r *run) unfitPolicy(policy string, err error) error {
+	if policy == r.root {
+		return unfit(r.folder, err)
+	}
+	next := "mend what is named on " + r.hub.place.BaseRef + " first"
+	if !r.hub.place.Fork {
+		next += ", or judge this pull request by its own pipeline with --own-policy"
+	}
+	return fail(ExitUsage, next, fmt.Errorf("the base of pull request %d (%s at %.12s):\n%w", r.hub.place.Pull, r.hub.place.BaseRef, r.hub.place.Base, err))
+}
+
+// openHub returns who is told of the run for GitHub's sake; it has a bus of its own, so that it can cost neither the record
+// nor the view anything.
+func (r *run) openHub() event.Observer {
+	h := r.hub
+	if h == nil {
+		return fanOut(nil)
+	}
+	observers := fanOut{event.ObserverFunc(h.account.Apply)}
+	if h.inActions {
+		observers = append(observers, actions.NewAnnotations(h.commands, h.folder))
+		if !r.shared.json { // else the standard error may be somebody's file
+			for _, value := range r.secrets.all() {
+				h.commands.Mask(value)
+			}
+		}
+	}
+	if h.why == "" {
+		if commit := r.commit(); h.place.Commit == "" || (r.resumes != nil && commit != "") {
+			// A run that goes on is about what it began with, wherever this job was started.
+			h.place.Commit, h.place.Tried, h.place.Pull = commit, commit, 0
+		}
+		reporter, err := github.New(github.Options{
+			Place: h.place, Token: h.token, Version: buildinfo.Version, Folder: h.folder, Patience: r.hubPatience,
+			Deploys: r.environment.Name != localTarget, // which is nobody else's
+		})
+		if err != nil {
+			h.why = "nothing is reported to GitHub: " + err.Error()
+		} else {
+			h.reporter = reporter
+			observers = append(observers, reporter)
+		}
+	}
+	h.bus = engine.NewBus(r.id, observers)
+	r.ending(func(ctx context.Context) error { r.closeHub(ctx); return nil })
+	return h.bus
+}
+
+// hidden is what must not be shown: secrets, and the token that reports.
+func (r *run) hidden() map[string]string {
+	values := r.secrets.all()
+	if r.hub != nil && r.hub.token != "" {
+		values["GITHUB_TOKEN"] = r.hub.token
+	}
+	return values
+}
+
+func (r *run) commit() string {
+	if r.source == nil {
+		return ""
+	}
+	return r.source.Commit
+}
+
+// noteHub says what a person should know about this run and GitHub.
+func (r *run) noteHub() {
+	if r.hub == nil {
+		return
+	}
+	if r.hub.place.Base != "" && !r.flags.hub.ownPolicy {
+		r.note("info", fmt.Sprintf("judged by the pipeline and gates of %s at %.12s, which pull request %d wants to change", r.hub.place.BaseRef, r.hub.place.Base, r.hub.place.Pull))
+	}
+	if r.hub.why != "" && !r.flags.hub.off {
+		r.note("warning", r.hub.why)
+	}
+}
+
+// closeHub sends what is left to GitHub, writes the job's summary and says what could not be told. It never fails the run.
+// It is idempotent.
+func (r *run) closeHub(ctx context.Context) {
+	h := r.hub
+	if h == nil || h.bus == nil || h.closed {
+		return
+	}
+	h.closed = true
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	var problems []string
+	// What is wrong with the record is said by whoever ends the run.
+	if err := errors.Join(r.bus.Close(bounded), h.bus.Close(bounded)); err != nil {
+		problems = append(problems, err.Error())
+	}
+	if h.reporter != nil {
+		sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		if ctx.Err() != nil {
+			sending, cancel = context.WithTimeout(sending, stoppedPatience)
+		}
+		problems = append(problems, h.reporter.Close(sending)...)
+		cancel()
+	}
+	if h.inActions && h.account.Result != nil {
+		problems = append(problems, r.writeJobFiles(problems)...)
+	}
+	for _, problem := range problems {
+		text := r.hide("GitHub was not told everything: " + problem)
+		fmt.Fprintf(actions.NewGuard(r.shared.streams.Err), "penstock: %s\n", markdown.Plain(text))
+		if h.inActions {
+			h.commands.Annotate(actions.Warning, "", 0, 0, "penstock", text)
+		}
+	}
+}
+
+// writeJobFiles writes the job's summary and the step's outputs.
+func (r *run) writeJobFiles(unsent []string) (problems []string) {
+	h, env := r.hub, r.shared.streams.Env
+	if path := env("GITHUB_STEP_SUMMARY"); path != "" {
+		links := markdown.Links{Run: h.place.RunURL, Folder: h.folder, Source: fmt.Sprintf("%s/%s/blob/%s/", h.place.Server, h.place.Repository, h.place.Commit)}
+		text := markdown.Summary(&h.account, links, 4*markdown.Limit)
+		for _, problem := range unsent {
+			text += "\n> GitHub was not told everything: " + markdown.Text(problem) + "\n"
+		}
+		if err := actions.WriteSummary(path, text); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	if path := env("GITHUB_OUTPUT"); path != "" {
+		result := h.account.Result
+		outputs := []actions.Output{
+			{Name: "outcome", Value: result.Outcome}, {Name: "exit-code", Value: strconv.Itoa(result.ExitCode)}, {Name: "url", Value: result.URL},
+			{Name: "version", Value: result.Version}, {Name: "run", Value: r.id},
+		}
+		if h.account.Plan != nil {
+			outputs = append(outputs, actions.Output{Name: "plan", Value: h.account.Plan.Digest})
+		}
+		if err := actions.WriteOutputs(path, outputs); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	return problems
+}
