@@ -25,13 +25,13 @@ import (
 // keptFor is how long what a run is made of is kept after nobody waits for it any more.
 const keptFor = 30 * 24 * time.Hour
 
-// policy is what the environment asks of people, with the keys that it takes, as they are in the run's source.
+// policy is what the environment asks of people, with the keys that it takes, as they are where the run's rules are read.
 func (r *run) policy() (promotion.Policy, error) {
 	policy := promotion.PolicyOf(*r.environment)
 	if r.environment.Signers == "" {
 		return policy, nil
 	}
-	text, err := os.ReadFile(filepath.Join(r.root, filepath.FromSlash(r.environment.Signers)))
+	text, err := os.ReadFile(filepath.Join(r.rules, filepath.FromSlash(r.environment.Signers)))
 	if err != nil || strings.TrimSpace(string(text)) == "" {
 		return policy, fail(ExitUsage, "write it in the form of ssh-keygen's allowed_signers, or take signers out of the environment",
 			fmt.Errorf("environment %s takes signed decisions only, and its file %s cannot be read (%w)", r.environment.Name, r.environment.Signers, errors.Join(err, errEmptySigners)))

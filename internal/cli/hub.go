@@ -83,9 +83,9 @@ func (r *run) findHub(ctx context.Context) error {
 	return nil
 }
 
-// policy is the folder whose pipeline and gates judge this run: the app's own, or in a pull request that of its base, so
+// judgedBy is the folder whose pipeline and gates judge this run: the app's own, or in a pull request that of its base, so
 // that nobody can change the pipeline that judges their change.
-func (r *run) policy(ctx context.Context, state string) (string, error) {
+func (r *run) judgedBy(ctx context.Context, state string) (string, error) {
 	if r.resumes != nil { // what began it decided that
 		return r.root, nil
 	}
@@ -154,8 +154,8 @@ func bringGates(from, into string) error {
 }
 
 // unfitPolicy words what is wrong with the files that the pipeline is made of.
-func (r *run) unfitPolicy(policy string, err error) error {
-	if policy == r.root {
+func (r *run) unfitPolicy(err error) error {
+	if r.rules == r.root {
 		return unfit(r.folder, err)
 	}
 	next := "mend what is named on " + r.hub.place.BaseRef + " first"

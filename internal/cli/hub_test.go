@@ -64,7 +64,7 @@ func newJob(t *testing.T, g *githubtest.GitHub, folder, head, base string, fork 
 	}
 	streams := &Streams{Err: j.err, Out: &bytes.Buffer{}, Env: func(name string) string { return j.variable[name] }}
 	j.run = &run{
-		shared: &common{streams: streams}, id: "RUN", began: time.Now(), folder: folder, source: &snapshot.Snapshot{Commit: head},
+		shared: &common{streams: streams}, id: "RUN", began: time.Now(), folder: folder, root: folder, source: &snapshot.Snapshot{Commit: head},
 		pipeline: &pipelines.Pipeline{Name: "small"}, environment: &pipelines.Environment{Name: "production", Target: localTarget},
 		secrets: secretValues{deployed: map[string]string{"KEY": "a-secret-value"}},
 	}
@@ -187,7 +187,7 @@ func TestAForkCannotChangeWhatJudgesIt(t *testing.T) {
 		if err := j.run.findHub(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		policy, err := j.run.policy(t.Context(), t.TempDir())
+		policy, err := j.run.judgedBy(t.Context(), t.TempDir())
 		if err != nil {
 			return pipelines.Pipeline{}, "", err
 		}
@@ -229,7 +229,7 @@ func TestAForkCannotChangeWhatJudgesIt(t *testing.T) {
 	if err := j.run.findHub(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.run.policy(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+	if _, err := j.run.judgedBy(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("a base that is nowhere: %v", err)
 	}
 	j = newJob(t, g, folder, head, base, true)
@@ -242,7 +242,7 @@ func TestAForkCannotChangeWhatJudgesIt(t *testing.T) {
 	if err := j.run.findHub(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if policy, err := j.run.policy(t.Context(), t.TempDir()); err != nil || policy == folder {
+	if policy, err := j.run.judgedBy(t.Context(), t.TempDir()); err != nil || policy == folder {
 		t.Errorf("--no-github lets a fork judge itself: %s, %v", policy, err)
 	}
 }

@@ -62,6 +62,7 @@ type run struct {
 	folder string
 	// root is where the source is read: the folder itself, or what was kept of it.
 	root        string
+	rules       string // where the pipeline, its pins and its signers are read: root, or a pull request's base
 	author      *event.Identity
 	resumes     *resumption // nil for a run that begins
 	asked       promotion.Policy
@@ -125,16 +126,15 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err := r.findHub(ctx); err != nil {
 		return nil, err
 	}
-	policy, err := r.policy(ctx, state)
-	if err != nil {
+	if r.rules, err = r.judgedBy(ctx, state); err != nil {
 		return nil, err
 	}
-	fitted, problems, err := appfacts.Fit(policy)
+	fitted, problems, err := appfacts.Fit(r.rules)
 	if err == nil {
 		err = problems.Err()
 	}
 	if err != nil {
-		return nil, r.unfitPolicy(policy, err)
+		return nil, r.unfitPolicy(err)
 	}
 	if r.pipeline, err = fitted.For(flags.environment); err != nil {
 		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
@@ -163,7 +163,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.session.Close(ctx) })
-	if r.gates, err = openGates(shared.streams, policy, state, r.hide); err != nil {
+	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })

@@ -119,7 +119,7 @@ func stagesAt(a *account.Account, name, moment string) group {
 
 func gatesAt(a *account.Account, phase gates.Phase) (g group, show bool) {
 	g.name = "gates-" + string(phase)
-	total, answered, warned := 0, 0, 0
+	total, answered, warned, waived := 0, 0, 0, 0
 	var blocking []string
 	for _, gate := range a.Gates {
 		if gate.Phase != phase {
@@ -137,6 +137,8 @@ func gatesAt(a *account.Account, phase gates.Phase) (g group, show bool) {
 			blocking = append(blocking, gate.Name+" waits for "+gate.Verdict.Pending.By)
 		case gate.Blocks:
 			blocking = append(blocking, gate.Name+" "+string(gate.Verdict.Outcome))
+		case gate.Waived != "":
+			waived++
 		case gate.Verdict.Outcome != gates.Pass:
 			warned++
 		}
@@ -146,6 +148,8 @@ func gatesAt(a *account.Account, phase gates.Phase) (g group, show bool) {
 		g.says = strings.Join(blocking, ", ")
 	case answered < total:
 		g.says = fmt.Sprintf("%d of %d answered", answered, total)
+	case waived > 0:
+		g.says = fmt.Sprintf("%d passed, %d waived, %d with a warning", total-waived, waived, warned)
 	case warned > 0:
 		g.says = fmt.Sprintf("%d passed, %d with a warning", total, warned)
 	default:

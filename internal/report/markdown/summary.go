@@ -121,6 +121,9 @@ func reason(out *strings.Builder, a *account.Account) {
 	if a.Result.URL != "" {
 		fmt.Fprintf(out, "Served at %s\n\n", Text(a.Result.URL))
 	}
+	if a.Ending() == account.Waiting && len(a.Info.Approvers) > 0 {
+		fmt.Fprintf(out, "May approve: %s\n\n", Text(strings.Join(a.Info.Approvers, ", ")))
+	}
 	if a.Result.NextStep != "" && a.Ending() != account.Passed {
 		fmt.Fprintf(out, "**Next:** %s\n\n", Text(Cut(a.Result.NextStep, 1000)))
 	}
@@ -145,6 +148,9 @@ func gateTable(out *strings.Builder, a *account.Account, links Links) {
 			says = Text(Cut(gate.Verdict.Summary, 300))
 			value, limit = measured(gate.Verdict)
 			mark = verdictSign(gate)
+			if gate.Waived != "" {
+				says += " · waived: " + Text(Cut(gate.Waived, 300))
+			}
 			if by := gate.Verdict.Pending; by != nil {
 				says += " · waits for " + Text(Cut(by.By, 200))
 			}
