@@ -5,10 +5,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
-	"google.golang.org/grpc"
-
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
@@ -18,7 +14,7 @@ import (
 // print later, on either stream, is kept by the host, bounded, and shown when something goes wrong. Started by hand
 // rather than by a host, or with a set that is not well formed, Serve says so and exits with status 2.
 func Serve(set Set) {
-	if os.Getenv(wire.Handshake.MagicCookieKey) != wire.Handshake.MagicCookieValue {
+	if os.Getenv(wire.CookieKey) != wire.CookieValue {
 		fmt.Fprint(os.Stderr, startedByHand(set))
 		os.Exit(2)
 	}
@@ -27,18 +23,10 @@ func Serve(set Set) {
 		os.Exit(2)
 	}
 	go exitWithHost()
-	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: wire.Handshake,
-		VersionedPlugins: map[int]plugin.PluginSet{
-			wire.ProtocolVersion: {wire.PluginName: &wire.Plugin{Gates: newServer(set)}},
-		},
-		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
-			return plugin.DefaultGRPCServer(append(options,
-				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes)))
-		},
-		// go-plugin's own diary is of use to nobody but its authors; its errors are.
-		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr}),
-	})
+	if err := wire.Serve(newServer(set)); err != nil {
+		fmt.Fprintf(os.Stderr, "gate set %q cannot be served: %v\n", set.Name, err)
+		os.Exit(1)
+	}
 }
 
 // startedByHand is what a person reads who runs a set as if it were a command.

@@ -38,6 +38,8 @@ type Options struct {
 	// ScratchDir is where each process gets its folders; a new folder under the system's temporary one when empty. It is
 	// created when missing, and what is put there is removed by Close.
 	ScratchDir string
+	// KnownDir keeps what sets said of themselves between runs, by checksum, which spares a start; "" keeps nothing.
+	KnownDir string
 	// Redact removes secrets from every text that a set produces; nil changes nothing. Values of the secrets that were
 	// passed to a gate are removed in any case.
 	Redact func(string) string
@@ -52,6 +54,7 @@ type Host struct {
 	options Options
 	limits  Limits
 	sets    map[string]*set
+	known   known
 	scratch func() (string, error)
 
 	mu     sync.Mutex
@@ -64,7 +67,7 @@ var _ engine.Gatekeeper = (*Host)(nil)
 
 // New returns a Host that starts nothing yet. Two sets of one name are an error that every later call tells.
 func New(options Options) *Host {
-	host := &Host{options: options, limits: options.Limits.orDefaults(), sets: map[string]*set{}}
+	host := &Host{options: options, limits: options.Limits.orDefaults(), known: known{options.KnownDir}, sets: map[string]*set{}}
 	host.scratch = sync.OnceValues(host.makeScratch)
 	for _, ref := range options.Sets {
 		if earlier, twice := host.sets[ref.Set]; twice {
@@ -87,19 +90,33 @@ func (h *Host) Sets() []string {
 	return names
 }
 
-// DescribeSet returns what a set says of itself, starting it if need be.
+// DescribeSet starts a set if need be, and returns what it says of itself and how it is confined.
 func (h *Host) DescribeSet(ctx context.Context, name string) (SetInfo, error) {
 	set, err := h.find(name)
 	if err != nil {
 		return SetInfo{}, err
 	}
-	return set.describe(ctx)
+	return set.describeStarted(ctx)
+}
+
+// Prepare copies and verifies the binaries of these sets in the background, so that this is done by the time that they
+// are asked. What goes wrong is told to whoever asks them. Close waits for it.
+func (h *Host) Prepare(ctx context.Context, sets ...string) {
+	for _, name := range sets {
+		if set, err := h.find(name); err == nil {
+			go set.prepare(ctx)
+		}
+	}
 }
 
 // Describe implements engine.Gatekeeper.
 func (h *Host) Describe(ctx context.Context, gate string) (engine.GateInfo, error) {
 	setName, gateName, _ := strings.Cut(gate, "/")
-	info, err := h.DescribeSet(ctx, setName)
+	set, err := h.find(setName)
+	if err != nil {
+		return engine.GateInfo{}, fmt.Errorf("describe gate %s: %w", gate, err)
+	}
+	info, err := set.describe(ctx)
 	if err != nil {
 		return engine.GateInfo{}, fmt.Errorf("describe gate %s: %w", gate, err)
 	}

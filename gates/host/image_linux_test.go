@@ -64,7 +64,7 @@ func TestAPrivateFileServesToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := running.describe(ctx, PluginRef{Set: "good"}, ""); err != nil {
+	if _, _, err := running.describe(ctx, PluginRef{Set: "good"}); err != nil {
 		t.Error(err)
 	}
 	if err := running.stop(ctx); err != nil {

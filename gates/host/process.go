@@ -11,12 +11,13 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
-	goplugin "github.com/hashicorp/go-plugin/runner"
+	pluginrunner "github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/internal/goplugin"
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
@@ -41,7 +42,11 @@ func launch(ctx context.Context, name string, binary *image, scratch string, gra
 	}
 	running := &process{set: name, output: newOutput(limits.Output), folder: folder, inputs: newInputs(folder.in)}
 	running.runner = newRunner(binary, folder, granted, limits, running.output)
-	running.client = plugin.NewClient(running.clientConfig(limits))
+	config, err := running.clientConfig(limits)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the gate set %s: %w", name, err), folder.remove())
+	}
+	running.client = plugin.NewClient(config)
 	// go-plugin's Start, Client and Kill take no context and have waits without an end, so they run beside us, and the
 	// process is killed when time is up: that ends every one of those waits.
 	connected := make(chan struct{})
@@ -66,12 +71,18 @@ func launch(ctx context.Context, name string, binary *image, scratch string, gra
 	return nil, errors.Join(running.blame(fmt.Errorf("start the gate set %s: %w", name, err)), running.stop(stopCtx))
 }
 
-func (p *process) clientConfig(limits Limits) *plugin.ClientConfig {
+// clientConfig is how go-plugin is to start the process. Its AutoMTLS is off because the certificates are made here: it puts
+// the one of the set, from the handshake, into TLSConfig all the same.
+func (p *process) clientConfig(limits Limits) (*plugin.ClientConfig, error) {
+	secured, certificate, err := wire.HostTLS()
+	if err != nil {
+		return nil, err
+	}
 	return &plugin.ClientConfig{
-		HandshakeConfig:  wire.Handshake,
-		VersionedPlugins: map[int]plugin.PluginSet{wire.ProtocolVersion: {wire.PluginName: &wire.Plugin{}}},
+		HandshakeConfig:  goplugin.Handshake,
+		VersionedPlugins: goplugin.Plugins(),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		TLSConfig:        secured,
 		SkipHostEnv:      true,
 		StartTimeout:     limits.Start,
 		Stderr:           p.output,
@@ -83,11 +94,11 @@ func (p *process) clientConfig(limits Limits) *plugin.ClientConfig {
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
 			grpc.WithMaxHeaderListSize(64 << 10),
 		},
-		RunnerFunc: func(_ hclog.Logger, command *exec.Cmd, _ string) (goplugin.Runner, error) {
-			p.runner.environment = command.Env
+		RunnerFunc: func(_ hclog.Logger, command *exec.Cmd, _ string) (pluginrunner.Runner, error) {
+			p.runner.environment = append(command.Env, wire.ClientCertificate+"="+certificate)
 			return p.runner, nil
 		},
-	}
+	}, nil
 }
 
 func (p *process) connect() error {
@@ -98,7 +109,7 @@ func (p *process) connect() error {
 	if err != nil {
 		return fmt.Errorf("connect to it: %w", err)
 	}
-	dispensed, err := protocol.Dispense(wire.PluginName)
+	dispensed, err := protocol.Dispense(goplugin.Name)
 	if err != nil {
 		return fmt.Errorf("connect to it: %w", err)
 	}
@@ -107,21 +118,16 @@ func (p *process) connect() error {
 }
 
 // describe asks the set what it is and refuses what does not hold together.
-func (p *process) describe(ctx context.Context, ref PluginRef, digest string) (*SetInfo, error) {
+func (p *process) describe(ctx context.Context, ref PluginRef) (*wire.DescribeResponse, *SetInfo, error) {
 	answer, err := p.gates.Describe(ctx, &wire.DescribeRequest{HostVersion: gates.SDKVersion})
 	switch {
 	case status.Code(err) == codes.FailedPrecondition:
-		return nil, fmt.Errorf("%w: %s", ErrIncompatible, line(status.Convert(err).Message(), maxSummary))
+		return nil, nil, fmt.Errorf("%w: %s", ErrIncompatible, line(status.Convert(err).Message(), maxSummary))
 	case err != nil:
-		return nil, p.blame(fmt.Errorf("ask the gate set %s what it is: %w", p.set, p.lost(ctx, err)))
+		return nil, nil, p.blame(fmt.Errorf("ask the gate set %s what it is: %w", p.set, p.lost(ctx, err)))
 	}
 	info, err := infoFromWire(answer, ref)
-	if err != nil {
-		return nil, err
-	}
-	info.Digest = digest
-	info.Sandbox = p.runner.sandbox
-	return info, nil
+	return answer, info, err
 }
 
 // blame adds what a process printed last to an error that it caused.

@@ -172,8 +172,9 @@ func (r *runner) Kill(context.Context) error {
 	return nil
 }
 
-// Stdout is where the handshake is read; the first bytes are kept to explain one that fails.
+// Stdout is where the handshake is read. Its first line is kept to explain one that fails, what follows as output.
 func (r *runner) Stdout() io.ReadCloser {
+	r.greeting.rest = r.output
 	return struct {
 		io.Reader
 		io.Closer
@@ -236,8 +237,9 @@ func (r *runner) explain(err error) error {
 	}
 }
 
-// greeting keeps the first line of a stream, up to a bound.
+// greeting keeps the first line of a stream, up to a bound, and passes on what follows it.
 type greeting struct {
+	rest io.Writer
 	mu   sync.Mutex
 	text []byte
 	full bool
@@ -246,13 +248,14 @@ type greeting struct {
 func (g *greeting) Write(text []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, b := range text {
+	for i, b := range text {
 		if g.full {
-			break
+			_, err := g.rest.Write(text[i:])
+			return len(text), err
 		}
 		if b == '\n' || len(g.text) == 4<<10 {
 			g.full = true
-			break
+			continue
 		}
 		g.text = append(g.text, b)
 	}

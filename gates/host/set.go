@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ type SetInfo struct {
 	SDKVersion string
 	Digest     string // "sha256:…" of the executed file
 	Gates      []gates.Description
-	Sandbox    SandboxReport
+	Sandbox    SandboxReport // only from DescribeSet
 }
 
 func (i SetInfo) gate(name string) (gates.Description, error) {
@@ -82,6 +83,12 @@ func (s *set) describe(ctx context.Context) (SetInfo, error) {
 		return SetInfo{}, err
 	}
 	defer s.unlock()
+	if err := s.verified(); err != nil {
+		return SetInfo{}, err
+	}
+	if s.info == nil {
+		s.info = s.host.known.recall(s.ref, s.image.digest)
+	}
 	if s.info == nil {
 		if _, err := s.start(ctx, grant{}); err != nil {
 			return SetInfo{}, err
@@ -90,6 +97,30 @@ func (s *set) describe(ctx context.Context) (SetInfo, error) {
 	info := *s.info
 	info.Gates = slices.Clone(info.Gates)
 	return info, nil
+}
+
+// describeStarted is describe with a report on how the set is confined, which only a start shows.
+func (s *set) describeStarted(ctx context.Context) (SetInfo, error) {
+	if err := s.lock(ctx); err != nil {
+		return SetInfo{}, err
+	}
+	defer s.unlock()
+	running, err := s.start(ctx, grant{})
+	if err != nil {
+		return SetInfo{}, err
+	}
+	info := *s.info
+	info.Gates, info.Sandbox = slices.Clone(info.Gates), running.runner.sandbox
+	return info, nil
+}
+
+// prepare verifies the binary ahead of the first question.
+func (s *set) prepare(ctx context.Context) {
+	if s.broken != nil || s.lock(ctx) != nil {
+		return
+	}
+	defer s.unlock()
+	_ = s.verified() // which is told to whoever asks
 }
 
 // acquire returns a running process with that grant, which the caller must release. It starts one if need be.
@@ -169,10 +200,7 @@ func (s *set) start(ctx context.Context, granted grant) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := running.describe(ctx, s.ref, s.image.digest)
-	if err == nil && s.info == nil {
-		s.info = info
-	}
+	err = s.introduce(ctx, running)
 	if err != nil {
 		stopCtx, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), limits.Stop)
 		defer cancelStop()
@@ -180,6 +208,33 @@ func (s *set) start(ctx context.Context, granted grant) (*process, error) {
 	}
 	s.processes[granted] = running
 	return running, nil
+}
+
+// introduce asks a new process what it is. The first one's word is kept, and every other must say the same: what was
+// granted rests on it. The caller holds the turn.
+func (s *set) introduce(ctx context.Context, running *process) error {
+	message, info, err := running.describe(ctx, s.ref)
+	if err != nil {
+		return err
+	}
+	info.Digest = s.image.digest
+	if s.info == nil {
+		s.info = info
+		s.host.known.remember(s.image.digest, message)
+		return nil
+	}
+	if !s.info.says(info) {
+		s.host.known.forget(s.image.digest)
+		s.info = nil
+		clear(s.schemas)
+		return running.blame(fmt.Errorf("the gate set %s says another thing of itself than it did at an earlier start", s.ref.Set))
+	}
+	return nil
+}
+
+// says reports whether other is the same description.
+func (i SetInfo) says(other *SetInfo) bool {
+	return i.Name == other.Name && i.Version == other.Version && i.SDKVersion == other.SDKVersion && reflect.DeepEqual(i.Gates, other.Gates)
 }
 
 // verified makes the verified copy of the binary, once per run. The caller holds the turn.

@@ -31,19 +31,20 @@ var theMap = []room{
 	{
 		"gates",
 		[]string{"gates/internal/wire"},
-		[]string{"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/mod/semver"},
+		[]string{"google.golang.org", "golang.org/x/mod/semver"},
 		"an author gets the contract and nothing of the engine; what Serve needs stays behind it",
 	},
 	{"gates/evidence", nil, nil, "plain data for authors; what gathers it is elsewhere"},
 	{
 		"gates/internal/wire",
-		[]string{"gates", "internal/buildinfo"},
-		[]string{"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org"},
+		nil,
+		[]string{"google.golang.org"},
 		"the protocol is hidden from authors",
 	},
+	{"gates/internal/goplugin", []string{"gates/internal/wire"}, []string{"github.com/hashicorp/go-plugin", "google.golang.org/grpc"}, "how a host starts a set; no set links it"},
 	{
 		"gates/host",
-		[]string{"gates", "gates/internal/wire", "internal/engine", "internal/buildinfo"},
+		[]string{"gates", "gates/internal/wire", "gates/internal/goplugin", "internal/engine", "internal/buildinfo"},
 		[]string{
 			"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/sys",
 			"golang.org/x/sync", "golang.org/x/mod/semver", "golang.org/x/text", "gopkg.in/yaml.v3", "github.com/santhosh-tekuri/jsonschema/v6",

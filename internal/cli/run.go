@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -167,6 +169,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
+	r.gates.Prepare(ctx, r.gateSets()...)
 	r.openObservers(executor.Name(), promotes, problems)
 	return r, nil
 }
@@ -272,6 +275,17 @@ func (r *run) on(signal <-chan struct{}, do func()) {
 // unfit gives what is wrong with the app's files its exit code.
 func unfit(folder string, err error) error {
 	return fail(ExitUsage, "mend what is named, then run the same command again", fmt.Errorf("%s:\n%w", folder, err))
+}
+
+// gateSets are the sets whose gates the pipeline names.
+func (r *run) gateSets() []string {
+	var sets []string
+	for _, ref := range r.pipeline.Gates {
+		if set, _, _ := strings.Cut(ref.Gate, "/"); !slices.Contains(sets, set) {
+			sets = append(sets, set)
+		}
+	}
+	return sets
 }
 
 func (r *run) hasGates(phase gates.Phase) bool {
@@ -510,11 +524,11 @@ func openGates(streams *Streams, folder, state string, hide func(string) string)
 
 // openLocked opens the shipped sets and those that the app locks.
 func openLocked(folder, state string, shipped []gatehost.PluginRef, hide func(string) string) (*gatehost.Host, error) {
-	locked, err := gatehost.ReadLock(filepath.Join(folder, "penstock.lock"))
+	locked, err := gatehost.ReadLock(filepath.Join(folder, gatehost.LockName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // most apps have no gates of strangers
 		return nil, fail(ExitUsage, "", err)
 	}
 	return gatehost.New(gatehost.Options{
-		Sets: append(shipped, locked...), ScratchDir: filepath.Join(state, "gates"), Redact: hide,
+		Sets: append(shipped, locked...), ScratchDir: filepath.Join(state, "gates"), KnownDir: filepath.Join(state, "gate-sets"), Redact: hide,
 	}), nil
 }

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/internal/goplugin"
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
@@ -126,8 +127,8 @@ func raw(s server) func(name string) {
 	return func(name string) {
 		s.name = name
 		plugin.Serve(&plugin.ServeConfig{
-			HandshakeConfig:  wire.Handshake,
-			VersionedPlugins: map[int]plugin.PluginSet{wire.ProtocolVersion: {wire.PluginName: &wire.Plugin{Gates: s}}},
+			HandshakeConfig:  goplugin.Handshake,
+			VersionedPlugins: map[int]plugin.PluginSet{wire.ProtocolVersion: {goplugin.Name: &goplugin.Plugin{Gates: s}}},
 			GRPCServer:       plugin.DefaultGRPCServer,
 			Logger:           hclog.NewNullLogger(),
 		})
