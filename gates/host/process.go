@@ -24,6 +24,7 @@ import (
 // process is one running set.
 type process struct {
 	set     string
+	info    *SetInfo // what it says of itself
 	gates   wire.GateSetClient
 	client  *plugin.Client
 	runner  *runner

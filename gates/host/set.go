@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
 // SetInfo is what a set says of itself, and what the host made of it.
@@ -46,20 +48,21 @@ type set struct {
 	ref    PluginRef
 	broken error // why it is never to be started
 
-	// turn is held while the fields below are read or changed, which includes starting a process. It is a channel, not a
+	// turn is held while the fields below are read or changed, which includes verifying the binary. It is a channel, not a
 	// mutex, so that one who waits for it can be cancelled.
 	turn      chan struct{}
 	image     *image
 	info      *SetInfo
 	schemas   map[string]*schema
 	processes map[grant]*process
-	retired   []*process // no longer asked; killed once nobody waits for them
+	starting  map[grant]chan struct{} // closed once the start is over, well or not
+	retired   []*process              // no longer asked; killed once nobody waits for them
 	starts    map[grant]int
 	closed    bool
 }
 
 func newSet(host *Host, ref PluginRef) *set {
-	return &set{host: host, ref: ref, turn: make(chan struct{}, 1), schemas: map[string]*schema{}, processes: map[grant]*process{}, starts: map[grant]int{}}
+	return &set{host: host, ref: ref, turn: make(chan struct{}, 1), schemas: map[string]*schema{}, processes: map[grant]*process{}, starting: map[grant]chan struct{}{}, starts: map[grant]int{}}
 }
 
 func (s *set) lock(ctx context.Context) error {
@@ -79,39 +82,47 @@ func (s *set) unlock() { <-s.turn }
 
 // describe returns what the set says of itself. A failed attempt is not remembered, so that a cancelled one is not.
 func (s *set) describe(ctx context.Context) (SetInfo, error) {
+	if known, err := s.described(ctx); known != nil || err != nil {
+		return value(known), err
+	}
+	return s.describeStarted(ctx)
+}
+
+// described returns what is known of the set without starting it; nil when nothing is.
+func (s *set) described(ctx context.Context) (*SetInfo, error) {
 	if err := s.lock(ctx); err != nil {
-		return SetInfo{}, err
+		return nil, err
 	}
 	defer s.unlock()
 	if err := s.verified(); err != nil {
-		return SetInfo{}, err
+		return nil, err
 	}
 	if s.info == nil {
 		s.info = s.host.known.recall(s.ref, s.image.digest)
 	}
-	if s.info == nil {
-		if _, err := s.start(ctx, grant{}); err != nil {
-			return SetInfo{}, err
-		}
-	}
-	info := *s.info
-	info.Gates = slices.Clone(info.Gates)
-	return info, nil
+	return s.info, nil
 }
 
 // describeStarted is describe with a report on how the set is confined, which only a start shows.
 func (s *set) describeStarted(ctx context.Context) (SetInfo, error) {
-	if err := s.lock(ctx); err != nil {
-		return SetInfo{}, err
-	}
-	defer s.unlock()
-	running, err := s.start(ctx, grant{})
+	running, err := s.acquire(ctx, grant{})
 	if err != nil {
 		return SetInfo{}, err
 	}
-	info := *s.info
-	info.Gates, info.Sandbox = slices.Clone(info.Gates), running.runner.sandbox
+	info := value(running.info)
+	info.Sandbox = running.runner.sandbox
+	s.release(running, false)
 	return info, nil
+}
+
+// value copies a description, so that its reader may change it.
+func value(info *SetInfo) SetInfo {
+	if info == nil {
+		return SetInfo{}
+	}
+	copied := *info
+	copied.Gates = slices.Clone(info.Gates)
+	return copied
 }
 
 // prepare verifies the binary ahead of the first question.
@@ -123,18 +134,53 @@ func (s *set) prepare(ctx context.Context) {
 	_ = s.verified() // which is told to whoever asks
 }
 
-// acquire returns a running process with that grant, which the caller must release. It starts one if need be.
+// acquire returns a running process with that grant, which the caller must release. It starts one if need be; processes
+// with different grants start side by side.
 func (s *set) acquire(ctx context.Context, granted grant) (*process, error) {
+	for {
+		running, started, err := s.look(ctx, granted)
+		switch {
+		case running != nil || err != nil:
+			return running, err
+		case started == nil:
+			return s.start(ctx, granted)
+		}
+		select {
+		case <-started:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the gate set %s to start: %w", s.ref.Set, ctx.Err())
+		}
+	}
+}
+
+// look returns a live process with that grant, or what tells when the one that somebody starts is there. With neither the
+// caller has announced a start, which it must now make.
+func (s *set) look(ctx context.Context, granted grant) (*process, <-chan struct{}, error) {
 	if err := s.lock(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.unlock()
-	running, err := s.start(ctx, granted)
-	if err != nil {
-		return nil, err
+	if running := s.processes[granted]; running != nil {
+		if !running.hasExited() {
+			running.waiting++
+			return running, nil, nil
+		}
+		s.retire(running)
+		s.sweep()
 	}
-	running.waiting++
-	return running, nil
+	if started := s.starting[granted]; started != nil {
+		return nil, started, nil
+	}
+	if s.starts[granted] >= s.host.limits.Starts {
+		return nil, nil, fmt.Errorf("%w: the gate set %s was started %d times in this run and is not started again: report it to its author",
+			ErrMisbehaved, s.ref.Set, s.starts[granted])
+	}
+	if err := s.verified(); err != nil {
+		return nil, nil, err
+	}
+	s.starts[granted]++
+	s.starting[granted] = make(chan struct{})
+	return nil, nil, nil
 }
 
 // release gives a process back. One that misbehaved is not asked again: it is killed as soon as no other gate waits for
@@ -171,59 +217,58 @@ func (s *set) sweep() {
 	})
 }
 
-// start returns a live process with that grant. The caller holds the turn.
+// start starts the process that look announced. Its result waits for the caller alone.
 func (s *set) start(ctx context.Context, granted grant) (*process, error) {
-	if running := s.processes[granted]; running != nil {
-		if !running.hasExited() {
-			return running, nil
-		}
-		s.retire(running)
-		s.sweep()
-	}
 	limits := s.host.limits
-	if s.starts[granted] >= limits.Starts {
-		return nil, fmt.Errorf("%w: the gate set %s was started %d times in this run and is not started again: report it to its author",
-			ErrMisbehaved, s.ref.Set, s.starts[granted])
-	}
-	scratch, err := s.host.scratch()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.verified(); err != nil {
-		return nil, err
+	starting, cancel := context.WithTimeout(ctx, limits.Start)
+	defer cancel()
+	running, err := s.launch(starting, granted)
+	var said *wire.DescribeResponse
+	if err == nil {
+		said, running.info, err = running.describe(starting, s.ref)
 	}
 
-	s.starts[granted]++
-	ctx, cancel := context.WithTimeout(ctx, limits.Start)
-	defer cancel()
-	running, err := launch(ctx, s.ref.Set, s.image, scratch, granted, limits)
-	if err != nil {
+	s.turn <- struct{}{}
+	defer s.unlock()
+	close(s.starting[granted])
+	delete(s.starting, granted)
+	switch {
+	case running == nil:
 		return nil, err
+	case err == nil && s.closed:
+		err = ErrClosed
+	case err == nil:
+		err = s.introduce(running, said)
 	}
-	err = s.introduce(ctx, running)
 	if err != nil {
-		stopCtx, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), limits.Stop)
+		stopping, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), limits.Stop)
 		defer cancelStop()
-		return nil, errors.Join(err, running.stop(stopCtx))
+		return nil, errors.Join(err, running.stop(stopping))
 	}
+	running.waiting++
 	s.processes[granted] = running
 	return running, nil
 }
 
-// introduce asks a new process what it is. The first one's word is kept, and every other must say the same: what was
-// granted rests on it. The caller holds the turn.
-func (s *set) introduce(ctx context.Context, running *process) error {
-	message, info, err := running.describe(ctx, s.ref)
+// launch starts a process of the verified image, which is there until the announced start is over.
+func (s *set) launch(ctx context.Context, granted grant) (*process, error) {
+	scratch, err := s.host.scratch()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	info.Digest = s.image.digest
+	return launch(ctx, s.ref.Set, s.image, scratch, granted, s.host.limits)
+}
+
+// introduce takes what a new process said of itself. The first one's word is kept, and every other must say the same: what
+// was granted rests on it. The caller holds the turn.
+func (s *set) introduce(running *process, said *wire.DescribeResponse) error {
+	running.info.Digest = s.image.digest
 	if s.info == nil {
-		s.info = info
-		s.host.known.remember(s.image.digest, message)
+		s.info = running.info
+		s.host.known.remember(s.image.digest, said)
 		return nil
 	}
-	if !s.info.says(info) {
+	if !s.info.says(running.info) {
 		s.host.known.forget(s.image.digest)
 		s.info = nil
 		clear(s.schemas)
@@ -268,13 +313,26 @@ func (s *set) schemaOf(ctx context.Context, description gates.Description) (*sch
 }
 
 func (s *set) close(ctx context.Context) error {
+	late := func() error { return fmt.Errorf("stop the gate set %s: %w", s.ref.Set, ctx.Err()) }
+	var starting []chan struct{}
 	select {
 	case s.turn <- struct{}{}:
+		s.closed = true // so that no start is announced any more
+		starting = slices.Collect(maps.Values(s.starting))
+		s.unlock()
 	case <-ctx.Done():
-		return fmt.Errorf("stop the gate set %s: %w", s.ref.Set, ctx.Err())
+		return late()
 	}
+	for _, started := range starting {
+		select {
+		case <-started:
+		case <-ctx.Done():
+			return late()
+		}
+	}
+
+	s.turn <- struct{}{}
 	defer s.unlock()
-	s.closed = true
 	var problems []error
 	for _, running := range s.processes {
 		problems = append(problems, running.stop(ctx))
