@@ -80,25 +80,26 @@ func TestGoodSetsConform(t *testing.T) {
 
 // TestBadSetsFail: each is wrong in one way, and the kit must fail the check that is about it and say how.
 func TestBadSetsFail(t *testing.T) {
-	// Long enough for what is right on a busy machine, short enough for what never answers.
-	short := host.Limits{Start: 5 * time.Second, Evaluate: 3 * time.Second, Stop: 5 * time.Second}
+	// Long enough for what is right on a busy machine, short enough for what never comes.
+	noStart := host.Limits{Start: 3 * time.Second, Stop: 5 * time.Second}
+	noAnswer := host.Limits{Start: time.Minute, Evaluate: 3 * time.Second, Stop: 5 * time.Second}
 	long := host.Limits{Start: time.Minute, Evaluate: time.Minute, Stop: 5 * time.Second}
 	for _, bad := range []struct {
 		set, check, says string
 		limits           host.Limits
 	}{
-		{"hang-at-start", "start", "in time", short},
-		{"slow-start", "start", "in time", short},
+		{"hang-at-start", "start", "in time", noStart},
+		{"slow-start", "start", "in time", noStart},
 		{"crash-at-start", "start", "ended or fell silent", long},
-		{"garbage", "start", "something other than a handshake", short},
+		{"garbage", "start", "something other than a handshake", noStart},
 		{"print-first", "start", "must not print before it calls Serve", long},
-		{"next-protocol", "start", "speaks version 2", short},
+		{"next-protocol", "start", "speaks version 2", noStart},
 		{"old-sdk", "start", "0.0.9", long},
 		{"no-certificate", "start", "", long},
-		{"elsewhere", "start", "listens where it may not", short},
+		{"elsewhere", "start", "listens where it may not", noStart},
 		{"other-name", "start", `calls itself "quality"`, long},
 		{"loose-schema", "config", "additionalProperties", long},
-		{"hangs", "answer", "did not answer within 3s", short},
+		{"hangs", "answer", "did not answer within 3s", noAnswer},
 		{"two-verdicts", "answer", "two verdicts", long},
 		{"no-verdict", "answer", "without a verdict", long},
 		{"huge-message", "answer", "more than 8 MiB", long},
