@@ -9,6 +9,10 @@ type Plan struct {
 	App          string   `json:"app"`
 	Environment  string   `json:"environment"`
 	Bundle       string   `json:"bundle"`       // digest of what would be live
+	// Built is the digest of what the stages of this run made; the same as Bundle, unless a run goes on whose results are gone.
+	Built string `json:"built,omitempty"`
+	// From is the run that took the same source to another environment before.
+	From string `json:"from,omitempty"`
 	SourceDigest string   `json:"sourceDigest"` // of the snapshot that it was made of
 	Commit       string   `json:"commit,omitempty"`
 	Dirty        bool     `json:"dirty,omitempty"` // the source differs from the commit
@@ -20,6 +24,7 @@ type Plan struct {
 	Stages    []Stage        `json:"stages"` // of this run
 	Gates     []GatePlan     `json:"gates"`  // that judge this promotion
 	Source    SourceChange   `json:"source"`
+	People    People         `json:"people"`
 	Gaps      []Gap          `json:"gaps"`
 }
 
@@ -114,6 +119,16 @@ type Promotion struct {
 	Reason      string    `json:"reason,omitempty"`
 	// Approvals are the decisions of people on its plan.
 	Approvals []Approval `json:"approvals,omitempty"`
+}
+
+// People is what the environment asks of people for this plan, and what they decided.
+type People struct {
+	Approvers    []string `json:"approvers,omitempty"`
+	Needed       int      `json:"needed,omitempty"` // how many of them must approve; 0 when nobody has to
+	SelfApproval bool     `json:"selfApproval,omitempty"`
+	Author       string   `json:"author,omitempty"` // who began the run; empty when that is not known
+	// Decisions are those that count for this plan: of approvers, and proven where the environment asks for that.
+	Decisions []Approval `json:"decisions,omitempty"`
 }
 
 // Approval is one person's decision.

@@ -136,7 +136,7 @@ func (s *evidenceSource) plan(ctx context.Context, path string) error {
 		Header: evidence.Header{TakenAt: time.Now().UTC()},
 		Digest: plan.Digest, App: r.pipeline.Name, Environment: r.environment.Name, Bundle: plan.Basis.Bundle.Digest,
 		SourceDigest: r.source.Digest, Commit: r.source.Commit, Dirty: r.source.Dirty,
-		UpToDate: plan.Diff.UpToDate, FirstTime: plan.Live.Live() == "",
+		Built: r.builtDigest, People: r.people(plan.Digest), From: r.comesFrom(), UpToDate: plan.Diff.UpToDate, FirstTime: plan.Live.Live() == "",
 		Changes: []evidence.Change{}, Stages: []evidence.Stage{}, Gates: []evidence.GatePlan{},
 	}
 	for _, change := range plan.Diff.Changes {
@@ -235,10 +235,14 @@ func (s *evidenceSource) promotions(ctx context.Context, path string) error {
 		if one.Checkpoint.Run == s.run.id {
 			continue
 		}
+		approvals, err := s.decisions(ctx, one.Checkpoint)
+		if err != nil {
+			return err
+		}
 		promoted := evidence.Promotion{
 			ID: one.Checkpoint.Promotion, Run: one.Checkpoint.Run, Environment: one.Environment, State: string(one.Checkpoint.State),
 			Plan: one.Checkpoint.Plan, Bundle: one.Checkpoint.Bundle, Version: one.Checkpoint.Version, Reason: one.Checkpoint.Reason,
-			Source: one.Info.SourceDigest, Commit: one.Info.Commit, Started: one.Started,
+			Source: one.Info.SourceDigest, Commit: one.Info.Commit, Started: one.Started, Approvals: approvals,
 		}
 		if one.Checkpoint.State.Ended() {
 			promoted.Ended = one.Checkpoint.UpdatedAt
@@ -246,4 +250,54 @@ func (s *evidenceSource) promotions(ctx context.Context, path string) error {
 		told.Promotions = append(told.Promotions, promoted)
 	}
 	return evidence.Write(path, told)
+}
+
+// decisions are those about the plan of an earlier promotion.
+func (s *evidenceSource) decisions(ctx context.Context, checkpoint promotion.Checkpoint) ([]evidence.Approval, error) {
+	held, err := s.run.ledger.Held(ctx, checkpoint.Run)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var told []evidence.Approval
+	for _, decision := range held.Decisions {
+		if decision.Plan == checkpoint.Plan {
+			told = append(told, approvalOf(decision))
+		}
+	}
+	return told, nil
+}
+
+func approvalOf(decision promotion.Decision) evidence.Approval {
+	word := "rejected"
+	if decision.Approve {
+		word = "approved"
+	}
+	return evidence.Approval{By: decision.By.Name, Decision: word, Reason: decision.Reason, At: decision.Time, Plan: decision.Plan}
+}
+
+// people is what the environment asks of people, and what they decided about this plan of this run.
+func (r *run) people(plan string) evidence.People {
+	told := evidence.People{Approvers: r.asked.Approvers, Needed: r.asked.Needed, SelfApproval: r.asked.SelfApproval}
+	if r.author != nil {
+		told.Author = r.author.Name
+	}
+	standing := r.standing(r.asked, plan)
+	for _, given := range standing.Given {
+		told.Decisions = append(told.Decisions, approvalOf(given))
+	}
+	if standing.Rejected != nil {
+		told.Decisions = append(told.Decisions, approvalOf(*standing.Rejected))
+	}
+	return told
+}
+
+// comesFrom is the run that took the same source to another environment; "" when none did.
+func (r *run) comesFrom() string {
+	if r.resumes != nil && r.resumes.elsewhere {
+		return r.resumes.run.ID
+	}
+	return ""
 }

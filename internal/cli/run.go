@@ -66,8 +66,9 @@ type run struct {
 	root        string
 	rules       string // where the pipeline, its pins and its signers are read: root, or a pull request's base
 	author      *event.Identity
-	resumes     *resumption // nil for a run that begins
-	asked       promotion.Policy
+	resumes     *resumption      // nil for a run that begins
+	asked       promotion.Policy // what the environment asks of people
+	builtDigest string           // of the bundle that the stages made
 	waivers     []promotion.Waiver
 	pipeline    *pipelines.Pipeline
 	environment *pipelines.Environment
@@ -329,6 +330,9 @@ func (r *run) build(ctx context.Context) (built, error) {
 	var bundleProblem error
 	if stages.Passed() {
 		made.bundle, bundleProblem = r.readBundle(ctx)
+		if made.bundle != nil {
+			r.builtDigest = made.bundle.Digest
+		}
 		if bundleProblem == nil && r.resumes != nil {
 			if r.resumes.elsewhere {
 				bundleProblem = r.sameCode(made)
