@@ -27,16 +27,17 @@ func Worker(app App) Pipeline {
 			smoke(app),     // the app's own questions to the running version
 		),
 		Gates: slices.Concat(
-			testGates(app),   // all tests passing; code coverage > 80 %
-			typeGates(app),   // TypeScript compilation clean
-			styleGates(app),  // lint checks passing
-			speedGates(app),  // performance benchmarks met
-			auditGates(app),  // security audit clean
-			secretGates(),    // no hardcoded credentials in code
-			sourceGates(app), // SQL injection prevention verified; input validation with Zod schemas
-			dataGates(app),   // database migrated, without loss
-			healthGates(app), // the health check answers, dependency by dependency; performance benchmarks met
-			answerGates(app), // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
+			testGates(app),    // all tests passing; code coverage > 80 %
+			typeGates(app),    // TypeScript compilation clean
+			styleGates(app),   // lint checks passing
+			speedGates(app),   // performance benchmarks met
+			auditGates(app),   // security audit clean
+			secretGates(),     // no hardcoded credentials in code
+			sourceGates(app),  // SQL injection prevention verified; input validation with Zod schemas
+			dataGates(app),    // database migrated, without loss
+			healthGates(app),  // the health check answers, dependency by dependency; performance benchmarks met
+			releaseGates(app), // a change that people can understand, made of what was tested
+			answerGates(app),  // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
 		),
 		Environments: environments(app),
 	}
@@ -321,6 +322,22 @@ func healthGates(app App) []GateRef {
 		endpoint.Enforcement = Overridable
 	}
 	return []GateRef{endpoint, {Gate: "health/latency", Phase: gates.PhasePromote, Enforcement: Advisory, Config: config(), Timeout: 2 * time.Minute}}
+}
+
+// releaseGates tell of what goes out where the world is served, and do not block: what is a large change, and whether a commit
+// is asked for, is for the app's people to say. Approvals are asked for by the environment itself. release/window and
+// release/soak need to be told of times and places, and are added in penstock.yaml.
+func releaseGates(app App) []GateRef {
+	var served []string
+	for _, env := range environments(app) {
+		if env.Name != localEnvironment {
+			served = append(served, env.Name)
+		}
+	}
+	return []GateRef{
+		{Gate: "release/size", Phase: gates.PhasePlan, Enforcement: Advisory, Environments: served},
+		{Gate: "release/provenance", Phase: gates.PhasePlan, Enforcement: Advisory, Environments: served},
+	}
 }
 
 // answerGates ask the new version before it takes traffic, and HTTPS where everybody finds it, once it does. They tell and do

@@ -63,7 +63,7 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable", "quality/benchmark advisory",
 		"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input overridable",
 		"data/migrations overridable", "data/rehearsal overridable", "data/backup overridable",
-		"health/endpoint overridable", "health/latency advisory",
+		"health/endpoint overridable", "health/latency advisory", "release/size advisory", "release/provenance advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
 		t.Error(diff)
@@ -124,7 +124,7 @@ func TestWorkerLeavesOutWhatTheAppLacks(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "audit"}, p.Stage("bundle").Needs); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input advisory",
+	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input advisory", "release/size advisory", "release/provenance advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
 		t.Errorf("gates that have something to judge: %s", diff)
