@@ -112,6 +112,7 @@ var theMap = []room{
 			"github.com/cloudflare/cloudflare-go/v7/shared", "github.com/cloudflare/cloudflare-go/v7/workers",
 			"github.com/cloudflare/cloudflare-go/v7/zones", "github.com/cloudflare/cloudflare-go/v7/durable_objects",
 			"github.com/cloudflare/cloudflare-go/v7/ssl", "github.com/cloudflare/cloudflare-go/v7/vectorize",
+			"github.com/coder/websocket",
 		},
 		"the SDK's root package costs minutes to compile; sub-packages only",
 	},

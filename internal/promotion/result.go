@@ -90,7 +90,7 @@ func (e *MissingError) Error() string {
 	what := fmt.Sprintf("environment %s lacks %s", e.Environment, strings.Join(e.Names, ", "))
 	if e.Kind == "secret" {
 		return what + "; give each a value in a variable of this process's environment, and list it under secrets of " + e.Environment +
-			" in penstock.yaml, or put it with `wrangler secret put NAME`"
+			" in penstock.yaml, or put it with `penstock secrets put NAME`"
 	}
 	return what + "; create them, or set provision: true for this environment"
 }

@@ -187,12 +187,17 @@ func (t *Target) withClasses(ctx context.Context, id, from string, pending []wra
 			}
 		}
 	}
+	modules := append([]api.Module{{Name: entry, Type: "application/javascript+module", Content: []byte(code)}}, content.Modules...)
+	return encodeUpload(metadata, modules)
+}
+
+// encodeUpload is the upload body of modules that were read from Cloudflare.
+func encodeUpload(metadata map[string]any, modules []api.Module) (contentType string, body []byte, err error) {
 	var out bytes.Buffer
 	form := multipart.NewWriter(&out)
 	if err := formPart(form, `form-data; name="metadata"`, "application/json", encode(metadata)); err != nil {
 		return "", nil, err
 	}
-	modules := append([]api.Module{{Name: entry, Type: "application/javascript+module", Content: []byte(code)}}, content.Modules...)
 	for _, module := range modules {
 		name := string(encode(module.Name))
 		if err := formPart(form, "form-data; name="+name+"; filename="+name, module.Type, module.Content); err != nil {

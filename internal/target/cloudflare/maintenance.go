@@ -1,12 +1,10 @@
 package cloudflare
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
-	"mime/multipart"
 	"regexp"
 	"slices"
 	"strconv"
@@ -325,16 +323,5 @@ func maintenanceUpload(notice Notice, metadata map[string]any, classes []string)
 		{"name": encode("PENSTOCK_MESSAGE"), "type": encode("plain_text"), "text": encode(notice.Message)},
 		{"name": encode("PENSTOCK_RETRY_AFTER"), "type": encode("plain_text"), "text": encode(strconv.Itoa(int(notice.RetryAfter.Seconds())))},
 	}
-	var out bytes.Buffer
-	form := multipart.NewWriter(&out)
-	if err := formPart(form, `form-data; name="metadata"`, "application/json", encode(metadata)); err != nil {
-		return "", nil, err
-	}
-	if err := formPart(form, `form-data; name="maintenance.js"; filename="maintenance.js"`, "application/javascript+module", []byte(code)); err != nil {
-		return "", nil, err
-	}
-	if err := form.Close(); err != nil {
-		return "", nil, err
-	}
-	return form.FormDataContentType(), out.Bytes(), nil
+	return encodeUpload(metadata, []api.Module{{Name: "maintenance.js", Type: "application/javascript+module", Content: []byte(code)}})
 }

@@ -14,6 +14,9 @@ import (
 const (
 	CodeScriptNotFound  = 10007
 	CodeServiceNotFound = 10090
+	// Both refuse to edit a secret while the newest version is not the deployed one.
+	CodeSecretEditLatest   = 10215
+	CodeSecretEditDeployed = 10214
 	// CodeSecretsChanged refuses to deploy a version whose secrets are not today's, unless it is forced.
 	CodeSecretsChanged = 10220
 )

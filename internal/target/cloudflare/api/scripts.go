@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/cloudflare/cloudflare-go/v7/option"
 	"github.com/cloudflare/cloudflare-go/v7/workers"
@@ -75,4 +76,50 @@ func (c *Client) Secrets(ctx context.Context, name string) ([]string, error) {
 		names = append(names, secret.Name)
 	}
 	return names, nil
+}
+
+// PutSecret gives a Worker a secret, on a new version that gets all traffic at once. Refused unless the newest version is
+// the deployed one: [CodeSecretEditLatest], [CodeSecretEditDeployed].
+func (c *Client) PutSecret(ctx context.Context, name, secret, value string) error {
+	var got answer[json.RawMessage]
+	params := workers.ScriptSecretUpdateParams{}
+	params.AccountID.Value = c.account
+	body := struct {
+		Name string `json:"name"`
+		Text string `json:"text"`
+		Type string `json:"type"`
+	}{secret, value, "secret_text"}
+	_, err := workers.NewScriptSecretService(c.base...).Update(ctx, name, params, c.changing(&got, jsonBody(body))...)
+	return err
+}
+
+// TailFilter is one condition of a tail, in Cloudflare's words.
+type TailFilter map[string]any
+
+// TailSession is a tail that can be listened to.
+type TailSession struct {
+	ID        string    `json:"id"`
+	URL       string    `json:"url"` // of a WebSocket; who knows it may listen
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// CreateTail begins a tail of a Worker.
+func (c *Client) CreateTail(ctx context.Context, name string, filters []TailFilter) (TailSession, error) {
+	var got answer[TailSession]
+	params := workers.ScriptTailNewParams{}
+	params.AccountID.Value = c.account
+	body := struct {
+		Filters []TailFilter `json:"filters"`
+	}{filters}
+	_, err := workers.NewScriptTailService(c.base...).New(ctx, name, params, c.changing(&got, jsonBody(body))...)
+	return got.Result, err
+}
+
+// DeleteTail ends it.
+func (c *Client) DeleteTail(ctx context.Context, name, id string) error {
+	var got answer[json.RawMessage]
+	params := workers.ScriptTailDeleteParams{}
+	params.AccountID.Value = c.account
+	_, err := workers.NewScriptTailService(c.base...).Delete(ctx, name, id, params, c.changing(&got)...)
+	return err
 }

@@ -1,0 +1,115 @@
+package cloudflare
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
+)
+
+// SecretName is a secret by its name; its value can be read nowhere.
+type SecretName struct {
+	Name     string `json:"name"`
+	Required bool   `json:"required"` // by the environment or the wrangler config
+	Present  bool   `json:"present"`
+}
+
+// SecretNames lists the Worker's secrets and those that it should have, by name.
+func (t *Target) SecretNames(ctx context.Context) ([]SecretName, error) {
+	present, err := t.api.Secrets(ctx, t.Worker.Name)
+	if err != nil && !errors.Is(err, api.ErrNotFound) {
+		return nil, fmt.Errorf("list the secrets of Worker %s: %w", t.Worker.Name, err)
+	}
+	required := slices.Concat(t.Environment.Secrets, t.Worker.Secrets.Required)
+	list := []SecretName{}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(present, required)))) {
+		list = append(list, SecretName{Name: name, Required: slices.Contains(required, name), Present: slices.Contains(present, name)})
+	}
+	return list, nil
+}
+
+// PutSecret gives the Worker a secret and returns the version that has it. deployed says that it serves already: Cloudflare
+// deploys an edited secret at once, with all traffic, but only while the newest version is the one that is live. Otherwise, as
+// in the middle of a gradual deployment, a version of the live code with the secret is made that takes no traffic; the next
+// deployment has it.
+func (t *Target) PutSecret(ctx context.Context, id, name, value string) (version string, deployed bool, err error) {
+	fails := func(err error) (string, bool, error) {
+		return "", false, fmt.Errorf("put secret %s of Worker %s: %w", name, t.Worker.Name, err)
+	}
+	if !identifiers.MatchString(name) {
+		return fails(errors.New("this cannot be the name of a secret: letters, digits and _, not beginning with a digit"))
+	}
+	deployments, err := t.api.Deployments(ctx, t.Worker.Name)
+	if err != nil {
+		return fails(err)
+	}
+	versions, err := t.api.Versions(ctx, t.Worker.Name)
+	if err != nil {
+		return fails(err)
+	}
+	if len(deployments) == 0 || len(versions) == 0 {
+		return fails(errors.New("it has no deployment yet; give the secret to its first one instead"))
+	}
+	live := shares(deployments[0])
+	if len(live) == 1 && live[0].Version == versions[0].ID {
+		// Twice the same secret is the same secret, on one version more.
+		err := t.repeatHarmless(ctx, func() error { return t.api.PutSecret(ctx, t.Worker.Name, name, value) })
+		var refused *api.Error
+		if !errors.As(err, &refused) || !(refused.Has(api.CodeSecretEditLatest) || refused.Has(api.CodeSecretEditDeployed)) {
+			if err != nil {
+				return fails(err)
+			}
+			now, err := t.Inspect(ctx)
+			return now.Live(), true, err
+		}
+	}
+	version, err = t.secretVersion(ctx, id, live[0].Version, newBinding(name, "secret_text", "text", value))
+	if err != nil {
+		return fails(err)
+	}
+	return version, false, nil
+}
+
+// secretVersion makes a version of the live one's code and bindings with one secret more.
+func (t *Target) secretVersion(ctx context.Context, id, base string, secret binding) (string, error) {
+	live, err := t.api.Version(ctx, t.Worker.Name, base)
+	if err != nil {
+		return "", err
+	}
+	content, err := t.api.Content(ctx, t.Worker.Name, base)
+	if err != nil {
+		return "", fmt.Errorf("read the code of version %s: %w", base, err)
+	}
+	bindings := slices.DeleteFunc(bindingsOf(live), func(raw json.RawMessage) bool {
+		var b binding
+		return json.Unmarshal(raw, &b) == nil && b.text("name") == secret.text("name")
+	})
+	tag := "secret-" + id
+	metadata := map[string]any{
+		"main_module": content.Main, "bindings": append(bindings, encode(secret)),
+		"compatibility_date": live.Resources.ScriptRuntime.CompatibilityDate, "compatibility_flags": live.Resources.ScriptRuntime.CompatibilityFlags,
+		"annotations": map[string]string{"workers/message": "penstock secret " + secret.text("name"), "workers/tag": tag},
+	}
+	if t.Worker.Assets != nil {
+		metadata["keep_assets"] = true
+	}
+	contentType, body, err := encodeUpload(metadata, content.Modules)
+	if err != nil {
+		return "", err
+	}
+	version := ""
+	create := func() error {
+		created, err := t.api.CreateVersion(ctx, t.Worker.Name, contentType, body)
+		version = created.ID
+		return err
+	}
+	uploaded := func() (bool, error) {
+		var err error
+		version, err = t.taggedVersion(ctx, tag)
+		return version != "", err
+	}
+	return version, t.lookBeforeRepeating(ctx, create, uploaded)
+}

@@ -1,0 +1,121 @@
+package cloudflare_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+func secretBundle(t *testing.T, word string) *bundle.Bundle {
+	return bundleOf(t, `export default { async fetch(request, env) {
+	console.log("asked for", new URL(request.url).pathname, { word: "`+word+`" });
+	if (request.url.endsWith("/break")) return new Response("broken", { status: 500, headers: { "x-version-id": env.VERSION.id } });
+	if (request.url.endsWith("/throw")) throw new Error("thrown");
+	return new Response("`+word+` " + env.TOKEN + " " + env.OTHER, { headers: { "x-version-id": env.VERSION.id } });
+} };`, map[string]any{
+		"main_module": "worker.js", "compatibility_date": "2026-01-01", "bindings": []any{map[string]any{"name": "VERSION", "type": "version_metadata"}},
+	})
+}
+
+const secretConfig = `{ "name": "secretive", "main": "worker.js", "compatibility_date": "2026-01-01", "version_metadata": { "binding": "VERSION" } }`
+
+func TestSecretsArePutWithoutTouchingWhatIsBeingShifted(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{Secrets: []string{"TOKEN", "LACKING"}})
+	p.options.Secrets = map[string]string{"TOKEN": "first", "LACKING": "x"}
+	first := p.promote(secretBundle(t, "one"), promotion.Completed)
+	p.options.Secrets = nil
+
+	// The newest version is live: Cloudflare deploys the edited one at once.
+	version, deployed, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second")
+	if err != nil || !deployed || version == first.Version {
+		t.Fatalf("%s, %v, %v", version, deployed, err)
+	}
+	if got := p.get("/"); got != "200 one second undefined" {
+		t.Error(got)
+	}
+	// A version that is newer than the live one takes no traffic: neither does the secret.
+	target := p.target()
+	newest, err := target.Upload(t.Context(), "u1", secretBundle(t, "two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, deployed, err := target.PutSecret(t.Context(), "s2", "OTHER", "third")
+	if err != nil || deployed || made == newest {
+		t.Fatalf("%s, %v, %v", made, deployed, err)
+	}
+	if again, _, err := target.PutSecret(t.Context(), "s2", "OTHER", "third"); err != nil || again == "" {
+		t.Errorf("%s, %v", again, err)
+	}
+	if got := p.get("/"); got != "200 one second undefined" {
+		t.Error(got)
+	}
+	p.promote(secretBundle(t, "three"), promotion.Completed)
+	if got := p.get("/"); got != "200 three second third" {
+		t.Error(got)
+	}
+	names, err := p.target().SecretNames(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []cloudflare.SecretName{{Name: "LACKING", Required: true, Present: true}, {Name: "OTHER", Present: true}, {Name: "TOKEN", Required: true, Present: true}}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+	if _, _, err := p.target().PutSecret(t.Context(), "s3", "no name", "x"); err == nil {
+		t.Error("a secret without a proper name")
+	}
+}
+
+func TestTailTellsOfWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{})
+	live := p.promote(secretBundle(t, "one"), promotion.Completed)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	seen := make(chan cloudflare.TailEvent, 100)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.target().Tail(ctx, cloudflare.TailFilter{Statuses: []string{"5xx"}, Version: live.Version}, func(e cloudflare.TailEvent) { seen <- e })
+	}()
+	deadline := time.After(30 * time.Second)
+	for {
+		p.get("/")
+		p.get("/break")
+		select {
+		case e := <-seen:
+			if e.Status != 500 || e.Version != live.Version || !strings.HasPrefix(e.What, "GET ") || !strings.HasSuffix(e.What, "/break") || e.Outcome != "ok" {
+				t.Errorf("%+v", e)
+			}
+			if len(e.Logs) != 1 || e.Logs[0].Level != "log" || e.Logs[0].Text != `asked for /break {"word":"one"}` {
+				t.Errorf("%+v", e.Logs)
+			}
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			return
+		case <-deadline:
+			t.Fatal("nothing was told")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func TestStatusesThatAreNone(t *testing.T) {
+	t.Parallel()
+	for status, good := range map[string]bool{"200": true, "5xx": true, "5XX": true, "": false, "6xx": false, "50": false, "5x0": false, "abc": false} {
+		if err := (cloudflare.TailFilter{Statuses: []string{status}}).CheckStatuses(); (err == nil) != good {
+			t.Error(fmt.Sprintf("%q", status), err)
+		}
+	}
+}
