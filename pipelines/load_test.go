@@ -85,7 +85,7 @@ environments:
 			`penstock.yaml:13:13: what is removed has no other keys; take them away, or the line ` + "`remove: true`",
 			`penstock.yaml:15:3: "test" is already in line 4; keep one of them`,
 			`penstock.yaml:16:3: name must be a mapping, not a list; write ` + "`key: value`" + ` lines, indented below it`,
-			`penstock.yaml:19:5: unknown key "gate"; the keys here are phase, enforcement, enforcementIn, config, environments, timeout, remove`,
+			`penstock.yaml:19:5: unknown key "gate"; the keys here are phase, enforcement, enforcementIn, config, environments, timeout, dryRun, remove`,
 			`penstock.yaml:22:13: element 0 of steps must be a number, not "10%"; write it without quotes and without a unit`,
 			`penstock.yaml:23:32: unknown key "code"; the keys here are path, status`,
 			`penstock.yaml:24:5: provision must be true or false, not "yes"; write it without quotes and without a unit`,

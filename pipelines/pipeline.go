@@ -101,6 +101,8 @@ type GateRef struct {
 	// Environments limits a plan, promote or bake gate to these; empty means all.
 	Environments []string      `json:"environments,omitempty"`
 	Timeout      time.Duration `json:"timeout"`
+	// DryRun asks the gate and tells what it says, and never blocks: to try a gate before it counts.
+	DryRun bool `json:"dryRun,omitempty"`
 }
 
 // Enforcement is how much a verdict weighs.

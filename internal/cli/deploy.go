@@ -219,7 +219,7 @@ func (r *run) gateFacts(ctx context.Context, judgement engine.Judgement) ([]prom
 	var facts []promotion.GateFact
 	for _, judged := range judgement.Gates {
 		facts = append(facts, promotion.GateFact{
-			Gate: judged.Ref.Gate, Phase: gates.PhaseBuild, Enforcement: judged.Ref.Enforcement, Config: judged.Ref.Config,
+			Gate: judged.Ref.Gate, Phase: gates.PhaseBuild, Enforcement: judged.Ref.Enforcement, DryRun: judged.Ref.DryRun, Config: judged.Ref.Config,
 			Outcome: judged.Verdict.Outcome, SetDigest: judged.Info.SetDigest, Waiver: judged.Waived.ID,
 		})
 	}
@@ -232,7 +232,7 @@ func (r *run) gateFacts(ctx context.Context, judgement engine.Judgement) ([]prom
 			return nil, fail(ExitBlocked, "`penstock gates list` shows the gates that there are", err)
 		}
 		facts = append(facts, promotion.GateFact{
-			Gate: ref.Gate, Phase: ref.Phase, Enforcement: ref.Enforcement, Config: ref.Config, SetDigest: info.SetDigest,
+			Gate: ref.Gate, Phase: ref.Phase, Enforcement: ref.Enforcement, DryRun: ref.DryRun, Config: ref.Config, SetDigest: info.SetDigest,
 		})
 	}
 	return facts, nil

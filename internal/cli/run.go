@@ -37,6 +37,7 @@ const endTime = 30 * time.Second
 
 // runFlags are the flags of commands that run stages.
 type runFlags struct {
+	dryRunGates  []string
 	environment  string
 	as           string // who began it; "" is found out
 	noCache      bool
@@ -50,6 +51,7 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	command.Flags().BoolVar(&f.noCache, "no-cache", false, "run every stage, also those whose result is known")
 	command.Flags().BoolVar(&f.explainCache, "explain-cache", false, "say for each stage what decided between running it and taking it from the cache")
 	command.Flags().StringVar(&f.as, "as", "", "who begins the run, by the `name` that approvers go by; git's user.email when it is left out")
+	command.Flags().StringArrayVar(&f.dryRunGates, "dry-run-gate", nil, "ask this `gate` and tell what it says without letting it block; repeat it for more (deploy: only locally)")
 	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
 	f.hub.addTo(command)
 }
@@ -143,6 +145,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
 	}
 	r.environment = r.pipeline.Environment(flags.environment)
+	if err := tryGates(r.pipeline, r.environment, flags.dryRunGates, promotes); err != nil {
+		return nil, err
+	}
 	if from != nil {
 		r.source = from.source
 	} else if r.source, err = snapshot.Take(ctx, folder, snapshot.Options{StateDir: state}); err != nil {
@@ -229,7 +234,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	}
 	for _, ref := range r.pipeline.Gates {
 		if ref.Phase == gates.PhaseBuild || (promotes && ref.AskedIn(r.environment.Name)) {
-			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement)})
+			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun})
 		}
 	}
 	if promotes {
@@ -276,6 +281,30 @@ func (r *run) on(signal <-chan struct{}, do func()) {
 // unfit gives what is wrong with the app's files its exit code.
 func unfit(folder string, err error) error {
 	return fail(ExitUsage, "mend what is named, then run the same command again", fmt.Errorf("%s:\n%w", folder, err))
+}
+
+// tryGates makes dry runs of the named gates. What goes to people is judged as penstock.yaml says, which others review: there
+// a gate that counts cannot be switched off by whoever types the command.
+func tryGates(pipeline *pipelines.Pipeline, environment *pipelines.Environment, names []string, promotes bool) error {
+	for _, name := range names {
+		found := false
+		for i := range pipeline.Gates {
+			ref := &pipeline.Gates[i]
+			if ref.Gate != name {
+				continue
+			}
+			found = true
+			if promotes && environment.Target != localTarget && ref.Enforcement != pipelines.Advisory {
+				return fail(ExitUsage, "try it with `penstock check --dry-run-gate "+name+"`, or say dryRun: true in penstock.yaml",
+					fmt.Errorf("%s is %s in %s, where a command cannot make a dry run of it", name, ref.Enforcement, environment.Name))
+			}
+			ref.DryRun = true
+		}
+		if !found {
+			return fail(ExitUsage, "name a gate of the pipeline; `penstock gates list` shows all that there are", fmt.Errorf("the pipeline has no gate %q", name))
+		}
+	}
+	return nil
 }
 
 // gateSets are the sets whose gates the pipeline names.

@@ -22,7 +22,7 @@ func askStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering, bus
 		before: func() {
 			started = time.Now()
 			bus.Observe(event.Event{Type: event.GateStarted, Time: started, Gate: &event.Gate{
-				Name: ref.Gate, Phase: options.Phase, Enforcement: string(ref.Enforcement),
+				Name: ref.Gate, Phase: options.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun,
 			}})
 		},
 		step: stepFunc[Judged](func(ctx context.Context) (Judged, error) {
@@ -41,7 +41,7 @@ func askStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering, bus
 				judged.Verdict = couldNotAsk(ref.Gate, "could not be asked: "+err.Error())
 			}
 			judged.Verdict = sound(ref.Gate, judged.Verdict)
-			judged.Blocks = Blocks(ref.Enforcement, judged.Verdict.Outcome)
+			judged.Blocks = !ref.DryRun && Blocks(ref.Enforcement, judged.Verdict.Outcome)
 			if judged.Blocks && ref.Enforcement == pipelines.Overridable && options.Waiver != nil {
 				if waived, ok := options.Waiver(ref, options.Phase, judged.Verdict); ok {
 					judged.Waived, judged.Blocks = waived, false
@@ -51,7 +51,7 @@ func askStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering, bus
 		}),
 		after: func(judged Judged, _ error) {
 			bus.Observe(event.Event{Type: event.GateFinished, Gate: &event.Gate{
-				Name: ref.Gate, Title: judged.Info.Description.Title, Phase: options.Phase, Enforcement: string(ref.Enforcement),
+				Name: ref.Gate, Title: judged.Info.Description.Title, Phase: options.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun,
 				Verdict: &judged.Verdict, Blocks: judged.Blocks, Duration: judged.Duration,
 				SetVersion: judged.Info.SetVersion, SetDigest: judged.Info.SetDigest, Waived: judged.Waived.Text,
 			}})
@@ -76,7 +76,7 @@ func evaluateStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering
 		}
 		verdict := options.Gatekeeper.Evaluate(ctx, ref.Gate, request, func(message string) {
 			bus.Observe(event.Event{Type: event.GateProgress, Text: message, Gate: &event.Gate{
-				Name: ref.Gate, Title: info.Description.Title, Phase: options.Phase, Enforcement: string(ref.Enforcement),
+				Name: ref.Gate, Title: info.Description.Title, Phase: options.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun,
 			}})
 		})
 		return Judged{Info: info, Verdict: sound(ref.Gate, verdict)}, nil

@@ -20,8 +20,9 @@ const (
 	// gateRetries is how many more times a gate is asked that could not be asked. An answer is never asked for again.
 	gateRetries = 1
 	gatePause   = 250 * time.Millisecond
-	// defaultGatesAtOnce bounds the gates that run side by side; most of their time is waiting.
-	defaultGatesAtOnce = 8
+	// defaultGatesAtOnce bounds the gates that run side by side; most of their time is waiting, and twenty are to take little
+	// longer than the slowest of them.
+	defaultGatesAtOnce = 32
 )
 
 // JudgeOptions say which gates to ask about what. Gatekeeper must be set when there are gates to ask.
@@ -39,7 +40,7 @@ type JudgeOptions struct {
 	// Waiver finds what lets a gate that blocks and can be waived pass; nil where nothing is waived.
 	Waiver      func(ref pipelines.GateRef, phase gates.Phase, verdict gates.Verdict) (Waived, bool)
 	Observer    event.Observer // as in [Options]
-	Parallelism int            // how many gates are asked at once; 8 when 0
+	Parallelism int            // how many gates are asked at once; 32 when 0
 }
 
 // Judgement is what the gates of one phase said.
@@ -129,6 +130,7 @@ func askedAt(all []pipelines.GateRef, phase gates.Phase, environment string) ([]
 	var refs []pipelines.GateRef
 	seen := map[string]bool{}
 	strictest := map[string]pipelines.Enforcement{}
+	counts := map[string]bool{} // for some reference it is no dry run
 	for _, ref := range all {
 		switch ref.Phase {
 		case gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake:
@@ -144,6 +146,7 @@ func askedAt(all []pipelines.GateRef, phase gates.Phase, environment string) ([]
 		if was, known := strictest[ref.Gate]; !known || weight(ref.Enforcement) > weight(was) {
 			strictest[ref.Gate] = ref.Enforcement
 		}
+		counts[ref.Gate] = counts[ref.Gate] || !ref.DryRun
 		config, err := encodeConfig(ref)
 		if err != nil {
 			return nil, err
@@ -156,6 +159,7 @@ func askedAt(all []pipelines.GateRef, phase gates.Phase, environment string) ([]
 	}
 	for i := range refs {
 		refs[i].Enforcement = strictest[refs[i].Gate]
+		refs[i].DryRun = !counts[refs[i].Gate]
 	}
 	return refs, nil
 }

@@ -95,6 +95,57 @@ func TestWhatBlocks(t *testing.T) {
 	}
 }
 
+// TestADryRunNeverBlocks: it is asked and told, and counts as soon as one reference to the gate is no dry run.
+func TestADryRunNeverBlocks(t *testing.T) {
+	t.Parallel()
+	dry := ref("q/g", pipelines.Mandatory)
+	dry.DryRun = true
+	other := ref("q/g", pipelines.Advisory)
+	other.Config = map[string]any{"limit": 1}
+	for _, outcome := range []gates.Outcome{gates.Pass, gates.Fail, gates.Error, gates.Pending, "nonsense"} {
+		judge := func(refs ...pipelines.GateRef) engine.Judgement {
+			j, err := engine.Judge(context.Background(), engine.JudgeOptions{Gatekeeper: &keeper{answer: says(outcome)}, Gates: refs, Phase: gates.PhaseBuild})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return j
+		}
+		if j := judge(dry); j.Blocked() || len(j.Gates) != 1 || !j.Gates[0].Ref.DryRun || j.Gates[0].Verdict.Summary == "" {
+			t.Errorf("%s: %+v", outcome, j)
+		}
+		if j := judge(dry, other); j.Blocked() == outcome.Allows() || j.Gates[0].Ref.DryRun || j.Gates[1].Ref.Enforcement != pipelines.Mandatory {
+			t.Errorf("%s, referred to twice: %+v", outcome, j)
+		}
+	}
+}
+
+// TestTwentyGatesRunAtOnce: each waits until all are asked, so they pass only when nobody is kept waiting for another.
+func TestTwentyGatesRunAtOnce(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	var asked sync.WaitGroup
+	asked.Add(n)
+	k := &keeper{answer: func(ctx context.Context, _ string, _ gates.Request, _ int) gates.Verdict {
+		asked.Done()
+		all := make(chan struct{})
+		go func() { asked.Wait(); close(all) }()
+		select {
+		case <-all:
+			return gates.Verdict{Outcome: gates.Pass, Summary: "all were there"}
+		case <-ctx.Done():
+			return gates.Verdict{Outcome: gates.Fail, Summary: "alone"}
+		}
+	}}
+	var refs []pipelines.GateRef
+	for i := range n {
+		refs = append(refs, ref(fmt.Sprintf("q/g%d", i), pipelines.Mandatory))
+	}
+	j, err := engine.Judge(context.Background(), engine.JudgeOptions{Gatekeeper: k, Gates: refs, Phase: gates.PhaseBuild})
+	if err != nil || j.Blocked() {
+		t.Errorf("%v: %+v", err, j.Blocking())
+	}
+}
+
 // TestCouldNotFindOut: nothing that keeps a gate from answering is a pass.
 func TestCouldNotFindOut(t *testing.T) {
 	t.Parallel()

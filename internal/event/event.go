@@ -111,11 +111,20 @@ type Gate struct {
 	Enforcement string         `json:"enforcement"`
 	Verdict     *gates.Verdict `json:"verdict,omitempty"`
 	Blocks      bool           `json:"blocks,omitempty"`
+	DryRun      bool           `json:"dryRun,omitempty"` // asked to try it: it never blocks
 	Duration    time.Duration  `json:"duration,omitempty"`
 	SetVersion  string         `json:"setVersion,omitempty"`
 	// Waived says that the gate blocked and a waiver let it pass; it is the waiver in one line.
 	Waived    string `json:"waived,omitempty"`
 	SetDigest string `json:"setDigest,omitempty"` // of the plugin binary
+}
+
+// Weight is how much the gate's answer counts, for people.
+func (g Gate) Weight() string {
+	if g.DryRun {
+		return "dry run of " + g.Enforcement
+	}
+	return g.Enforcement
 }
 
 // Step is one step of a promotion.

@@ -31,6 +31,7 @@ type GateFact struct {
 	Gate        string                `json:"gate"`
 	Phase       gates.Phase           `json:"phase"`
 	Enforcement pipelines.Enforcement `json:"enforcement"`
+	DryRun      bool                  `json:"dryRun,omitempty"` // it was asked to be tried, and could not block
 	Config      map[string]any        `json:"config,omitempty"`
 	Outcome     gates.Outcome         `json:"outcome,omitempty"` // "" while it was not asked
 	SetDigest   string                `json:"setDigest"`         // of the plugin binary

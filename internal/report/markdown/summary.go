@@ -155,7 +155,7 @@ func gateTable(out *strings.Builder, a *account.Account, links Links) {
 				says += " · waits for " + Text(Cut(by.By, 200))
 			}
 		}
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s |\n", mark, name, Text(string(gate.Phase)), says, Text(value), Text(limit), Text(gate.Enforcement))
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s |\n", mark, name, Text(string(gate.Phase)), says, Text(value), Text(limit), Text(gate.Weight()))
 	}
 	out.WriteString("\n")
 }

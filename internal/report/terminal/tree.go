@@ -139,7 +139,9 @@ func (row *gateRow) tell(now time.Time) (text, spent string) {
 	} else if row.Waived != "" {
 		text = string(row.Verdict.Outcome) + ", " + row.Waived + ": " + text
 	} else if !row.Verdict.Outcome.Allows() {
-		text = string(row.Verdict.Outcome) + " (" + row.Enforcement + ", does not block): " + text
+		text = string(row.Verdict.Outcome) + " (" + row.Weight() + ", does not block): " + text
+	} else if row.DryRun {
+		text = string(row.Verdict.Outcome) + " (" + row.Weight() + "): " + text
 	}
 	return text, elapsed(row.Duration)
 }
