@@ -5,7 +5,7 @@
 GO        ?= go
 NPM       ?= npm
 BIN       := bin
-SETS      := quality security health data release
+SETS      := quality security health data release cloudflare
 VERSION   ?= $(or $(patsubst v%,%,$(shell git describe --tags --match 'v*' --dirty 2>/dev/null)),0.1.0-dev)
 COMMIT    := $(shell git rev-parse HEAD 2>/dev/null)
 INFO      := github.com/penstock-ci/penstock/internal/buildinfo

@@ -239,7 +239,8 @@ type Promoted struct {
 
 // Difference is one thing that somebody else changed.
 type Difference struct {
-	What     string `json:"what"` // version, traffic, migration, …
+	What     string `json:"what"`              // worker, version, migration
+	Version  string `json:"version,omitempty"` // that it is about
 	Promoted string `json:"promoted,omitempty"`
 	Live     string `json:"live,omitempty"`
 }

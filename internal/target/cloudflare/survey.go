@@ -413,7 +413,7 @@ func (s *survey) drift(last *evidence.Promoted) {
 	for _, share := range worker.Shares {
 		if share.Percentage > 0 && share.Version != last.Version {
 			drift.Differences = append(drift.Differences, evidence.Difference{
-				What: "version", Promoted: last.Version, Live: fmt.Sprintf("%s takes %g %%", share.Version, share.Percentage),
+				What: "version", Version: share.Version, Promoted: last.Version, Live: fmt.Sprintf("%s takes %g %%", share.Version, share.Percentage),
 			})
 		}
 	}

@@ -82,7 +82,7 @@ func TestSurveyOfAPromotedWorker(t *testing.T) {
 	}
 
 	drifted := look(t, target, &evidence.Promoted{Version: "another"})
-	want := []evidence.Difference{{What: "version", Promoted: "another", Live: live + " takes 100 %"}}
+	want := []evidence.Difference{{What: "version", Version: live, Promoted: "another", Live: live + " takes 100 %"}}
 	if diff := cmp.Diff(want, drifted.Drift.Differences); diff != "" {
 		t.Error(diff)
 	}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/evidence"
+)
+
+// secretsGate judges names only: no gate ever sees a value.
+var secretsGate = environmentGate{
+	name: "secrets", title: "every required secret has a value in the environment", phases: live,
+	judge: func(_ *gates.Request, seen *sight) error {
+		seen.subject = "required secret"
+		secrets := seen.Secrets
+		seen.measurements = append(seen.measurements, gates.Count("required secrets", len(secrets.Required), nil))
+		if len(secrets.Required) == 0 {
+			return nil
+		}
+		has, reason := seen.secretNames()
+		if reason != "" {
+			seen.unknown(reason, "which secrets %s has is not known", seen.Worker.Name)
+			return nil
+		}
+		for _, name := range secrets.Required {
+			if slices.Contains(has, name) {
+				seen.found("secret %s has a value", name)
+				continue
+			}
+			seen.wrong("missing", "put it with `wrangler secret put "+name+"` (with the environment's --env), or give it to penstock in the environment variable "+name,
+				"the required secret %s has no value in %s", name, seen.Name)
+		}
+		return nil
+	},
+}
+
+// secretNames are those of the version that is judged. A secret that was put by hand is on the newest version, which need
+// not be that one.
+func (s *sight) secretNames() (names []string, reason string) {
+	if s.run.VersionID == "" {
+		if s.Secrets.State != evidence.Present {
+			return nil, cmpReason(s.Secrets.Reason, "there is no Worker yet")
+		}
+		return s.Secrets.Names, ""
+	}
+	version := s.version()
+	if version == nil || version.BindingsState != evidence.Present {
+		return nil, "the bindings of version " + short(s.run.VersionID) + " could not be read"
+	}
+	for _, binding := range version.Bindings {
+		if binding.Type == "secret_text" || binding.Type == "secret_key" || binding.Type == "secrets_store_secret" {
+			names = append(names, binding.Name)
+		}
+	}
+	return names, ""
+}
+
+func cmpReason(reason, otherwise string) string {
+	if reason != "" {
+		return reason
+	}
+	return otherwise
+}
