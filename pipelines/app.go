@@ -66,10 +66,12 @@ type WorkerFacts struct {
 
 // Deployment is what the wrangler config says of one environment.
 type Deployment struct {
-	Name            string // of the Worker there
-	HasD1           bool
-	VersionMetadata bool     // a version_metadata binding exists
-	Secrets         []string // names that wrangler is told to require
+	Name  string // of the Worker there
+	HasD1 bool
+	// What else it binds, consumes or is reached by.
+	HasKV, HasR2, HasDurableObjects, HasQueues, HasVectorize, HasRoutes bool
+	VersionMetadata                                                     bool     // a version_metadata binding exists
+	Secrets                                                             []string // names that wrangler is told to require
 }
 
 // HasScript reports whether package.json has a script of that name.

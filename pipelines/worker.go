@@ -27,17 +27,18 @@ func Worker(app App) Pipeline {
 			smoke(app),     // the app's own questions to the running version
 		),
 		Gates: slices.Concat(
-			testGates(app),    // all tests passing; code coverage > 80 %
-			typeGates(app),    // TypeScript compilation clean
-			styleGates(app),   // lint checks passing
-			speedGates(app),   // performance benchmarks met
-			auditGates(app),   // security audit clean
-			secretGates(),     // no hardcoded credentials in code
-			sourceGates(app),  // SQL injection prevention verified; input validation with Zod schemas
-			dataGates(app),    // database migrated, without loss
-			healthGates(app),  // the health check answers, dependency by dependency; performance benchmarks met
-			releaseGates(app), // a change that people can understand, made of what was tested
-			answerGates(app),  // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
+			testGates(app),           // all tests passing; code coverage > 80 %
+			typeGates(app),           // TypeScript compilation clean
+			styleGates(app),          // lint checks passing
+			speedGates(app),          // performance benchmarks met
+			auditGates(app),          // security audit clean
+			secretGates(),            // no hardcoded credentials in code
+			sourceGates(app),         // SQL injection prevention verified; input validation with Zod schemas
+			dataGates(app),           // database migrated, without loss
+			infrastructureGates(app), // D1 created and migrated, KV, R2, Durable Objects, queue consumers, Vectorize, domain, certificate
+			healthGates(app),         // the health check answers, dependency by dependency; performance benchmarks met
+			releaseGates(app),        // a change that people can understand, made of what was tested
+			answerGates(app),         // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
 		),
 		Environments: environments(app),
 	}
@@ -240,8 +241,11 @@ func speedGates(app App) []GateRef {
 	return []GateRef{{Gate: "quality/benchmark", Phase: gates.PhaseBuild, Enforcement: Advisory}}
 }
 
-// localEnvironment is the one that needs no account.
-const localEnvironment = "local"
+// localEnvironment is the one that needs no account; productionEnvironment the one that people use.
+const (
+	localEnvironment      = "local"
+	productionEnvironment = "production"
+)
 
 // auditGates block where the world is served. On this machine nothing is served to anybody, and a registry that answers no
 // audits (mirrors do not) would leave every newcomer with a wall: there the verdict is told and does not block.
@@ -308,6 +312,53 @@ func dataGates(app App) []GateRef {
 
 // rehearsalTime is enough for the largest database that D1 exports.
 const rehearsalTime = 15 * time.Minute
+
+// infrastructureGates judge whether what the app needs exists in each environment that names it. Resources are judged when a
+// first deployment has made them, before traffic; queue consumers and routes when the version takes all of it, because only then
+// they are set up; certificates and drift before anything is changed. On this machine there are no hosts to certify.
+//
+// To look at certificates takes a permission that a deployment does not, and whether somebody may change what is live by hand
+// is for the team to say: both tell and do not block, but for a certificate in production.
+func infrastructureGates(app App) []GateRef {
+	rows := []struct {
+		ref   GateRef
+		local bool
+		has   func(Deployment) bool
+	}{
+		{GateRef{Gate: "cloudflare/certificate", Phase: gates.PhasePlan, Enforcement: Advisory}, false, func(d Deployment) bool { return d.HasRoutes }},
+		{GateRef{Gate: "cloudflare/drift", Phase: gates.PhasePlan, Enforcement: Advisory}, true, nil},
+		{GateRef{Gate: "cloudflare/secrets", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return len(d.Secrets) > 0 }},
+		{GateRef{Gate: "cloudflare/d1", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasD1 }},
+		{GateRef{Gate: "cloudflare/kv", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasKV }},
+		{GateRef{Gate: "cloudflare/r2", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasR2 }},
+		{GateRef{Gate: "cloudflare/durable-objects", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasDurableObjects }},
+		{GateRef{Gate: "cloudflare/vectorize", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasVectorize }},
+		{GateRef{Gate: "cloudflare/queues", Phase: gates.PhaseBake, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasQueues }},
+		{GateRef{Gate: "cloudflare/domain", Phase: gates.PhaseBake, Enforcement: Overridable}, false, func(d Deployment) bool { return d.HasRoutes }},
+	}
+	var refs []GateRef
+	for _, row := range rows {
+		ref := row.ref
+		ref.Timeout = 2 * time.Minute // to look at everything takes some dozens of calls
+		all := environments(app)
+		for _, env := range all {
+			if (row.local || env.Name != localEnvironment) && (row.has == nil || row.has(app.Worker.Deployments[env.WranglerEnv])) {
+				ref.Environments = append(ref.Environments, env.Name)
+			}
+		}
+		switch len(ref.Environments) {
+		case 0:
+			continue
+		case len(all):
+			ref.Environments = nil
+		}
+		if ref.Gate == "cloudflare/certificate" {
+			ref.EnforcementIn = map[string]Enforcement{productionEnvironment: Overridable}
+		}
+		refs = append(refs, ref)
+	}
+	return refs
+}
 
 // healthGates ask the new version before it takes traffic. A page that is not known to be of the guide's shape may be a bare
 // "ok", in which the gate can read nothing: that is told and does not block. How long an answer takes depends on where the

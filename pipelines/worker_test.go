@@ -28,9 +28,12 @@ func guideApp() App {
 			ConfigFile: "wrangler.jsonc", Name: "atomic-guide", Main: "dist/index.js", Built: []string{"dist"},
 			Environments: []string{"production", "staging"},
 			Deployments: map[string]Deployment{
-				"":           {Name: "atomic-guide", HasD1: true},
-				"production": {Name: "atomic-guide-production", HasD1: true, VersionMetadata: true, Secrets: []string{"JWT_SECRET"}},
-				"staging":    {Name: "atomic-guide-staging", HasD1: true},
+				"": {Name: "atomic-guide", HasD1: true},
+				"production": {
+					Name: "atomic-guide-production", HasD1: true, HasKV: true, HasR2: true, HasDurableObjects: true, HasQueues: true, HasRoutes: true,
+					VersionMetadata: true, Secrets: []string{"JWT_SECRET"},
+				},
+				"staging": {Name: "atomic-guide-staging", HasD1: true},
 			},
 			Seed: "seed/minimal.sql", HealthPath: "/health", HealthChecks: true,
 		},
@@ -63,6 +66,8 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 	if diff := cmp.Diff([]string{"quality/tests mandatory", "quality/coverage overridable", "quality/typecheck mandatory", "quality/lint overridable", "quality/benchmark advisory",
 		"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input overridable",
 		"data/migrations overridable", "data/rehearsal overridable", "data/backup overridable",
+		"cloudflare/certificate advisory", "cloudflare/drift advisory", "cloudflare/secrets overridable", "cloudflare/d1 overridable", "cloudflare/kv overridable",
+		"cloudflare/r2 overridable", "cloudflare/durable-objects overridable", "cloudflare/queues overridable", "cloudflare/domain overridable",
 		"health/endpoint overridable", "health/latency advisory", "release/size advisory", "release/provenance advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
@@ -124,7 +129,7 @@ func TestWorkerLeavesOutWhatTheAppLacks(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "audit"}, p.Stage("bundle").Needs); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input advisory", "release/size advisory", "release/provenance advisory",
+	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input advisory", "cloudflare/drift advisory", "release/size advisory", "release/provenance advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
 		t.Errorf("gates that have something to judge: %s", diff)

@@ -118,7 +118,9 @@ func (r *reading) readWorker() error {
 			return err
 		}
 		facts.Deployments[env] = pipelines.Deployment{
-			Name: worker.Name, HasD1: len(worker.D1Databases) > 0,
+			Name: worker.Name, HasD1: len(worker.D1Databases) > 0, HasKV: len(worker.KVNamespaces) > 0, HasR2: len(worker.R2Buckets) > 0,
+			HasDurableObjects: len(worker.DurableObjects.Bindings) > 0, HasVectorize: len(worker.Vectorize) > 0, HasRoutes: len(worker.AllRoutes()) > 0,
+			HasQueues:       len(worker.Queues.Producers)+len(worker.Queues.Consumers) > 0,
 			VersionMetadata: worker.VersionMetadata != nil, Secrets: worker.Secrets.Required,
 		}
 		r.built(worker.Main)
