@@ -21,7 +21,7 @@ LINT      := $(BIN)/golangci-lint-v2.15.0$(EXE)
 # -trimpath: the same source gives the same binary in any folder.
 GOBUILD   := $(GO) build -trimpath -buildvcs=false
 
-.PHONY: demo build test test-slow race lint bench cross clean help fmt generate ci FORCE
+.PHONY: demo build test test-slow race lint bench cross clean help fmt generate record-dagger ci FORCE
 
 demo: build ## run the whole pipeline of examples/atomic-guide against a Cloudflare on this machine (needs Node)
 	@$(BIN)/penstock$(EXE) deploy --env local -C examples/atomic-guide
@@ -76,6 +76,9 @@ fmt: ## format
 
 generate: ## generate the gate wire again (needs protoc 3.21, protoc-gen-go v1.36.12 and protoc-gen-go-grpc v1.6.2)
 	cd gates/internal/wire && protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative gates.proto
+
+record-dagger: ## record anew what a Dagger engine answers (needs one: _EXPERIMENTAL_DAGGER_RUNNER_HOST)
+	PENSTOCK_RECORD_DAGGER=1 $(GO) test -count=1 -run '^TestLive$$' ./internal/executor/dagger
 
 ci: ## what CI runs
 	bash .ci/run

@@ -98,7 +98,7 @@ var theMap = []room{
 		[]string{"gates", "pipelines", "internal/engine", "internal/event", "internal/snapshot", "internal/redact"},
 		[]string{
 			"mvdan.cc/sh/v3", "github.com/bmatcuk/doublestar/v4", "github.com/gofrs/flock", "golang.org/x/sync", "golang.org/x/sys",
-			"deps.dev/util/semver", "github.com/Masterminds/semver/v3",
+			"deps.dev/util/semver", "github.com/Masterminds/semver/v3", "dagger.io/dagger", "go.opentelemetry.io/otel",
 		},
 		"adapters never import each other",
 	},

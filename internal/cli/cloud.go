@@ -158,7 +158,8 @@ func (r *run) packageFolders(ctx context.Context) []string {
 	if result == nil || !ok {
 		return []string{own}
 	}
-	installed, err := reader.OutputPath(ctx, *result, "node_modules")
+	// Not all of them: where they lie in an engine, what is asked for is copied out.
+	installed, err := reader.OutputPath(ctx, *result, "node_modules/@cloudflare")
 	if err != nil {
 		return []string{own}
 	}

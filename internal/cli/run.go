@@ -22,7 +22,6 @@ import (
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
-	"github.com/penstock-ci/penstock/internal/executor/host"
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/promotion"
@@ -44,6 +43,7 @@ type runFlags struct {
 	explainCache bool
 	parallelism  int
 	hub          hubFlags
+	executor     string
 }
 
 func (f *runFlags) addTo(command *cobra.Command, what string) {
@@ -52,6 +52,7 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	command.Flags().BoolVar(&f.explainCache, "explain-cache", false, "say for each stage what decided between running it and taking it from the cache")
 	command.Flags().StringVar(&f.as, "as", "", "who begins the run, by the `name` that approvers go by; git's user.email when it is left out")
 	command.Flags().StringArrayVar(&f.dryRunGates, "dry-run-gate", nil, "ask this `gate` and tell what it says without letting it block; repeat it for more (deploy: only locally)")
+	command.Flags().StringVar(&f.executor, "executor", executorHost, "where stages run: "+executorHost+" (processes on this machine) or "+executorDagger+" (containers)")
 	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
 	f.hub.addTo(command)
 }
@@ -165,10 +166,12 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r.author = r.beganBy(ctx)
-	executor := host.New(host.Options{StateDir: state, Minder: []string{shared.streams.Executable, minderArgument}})
-	r.on(shared.streams.killed, executor.Kill)
-	if r.session, err = executor.Open(ctx, r.pipeline, r.source); err != nil {
+	executor, err := r.openExecutor(state)
+	if err != nil {
 		return nil, err
+	}
+	if r.session, err = executor.Open(ctx, r.pipeline, r.source); err != nil {
+		return nil, noSession(executor.Name(), err)
 	}
 	r.ending(func(ctx context.Context) error { return r.session.Close(ctx) })
 	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {

@@ -73,7 +73,7 @@ type Result struct {
 
 // OutputReader is implemented by sessions that can hand out a stage's outputs as files.
 type OutputReader interface {
-	// OutputPath returns the path of one declared output of a finished stage, to be read only.
+	// OutputPath returns the path of one declared output of a finished stage, or of what lies below one, to be read only.
 	OutputPath(ctx context.Context, result Result, output string) (string, error)
 }
 

@@ -104,12 +104,3 @@ func within(root, path string) bool {
 	relative, err := filepath.Rel(root, path)
 	return err == nil && filepath.IsLocal(relative)
 }
-
-// cacheVariables say in which variable each package manager takes the folder of its cache.
-var cacheVariables = map[string][]string{
-	"npm":      {"npm_config_cache"},
-	"pnpm":     {"npm_config_store_dir", "pnpm_config_store_dir"},
-	"yarn":     {"YARN_CACHE_FOLDER"},
-	"bun":      {"BUN_INSTALL_CACHE_DIR"},
-	"corepack": {"COREPACK_HOME"},
-}

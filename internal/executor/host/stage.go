@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/executor/inputs"
 	"github.com/penstock-ci/penstock/internal/executor/output"
+	"github.com/penstock-ci/penstock/internal/executor/toolcache"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/internal/redact"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -195,11 +195,7 @@ func (r *stageRun) variables() []string {
 	}
 	maps.Copy(all, s.environment.vars)
 	for _, name := range r.job.Stage.Caches {
-		names := cacheVariables[name]
-		if names == nil {
-			names = []string{"PENSTOCK_CACHE_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))}
-		}
-		for _, variable := range names {
+		for _, variable := range toolcache.Variables(name) {
 			all[variable] = s.cacheFolder(name)
 		}
 	}

@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/executor/dagger"
+	"github.com/penstock-ci/penstock/internal/executor/host"
+)
+
+// The executors by the name that --executor takes.
+const (
+	executorHost   = "host"
+	executorDagger = "dagger"
+)
+
+// openExecutor makes the executor that was asked for.
+func (r *run) openExecutor(state string) (engine.Executor, error) {
+	switch r.flags.executor {
+	case executorHost:
+		executor := host.New(host.Options{StateDir: state, Minder: []string{r.shared.streams.Executable, minderArgument}})
+		r.on(r.shared.streams.killed, executor.Kill)
+		return executor, nil
+	case executorDagger:
+		return dagger.New(dagger.Options{StateDir: state}), nil
+	default:
+		return nil, fail(ExitUsage, "take --executor "+executorHost+" or --executor "+executorDagger, fmt.Errorf("there is no executor %q", r.flags.executor))
+	}
+}
+
+// noSession gives an executor that cannot begin its exit code.
+func noSession(executor string, err error) error {
+	var bare *dagger.NoImageError
+	switch {
+	case errors.As(err, &bare):
+		return fail(ExitUsage, "give each an image in penstock.yaml, or take --executor "+executorHost, err)
+	case executor == executorDagger:
+		return fail(ExitUnreachable, "see that a Dagger engine runs (`dagger core version`; docs/dagger.md), or take --executor "+executorHost, err)
+	default:
+		return err
+	}
+}
