@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/executor/dagger"
 	"github.com/penstock-ci/penstock/internal/executor/host"
@@ -14,6 +16,10 @@ const (
 	executorHost   = "host"
 	executorDagger = "dagger"
 )
+
+func executorFlag(command *cobra.Command, into *string) {
+	command.Flags().StringVar(into, "executor", executorHost, "where stages run: "+executorHost+" (processes on this machine) or "+executorDagger+" (containers)")
+}
 
 // openExecutor makes the executor that was asked for.
 func (r *run) openExecutor(state string) (engine.Executor, error) {

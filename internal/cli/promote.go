@@ -8,7 +8,7 @@ import (
 )
 
 func newPromote(shared *common) *cobra.Command {
-	var environment, as string
+	var environment, as, executor string
 	command := &cobra.Command{
 		Use:   "promote RUN",
 		Short: "Go on with a run that waited, or take it to a further environment",
@@ -24,7 +24,7 @@ func newPromote(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			flags := runFlags{environment: from.run.Info.Environment, as: as}
+			flags := runFlags{environment: from.run.Info.Environment, as: as, executor: executor}
 			if from.elsewhere {
 				flags.environment = environment
 			}
@@ -38,5 +38,6 @@ func newPromote(shared *common) *cobra.Command {
 	}
 	command.Flags().StringVarP(&environment, "env", "e", "", "a further `environment`; the run's own when it is left out")
 	command.Flags().StringVar(&as, "as", "", "who takes it to a further environment, by the `name` that approvers go by")
+	executorFlag(command, &executor)
 	return command
 }

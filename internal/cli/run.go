@@ -52,7 +52,7 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	command.Flags().BoolVar(&f.explainCache, "explain-cache", false, "say for each stage what decided between running it and taking it from the cache")
 	command.Flags().StringVar(&f.as, "as", "", "who begins the run, by the `name` that approvers go by; git's user.email when it is left out")
 	command.Flags().StringArrayVar(&f.dryRunGates, "dry-run-gate", nil, "ask this `gate` and tell what it says without letting it block; repeat it for more (deploy: only locally)")
-	command.Flags().StringVar(&f.executor, "executor", executorHost, "where stages run: "+executorHost+" (processes on this machine) or "+executorDagger+" (containers)")
+	executorFlag(command, &f.executor)
 	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
 	f.hub.addTo(command)
 }
