@@ -41,7 +41,9 @@ type App struct {
 	ESLint bool
 	// TypeScript says that there is a tsconfig.json and typescript among the dependencies.
 	TypeScript bool
-	Worker     WorkerFacts
+	// Alerts is the file of the app's alerts, as the production guide has it; "" when there is none.
+	Alerts string
+	Worker WorkerFacts
 }
 
 // WorkerFacts is what the wrangler config, and the source that it names, say.

@@ -37,6 +37,7 @@ func Worker(app App) Pipeline {
 			dataGates(app),           // database migrated, without loss
 			infrastructureGates(app), // D1 created and migrated, KV, R2, Durable Objects, queue consumers, Vectorize, domain, certificate
 			healthGates(app),         // the health check answers, dependency by dependency; performance benchmarks met
+			alertGates(app),          // error rate, latency, database errors, memory, queue backlog under real traffic
 			releaseGates(app),        // a change that people can understand, made of what was tested
 			answerGates(app),         // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
 		),
@@ -389,6 +390,22 @@ func releaseGates(app App) []GateRef {
 		{Gate: "release/size", Phase: gates.PhasePlan, Enforcement: Advisory, Environments: served},
 		{Gate: "release/provenance", Phase: gates.PhasePlan, Enforcement: Advisory, Environments: served},
 	}
+}
+
+// AlertsFile is where the production guide has its alerts.
+const AlertsFile = "alerts.yml"
+
+// alertGates judge the app's own alerts while the new version takes traffic. An environment that does not watch its new version
+// for long enough would never have the traffic to judge by: so it tells, until the app raises it where there is a bake.
+func alertGates(app App) []GateRef {
+	if app.Alerts == "" {
+		return nil
+	}
+	ref := GateRef{Gate: "health/alerts", Phase: gates.PhaseBake, Enforcement: Advisory, Timeout: 2 * time.Minute}
+	if app.Alerts != AlertsFile {
+		ref.Config = map[string]any{"file": app.Alerts}
+	}
+	return []GateRef{ref}
 }
 
 // answerGates ask the new version before it takes traffic, and HTTPS where everybody finds it, once it does. They tell and do

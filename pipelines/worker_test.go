@@ -23,7 +23,7 @@ func guideApp() App {
 		},
 		Dependencies: map[string]string{"wrangler": "4.86.0", "vitest": "4.1.12", "@vitest/coverage-istanbul": "4.1.12", "typescript": "5.9.3", "zod": "4.1.12"},
 		TestRunner:   "vitest", TestCommand: "vitest run", CoverageProvider: true,
-		Typecheck: "check", PlainTypecheck: true, ESLint: true, TypeScript: true,
+		Typecheck: "check", PlainTypecheck: true, ESLint: true, TypeScript: true, Alerts: AlertsFile,
 		Worker: WorkerFacts{
 			ConfigFile: "wrangler.jsonc", Name: "atomic-guide", Main: "dist/index.js", Built: []string{"dist"},
 			Environments: []string{"production", "staging"},
@@ -68,7 +68,7 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 		"data/migrations overridable", "data/rehearsal overridable", "data/backup overridable",
 		"cloudflare/certificate advisory", "cloudflare/drift advisory", "cloudflare/secrets overridable", "cloudflare/d1 overridable", "cloudflare/kv overridable",
 		"cloudflare/r2 overridable", "cloudflare/durable-objects overridable", "cloudflare/queues overridable", "cloudflare/domain overridable",
-		"health/endpoint overridable", "health/latency advisory", "release/size advisory", "release/provenance advisory",
+		"health/endpoint overridable", "health/latency advisory", "health/alerts advisory", "release/size advisory", "release/provenance advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
 		t.Error(diff)

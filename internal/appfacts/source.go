@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // builtFolders are where builds leave their results, by convention: one may lie on a developer's disk though git ignores it.
@@ -32,8 +34,11 @@ func (r *reading) built(name string) {
 	}
 }
 
-// readSource looks for a seed file and a health check.
+// readSource looks for alerts, a seed file and a health check.
 func (r *reading) readSource() error {
+	if r.exists(pipelines.AlertsFile) {
+		r.app.Alerts = pipelines.AlertsFile
+	}
 	if err := r.findSeed(); err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ func (c *Cloud) bucketRoutes() []route {
 		{"POST " + all, c.addBucket},
 		{"GET " + one, c.getBucket},
 		{"DELETE " + one, c.deleteBucket},
+		{"GET " + one + "/domains/managed", c.bucketManagedDomain},
+		{"GET " + one + "/domains/custom", c.bucketCustomDomains},
 		{"GET " + one + "/objects", c.listObjects},
 		{"GET " + one + "/objects/{key...}", c.getObject},
 		{"PUT " + one + "/objects/{key...}", c.putObject},
@@ -39,6 +41,18 @@ func describeBucket(bucket store.Bucket) map[string]any {
 		"name": bucket.Name, "creation_date": bucket.CreatedAt, "location": bucket.Location,
 		"storage_class": bucket.StorageClass, "jurisdiction": bucket.Jurisdiction,
 	}
+}
+
+// bucketManagedDomain says that the bucket has no r2.dev address that is enabled: none here is public.
+func (c *Cloud) bucketManagedDomain(_ http.ResponseWriter, r *http.Request) (*answer, error) {
+	bucket, err := c.bucket(r)
+	return ok(map[string]any{"bucketId": bucket.Name, "domain": "pub-" + bucket.Name + ".r2.dev", "enabled": false}), err
+}
+
+// bucketCustomDomains lists none: they cannot be added here.
+func (c *Cloud) bucketCustomDomains(_ http.ResponseWriter, r *http.Request) (*answer, error) {
+	_, err := c.bucket(r)
+	return ok(map[string]any{"domains": []any{}}), err
 }
 
 // listBuckets nests the list, unlike other lists, and goes on by the last name of a page.

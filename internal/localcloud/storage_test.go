@@ -99,6 +99,15 @@ func TestR2Objects(t *testing.T) {
 	if got := send(t, cloud, "DELETE", "@/r2/buckets/files", nil); got.Status != 409 || got.code() != codeBucketNotEmpty {
 		t.Errorf("deleting a full bucket: %v", got.Errors)
 	}
+	if got := succeed(t, cloud, "GET", "@/r2/buckets/files/domains/managed", nil).get(t, "enabled"); got != false {
+		t.Errorf("a bucket here is public: %v", got)
+	}
+	succeed(t, cloud, "GET", "@/r2/buckets/files/domains/custom", nil)
+	for _, kind := range []string{"managed", "custom"} {
+		if got := send(t, cloud, "GET", "@/r2/buckets/none/domains/"+kind, nil); got.Status != 404 || got.code() != codeBucketNotFound {
+			t.Errorf("%s domain of a bucket that does not exist: %+v", kind, got)
+		}
+	}
 	if got := succeed(t, cloud, "GET", "@/r2/buckets", nil).get(t, "buckets.0.name"); got != "files" {
 		t.Errorf("buckets: %v", got)
 	}

@@ -11,5 +11,6 @@ func set() gates.Set {
 	return gates.Set{Name: "health", Version: "0.1.0", Gates: []gates.Gate{
 		endpointGate{maxAge: maxPageAge}, // does the health page say that every dependency works?
 		latencyGate{},                    // how long does an answer take?
+		alertsGate{},                     // does one of the app's alerts fire under real traffic?
 	}}
 }
