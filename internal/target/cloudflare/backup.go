@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,30 +85,32 @@ func (t *Target) bookmarkOf(bookmark string, database wrangler.D1Database) strin
 	return ""
 }
 
-// maxTables bounds the question for the highest row ids: SQLite allows 500 terms of a compound SELECT, D1 100 KB of SQL.
-const maxTables = 400
+// tablesAtOnce is for how many tables one query asks: D1 allows 100 columns, and 5 terms of a compound SELECT.
+const tablesAtOnce = 50
 
-// marks are the highest row ids of the app's tables, each found without reading the table. Tables without row ids, and
-// tables past the bound, have no mark, and then nobody can tell what was written to them later.
+// marks are the highest row ids of the app's tables, each found without reading the table. Tables without row ids have no
+// mark, and then nobody can tell what was written to them later.
 func (t *Target) marks(ctx context.Context, id, name string) ([]promotion.Mark, error) {
 	tables, err := t.rowTables(ctx, id, name)
 	if err != nil || len(tables) == 0 {
 		return nil, err
 	}
-	var selects []string
-	for _, table := range tables[:min(len(tables), maxTables)] {
-		selects = append(selects, "SELECT "+quote(table)+" AS name, coalesce(max(rowid), 0) AS row FROM "+quoteName(table))
-	}
-	var rows []struct {
-		Name string
-		Row  int64
-	}
-	if err := t.rows(ctx, id, strings.Join(selects, " UNION ALL "), &rows); err != nil {
-		return nil, fmt.Errorf("mark the rows of database %s: %w", name, err)
-	}
-	marks := make([]promotion.Mark, 0, len(rows))
-	for _, row := range rows {
-		marks = append(marks, promotion.Mark{Database: name, Table: row.Name, Row: row.Row})
+	var marks []promotion.Mark
+	for group := range slices.Chunk(tables, tablesAtOnce) {
+		var columns []string
+		for i, table := range group {
+			columns = append(columns, fmt.Sprintf("(SELECT coalesce(max(rowid), 0) FROM %s) AS c%d", quoteName(table), i))
+		}
+		var rows []map[string]int64
+		if err := t.rows(ctx, id, "SELECT "+strings.Join(columns, ", "), &rows); err != nil {
+			return nil, fmt.Errorf("mark the rows of database %s: %w", name, err)
+		}
+		if len(rows) != 1 {
+			return nil, fmt.Errorf("mark the rows of database %s: %d answers", name, len(rows))
+		}
+		for i, table := range group {
+			marks = append(marks, promotion.Mark{Database: name, Table: table, Row: rows[0][fmt.Sprintf("c%d", i)]})
+		}
 	}
 	return marks, nil
 }

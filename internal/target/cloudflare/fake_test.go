@@ -373,7 +373,7 @@ func (f *fake) addVersion(u upload) map[string]any {
 var (
 	creates = regexp.MustCompile(`CREATE TABLE (?:IF NOT EXISTS )?(\w+)`)
 	inserts = regexp.MustCompile(`INSERT (?:OR IGNORE )?INTO d1_migrations \(name\) VALUES \('((?:[^']|'')*)'\)`)
-	marked  = regexp.MustCompile(`SELECT '(\w+)' AS name`)
+	marked  = regexp.MustCompile(`AS (c[0-9]+)`)
 	renames = regexp.MustCompile(`UPDATE d1_migrations SET name = '([^']*)' WHERE name = '([^']*)'`)
 )
 
@@ -391,11 +391,11 @@ func (f *fake) query(w http.ResponseWriter, sql string) {
 	case strings.Contains(sql, "FROM sqlite_master"):
 		rows(f.tables)
 	case strings.Contains(sql, "max(rowid)"):
-		list := []any{}
+		row := map[string]any{}
 		for _, match := range marked.FindAllStringSubmatch(sql, -1) {
-			list = append(list, map[string]any{"name": match[1], "row": 7})
+			row[match[1]] = 7
 		}
-		f.ok(w, []any{map[string]any{"success": true, "results": list}})
+		f.ok(w, []any{map[string]any{"success": true, "results": []any{row}}})
 	case strings.HasPrefix(sql, "SELECT name FROM d1_migrations") && !hasTable:
 		f.fail(w, 400, 7500, "no such table: d1_migrations: SQLITE_ERROR")
 	case strings.HasPrefix(sql, "SELECT name FROM d1_migrations WHERE name = "):
