@@ -90,6 +90,7 @@ const (
 	ReportMetrics     ReportKind = "metrics"     // how it fares; phases plan, promote and bake
 	ReportPlan        ReportKind = "plan"        // what would change; phases plan, promote and bake
 	ReportPromotions  ReportKind = "promotions"  // what happened before
+	ReportSmoke       ReportKind = "smoke"       // what the new version answered to probes and smoke stages; phases promote and bake
 	ReportBackups     ReportKind = "backups"     // what there is to go back to
 	ReportRehearsal   ReportKind = "rehearsal"   // what the pending migrations did to a copy
 )
@@ -97,7 +98,7 @@ const (
 // Gathered reports whether penstock gathers the kind, so that no stage can leave it.
 func (k ReportKind) Gathered() bool {
 	switch k {
-	case ReportEnvironment, ReportMetrics, ReportPlan, ReportPromotions, ReportRehearsal, ReportBackups:
+	case ReportEnvironment, ReportMetrics, ReportPlan, ReportPromotions, ReportSmoke, ReportRehearsal, ReportBackups:
 		return true
 	default:
 		return false

@@ -37,6 +37,7 @@ func Worker(app App) Pipeline {
 			dataGates(app),           // database migrated, without loss
 			infrastructureGates(app), // D1 created and migrated, KV, R2, Durable Objects, queue consumers, Vectorize, domain, certificate
 			healthGates(app),         // the health check answers, dependency by dependency; performance benchmarks met
+			smokeGates(app),          // smoke tests run, and against the new version
 			alertGates(app),          // error rate, latency, database errors, memory, queue backlog under real traffic
 			releaseGates(app),        // a change that people can understand, made of what was tested
 			answerGates(app),         // HTTPS enforced, CORS configured, rate limiting, XSS protection, security headers, generic errors
@@ -390,6 +391,15 @@ func releaseGates(app App) []GateRef {
 		{Gate: "release/size", Phase: gates.PhasePlan, Enforcement: Advisory, Environments: served},
 		{Gate: "release/provenance", Phase: gates.PhasePlan, Enforcement: Advisory, Environments: served},
 	}
+}
+
+// smokeGates see to it that a version was asked something before it takes traffic, by the app's own smoke test where it has one.
+func smokeGates(app App) []GateRef {
+	ref := GateRef{Gate: "health/smoke", Phase: gates.PhasePromote, Enforcement: Overridable}
+	if smoke(app).Name != "" {
+		ref.Config = map[string]any{"stages": true}
+	}
+	return []GateRef{ref}
 }
 
 // AlertsFile is where the production guide has its alerts.

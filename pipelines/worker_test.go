@@ -68,7 +68,7 @@ func TestWorkerReadsLikeTheGuide(t *testing.T) {
 		"data/migrations overridable", "data/rehearsal overridable", "data/backup overridable",
 		"cloudflare/certificate advisory", "cloudflare/drift advisory", "cloudflare/secrets overridable", "cloudflare/d1 overridable", "cloudflare/kv overridable",
 		"cloudflare/r2 overridable", "cloudflare/durable-objects overridable", "cloudflare/queues overridable", "cloudflare/domain overridable",
-		"health/endpoint overridable", "health/latency advisory", "health/alerts advisory", "release/size advisory", "release/provenance advisory",
+		"health/endpoint overridable", "health/latency advisory", "health/smoke overridable", "health/alerts advisory", "release/size advisory", "release/provenance advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
 		t.Error(diff)
@@ -129,7 +129,7 @@ func TestWorkerLeavesOutWhatTheAppLacks(t *testing.T) {
 	if diff := cmp.Diff([]string{"install", "audit"}, p.Stage("bundle").Needs); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input advisory", "cloudflare/drift advisory", "release/size advisory", "release/provenance advisory",
+	if diff := cmp.Diff([]string{"security/audit overridable", "security/secrets mandatory", "security/sql overridable", "security/input advisory", "cloudflare/drift advisory", "health/smoke overridable", "release/size advisory", "release/provenance advisory",
 		"security/headers advisory", "security/cors advisory", "security/errors advisory", "security/xss advisory", "security/ratelimit advisory", "security/https advisory",
 	}, gateNames(p)); diff != "" {
 		t.Errorf("gates that have something to judge: %s", diff)

@@ -19,6 +19,7 @@ const (
 	KindMetrics     = "metrics"
 	KindPlan        = "plan"
 	KindPromotions  = "promotions"
+	KindSmoke       = "smoke"
 	KindRehearsal   = "rehearsal"
 	KindBackups     = "backups"
 )
@@ -52,7 +53,7 @@ type Gap struct {
 const maxFile = 64 << 20
 
 // Write writes one of these types to a file, which must not exist yet. Its header is completed with kind and format.
-func Write[T Environment | Metrics | Plan | Promotions | Rehearsal | Backups](path string, value T) error {
+func Write[T Environment | Metrics | Plan | Promotions | Smoke | Rehearsal | Backups](path string, value T) error {
 	var complete any
 	switch value := any(value).(type) {
 	case Environment:
@@ -66,6 +67,9 @@ func Write[T Environment | Metrics | Plan | Promotions | Rehearsal | Backups](pa
 		complete = value
 	case Promotions:
 		value.Kind, value.Format = KindPromotions, Format
+		complete = value
+	case Smoke:
+		value.Kind, value.Format = KindSmoke, Format
 		complete = value
 	case Backups:
 		value.Kind, value.Format = KindBackups, Format
@@ -108,6 +112,9 @@ func ReadRehearsal(path string) (Rehearsal, error) { return read[Rehearsal](path
 
 // ReadBackups reads evidence of the kind [KindBackups].
 func ReadBackups(path string) (Backups, error) { return read[Backups](path, KindBackups) }
+
+// ReadSmoke reads evidence of the kind [KindSmoke].
+func ReadSmoke(path string) (Smoke, error) { return read[Smoke](path, KindSmoke) }
 
 func read[T interface{ header() Header }](path, kind string) (T, error) {
 	var value, none T

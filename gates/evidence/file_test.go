@@ -67,7 +67,7 @@ func TestKindsAreThoseOfTheContract(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[gates.ReportKind]string{
 		gates.ReportEnvironment: evidence.KindEnvironment, gates.ReportMetrics: evidence.KindMetrics,
-		gates.ReportPlan: evidence.KindPlan, gates.ReportPromotions: evidence.KindPromotions,
+		gates.ReportPlan: evidence.KindPlan, gates.ReportPromotions: evidence.KindPromotions, gates.ReportSmoke: evidence.KindSmoke,
 	} {
 		if string(kind) != want || !kind.Gathered() {
 			t.Errorf("%q is not %q, or not gathered", kind, want)

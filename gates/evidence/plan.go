@@ -5,14 +5,14 @@ import "time"
 // Plan is what the promotion would do, and what that rests on. There is none in the phase build.
 type Plan struct {
 	Header
-	Digest       string   `json:"digest"` // "sha256:…" over all of it; what people approve
-	App          string   `json:"app"`
-	Environment  string   `json:"environment"`
-	Bundle       string   `json:"bundle"`       // digest of what would be live
+	Digest      string `json:"digest"` // "sha256:…" over all of it; what people approve
+	App         string `json:"app"`
+	Environment string `json:"environment"`
+	Bundle      string `json:"bundle"` // digest of what would be live
 	// Built is the digest of what the stages of this run made; the same as Bundle, unless a run goes on whose results are gone.
 	Built string `json:"built,omitempty"`
 	// From is the run that took the same source to another environment before.
-	From string `json:"from,omitempty"`
+	From         string   `json:"from,omitempty"`
 	SourceDigest string   `json:"sourceDigest"` // of the snapshot that it was made of
 	Commit       string   `json:"commit,omitempty"`
 	Dirty        bool     `json:"dirty,omitempty"` // the source differs from the commit

@@ -72,6 +72,7 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 			},
 		}}
 	}
+	r.recordSmoke(&options)
 	promoted, err := promotion.Promote(ctx, options, plan)
 	result := event.Result{
 		Version: promoted.Version, Previous: promoted.Previous, URL: promoted.URL, NextStep: promoted.NextStep,

@@ -30,6 +30,8 @@ type evidenceSource struct {
 	// asking keeps to one call of the target at a time.
 	asking sync.Mutex
 	files  atomic.Int64
+
+	smoke smokeRecord
 }
 
 // planned is what a promotion would do, and where.
@@ -59,6 +61,8 @@ func (s *evidenceSource) Gather(ctx context.Context, _ gates.Phase, kind gates.R
 		return path, s.plan(ctx, path)
 	case gates.ReportPromotions:
 		return path, s.promotions(ctx, path)
+	case gates.ReportSmoke:
+		return path, s.smoke.write(path)
 	case gates.ReportBackups:
 		return path, s.backups(ctx, path)
 	case gates.ReportRehearsal:

@@ -202,8 +202,9 @@ const (
 const (
 	invocationFields = `sum { requests errors }
         avg { sampleInterval }
-        quantiles { cpuTimeP50 cpuTimeP75 cpuTimeP95 cpuTimeP99 wallTimeP50 wallTimeP75 wallTimeP95 wallTimeP99`
-	memoryFields = " memoryUsageBytesP50 memoryUsageBytesP75 memoryUsageBytesP95 memoryUsageBytesP99"
+        quantiles { cpuTimeP50 cpuTimeP75 cpuTimeP99 wallTimeP50 wallTimeP75 wallTimeP99`
+	tailFields   = " cpuTimeP95 wallTimeP95"
+	memoryFields = " memoryUsageBytesP50 memoryUsageBytesP95 memoryUsageBytesP99"
 )
 
 func (m *metricsLook) invocations(ctx context.Context) {
@@ -244,27 +245,27 @@ func (m *metricsLook) invocations(ctx context.Context) {
 	}
 }
 
-// invocationGroups asks for memory too, and without it where the account's analytics do not know it.
+// invocationGroups asks for all that Cloudflare's analytics are known to have, and for less where they do not know it: memory
+// and the 95th percentile are in no documentation.
 func (m *metricsLook) invocationGroups(ctx context.Context, part stretch) ([]group, error) {
-	ask := func(fields string) ([]group, error) {
-		return m.ask(ctx, datasetInvocations, ", $scriptName: string", "scriptName: $scriptName", fields+" }", part,
+	var first error
+	for _, fields := range []string{tailFields + memoryFields, tailFields, ""} {
+		groups, err := m.ask(ctx, datasetInvocations, ", $scriptName: string", "scriptName: $scriptName", invocationFields+fields+" }", part,
 			map[string]any{"scriptName": m.target.Worker.Name})
+		if err == nil && first != nil && !slices.ContainsFunc(m.found.Gaps, func(g evidence.Gap) bool { return g.What == gapDetail }) {
+			m.gap(gapDetail, first)
+		}
+		if err == nil || errors.Is(err, api.ErrDenied) || errors.Is(err, promotion.ErrUnreachable) {
+			return groups, err
+		}
+		if first == nil {
+			first = err
+		}
 	}
-	groups, err := ask(invocationFields + memoryFields)
-	if err == nil || errors.Is(err, api.ErrDenied) || errors.Is(err, promotion.ErrUnreachable) {
-		return groups, err
-	}
-	without, errWithout := ask(invocationFields)
-	if errWithout != nil {
-		return nil, err
-	}
-	if len(m.found.Gaps) == 0 || m.found.Gaps[len(m.found.Gaps)-1].What != gapMemory {
-		m.gap(gapMemory, err)
-	}
-	return without, nil
+	return nil, first
 }
 
-const gapMemory = "how much memory the Worker uses"
+const gapDetail = "all that is asked of each invocation"
 
 func invocationPoint(g group, part stretch) (evidence.Point, error) {
 	from, err := g.at(part)

@@ -136,14 +136,20 @@ func TestMetricsThatCannotBeAsked(t *testing.T) {
 // An account whose analytics do not know of memory is asked for the rest.
 func TestMetricsWithoutMemory(t *testing.T) {
 	t.Parallel()
-	f, target := observedTarget(t)
-	f.observed.refuses = "memoryUsageBytesP50"
-	found := metrics(t, target)
+	for _, unknown := range []string{"memoryUsageBytesP50", "wallTimeP95"} {
+		f, target := observedTarget(t)
+		f.observed.refuses = unknown
+		withLess(t, metrics(t, target))
+	}
+}
+
+func withLess(t *testing.T, found evidence.Metrics) {
+	t.Helper()
 	fresh, _ := found.Of("new")
 	if len(fresh.Points) != 2 || fresh.Points[0].Memory == nil { // the fake gives what it has
 		t.Errorf("%+v", fresh)
 	}
-	if len(found.Gaps) != 1 || found.Gaps[0].What != gapMemory {
+	if len(found.Gaps) != 1 || found.Gaps[0].What != gapDetail {
 		t.Errorf("%+v", found.Gaps)
 	}
 }
