@@ -61,7 +61,7 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	}
 	judging := r.judgeOptions(made, gates.PhasePromote)
 	options := promotion.Options{
-		Target: target, Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
+		Target: target, Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Watcher: watcher, Observer: r.bus, Run: r.id,
 		Promotion: r.promotionID(),
 		Judge:     proxiedJudge{judge: engine.PromotionJudge{Options: judging}, smoke: r.environment.Smoke},
 	}

@@ -57,7 +57,7 @@ func (r *run) putInOrder(ctx context.Context) error {
 		return err
 	}
 	err = promotion.PutInOrder(ctx, promotion.Options{
-		Target: target, Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id,
+		Target: target, Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Watcher: watcher, Observer: r.bus, Run: r.id,
 		Promotion: strings.ToLower(ulid.Make().String()),
 	}, r.pipeline.Name, promotion.Basis{App: r.pipeline.Name, Environment: *r.environment})
 	if err != nil {

@@ -4,12 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/probe"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/smokeproxy"
 	"github.com/penstock-ci/penstock/pipelines"
 )
+
+// watcher probes a version that is watched. What is switched is shown everywhere by then, so that a wrong answer is soon
+// taken for one: each second of patience is one more in which people get it.
+var watcher = probe.HTTP{Patience: 2 * time.Second}
 
 // proxiedSmoke runs the smoke stages behind a proxy that adds the version's header, so that any script reaches the version
 // that it is meant for, and so that it is known which version answered it.

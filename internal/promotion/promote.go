@@ -19,6 +19,9 @@ type Options struct {
 	Target  Target
 	Journal Journal
 	Prober  Prober
+	// Watcher probes a version that is being watched: it took its place before, so that a wrong answer needs less patience.
+	// nil means Prober.
+	Watcher Prober
 	// SmokeStages is nil when the pipeline has no smoke stages.
 	SmokeStages SmokeStages
 	// Judge must be set when the plan names gates of the promote or bake phase.
@@ -59,6 +62,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Waits == nil {
 		o.Waits = []time.Duration{500 * time.Millisecond, 2 * time.Second, 5 * time.Second}
+	}
+	if o.Watcher == nil {
+		o.Watcher = o.Prober
 	}
 	if o.BakeInterval == 0 {
 		o.BakeInterval = 10 * time.Second
@@ -394,7 +400,7 @@ func (a *attempt) shift(ctx context.Context, share float64) (done, error) {
 		return done{detail: describeShares(shares)}, nil
 	}
 	// While only some get the new version it must be sound for them before more do.
-	watched, err := a.watch(ctx, vigil{step: name, moment: "while-shifting", override: a.state.Version, time: a.environment().StepBake})
+	watched, err := a.watch(ctx, vigil{step: name, moment: whileShifting, override: a.state.Version, time: a.environment().StepBake})
 	if err != nil {
 		return done{}, err
 	}
@@ -417,7 +423,7 @@ func (a *attempt) verifyLive(ctx context.Context) (done, error) {
 
 // bake watches the new version with all traffic on it.
 func (a *attempt) bake(ctx context.Context) (done, error) {
-	watched, err := a.watch(ctx, vigil{step: StepBake, moment: "while-baking", time: a.environment().Bake})
+	watched, err := a.watch(ctx, vigil{step: StepBake, moment: whileBaking, time: a.environment().Bake})
 	return done{detail: strings.TrimPrefix(watched, "; ")}, err
 }
 

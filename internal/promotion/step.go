@@ -112,7 +112,11 @@ func (a *attempt) probe(ctx context.Context, step, moment, override, version str
 	if err != nil {
 		return Report{}, err
 	}
-	report, err := a.Prober.Probe(ctx, address, version, a.environment().Smoke)
+	prober := a.Prober
+	if moment == whileShifting || moment == whileBaking {
+		prober = a.Watcher
+	}
+	report, err := prober.Probe(ctx, address, version, a.environment().Smoke)
 	if err != nil {
 		return report, fmt.Errorf("probe version %s %s: %w", short(version), moment, err)
 	}

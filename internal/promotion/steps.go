@@ -31,6 +31,8 @@ const (
 const (
 	BeforeTraffic = "before-traffic"
 	AfterSwitch   = "after-switch"
+	whileShifting = "while-shifting"
+	whileBaking   = "while-baking"
 )
 
 // Steps lists the steps that a promotion to the environment takes when all goes well, so that they can be shown before they
