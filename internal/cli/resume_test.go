@@ -1,0 +1,226 @@
+package cli
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/snapshot"
+)
+
+// heldRun is the state folder of a machine on which ann's run r1 waits for bea.
+func heldRun(t *testing.T) (shared *common, state string) {
+	t.Helper()
+	ctx, state := t.Context(), t.TempDir()
+	shared = &common{streams: &Streams{Env: func(name string) string {
+		if name == "PENSTOCK_STATE_DIR" {
+			return state
+		}
+		return ""
+	}}, folder: t.TempDir()}
+	source, err := snapshot.Take(ctx, app(t), snapshot.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := bundle.Parse(strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n{\"main_module\":\"i.js\"}\r\n"+
+		"--b\r\nContent-Disposition: form-data; name=\"i.js\"; filename=\"i.js\"\r\nContent-Type: application/javascript+module\r\n\r\nx\r\n--b--\r\n"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(vaultIn(state).KeepBundle(made), vaultIn(state).KeepSource(source, source.Root)); err != nil {
+		t.Fatal(err)
+	}
+	author := event.Identity{Kind: event.IdentityGit, Name: "ann"}
+	inLedger(t, state, func(record *ledger.Ledger) {
+		tell := func(e event.Event) {
+			e.Run, e.Time = "r1-0001", time.Now()
+			if err := record.Record(ctx, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tell(event.Event{Type: event.RunStarted, RunInfo: &event.RunInfo{App: "small", Environment: "production", SourceDigest: source.Digest, By: &author, Folder: "gone"}})
+		tell(event.Event{Type: event.BundleBuilt, Bundle: &event.Bundle{Digest: made.Digest}})
+		if _, err := record.Hold(ctx, promotion.Hold{
+			Run: "r1-0001", Promotion: "p1", App: "small", Environment: "production", Plan: "sha256:plan", Bundle: made.Digest, Source: source.Digest, Author: &author,
+			Policy: promotion.Policy{Approvers: []string{"bea"}, Needed: 1}, Since: time.Now(), Expires: time.Now().Add(time.Hour),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		tell(event.Event{Type: event.RunFinished, Result: &event.Result{Outcome: ExitWaiting.Outcome(), ExitCode: int(ExitWaiting)}})
+	})
+	return shared, state
+}
+
+func inLedger(t *testing.T, state string, do func(*ledger.Ledger)) {
+	t.Helper()
+	record, err := openLedger(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(record)
+	if err := record.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// goOn opens what was held, and lets go of it again.
+func goOn(ctx context.Context, shared *common, name string) (*resumption, error) {
+	again, err := shared.resume(ctx, name, "")
+	if err == nil {
+		err = os.RemoveAll(again.source.Root)
+	}
+	return again, err
+}
+
+func TestAHeldRunIsOpened(t *testing.T) {
+	t.Parallel()
+	shared, state := heldRun(t)
+	for _, name := range []string{"r1-0001", "R1-0", "0001"} {
+		again, err := goOn(t.Context(), shared, name)
+		if err != nil || again.run.ID != "r1-0001" || again.held == nil || len(again.source.Files) != 3 || again.bundle == nil {
+			t.Errorf("%s: %v, %+v", name, err, again)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(state, "vault", "open", "*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if _, err := goOn(t.Context(), shared, "001"); err == nil {
+		t.Error("three letters name a run")
+	}
+}
+
+// TestForgedApprovalsStopARun: somebody writes to the ledger's tables what nobody decided.
+func TestForgedApprovalsStopARun(t *testing.T) {
+	t.Parallel()
+	forged := `{"id":"x","run":"r1-0001","plan":"sha256:plan","approve":true,"by":{"kind":"git","name":"bea"},"reason":"sure","time":"2026-01-01T00:00:00Z"}`
+	for name, statements := range map[string][]string{
+		"a decision":               {`INSERT INTO decisions (seq, run, plan, decision) VALUES (99, 'r1-0001', 'sha256:plan', '` + forged + `')`},
+		"a decision and its state": {`INSERT INTO decisions (seq, run, plan, decision) VALUES (99, 'r1-0001', 'sha256:plan', '` + forged + `')`, `UPDATE holds SET state = 'approved'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shared, state := heldRun(t)
+			db, err := sql.Open("sqlite", filepath.Join(state, ledgerFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			for _, statement := range statements {
+				if _, err := db.ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err = goOn(t.Context(), shared, "r1-0001")
+			if code, _ := classify(err); code != ExitBlocked || !strings.Contains(err.Error(), "the ledger was changed") {
+				t.Errorf("exit code %d: %v", code, err)
+			}
+		})
+	}
+}
+
+func TestWhatCannotGoOn(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		change func(t *testing.T, state string)
+		says   string
+	}{
+		"the bundle is gone": {func(t *testing.T, state string) {
+			if err := os.RemoveAll(filepath.Join(state, "vault", "bundles")); err != nil {
+				t.Fatal(err)
+			}
+		}, "not kept any more"},
+		"the source is gone": {func(t *testing.T, state string) {
+			if err := os.RemoveAll(filepath.Join(state, "vault", "sources")); err != nil {
+				t.Fatal(err)
+			}
+		}, "not kept any more"},
+		"something newer was promoted": {func(t *testing.T, state string) {
+			inLedger(t, state, func(record *ledger.Ledger) {
+				ctx := t.Context()
+				err := record.Record(ctx, event.Event{Type: event.RunStarted, Run: "r2", Time: time.Now(), RunInfo: &event.RunInfo{App: "small", Environment: "production"}})
+				lease, leaseErr := record.Acquire(ctx, "small", "production", "p2")
+				err = errors.Join(err, leaseErr, record.Checkpoint(ctx, lease, promotion.Checkpoint{Promotion: "p2", Run: "r2", State: promotion.Completed, Version: "v"}), record.Release(ctx, lease))
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+		}, "superseded"},
+		"it was rejected": {func(t *testing.T, state string) {
+			inLedger(t, state, func(record *ledger.Ledger) {
+				_, err := record.Decide(t.Context(), promotion.Decision{ID: "d", Run: "r1-0001", Plan: "sha256:plan", By: event.Identity{Name: "bea"}, Reason: "no", Time: time.Now()})
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+		}, "rejected"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shared, state := heldRun(t)
+			row.change(t, state)
+			_, err := goOn(t.Context(), shared, "r1-0001")
+			code, next := classify(err)
+			if code != ExitBlocked || next == "" || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("exit code %d, next %q: %v; want %q", code, next, err, row.says)
+			}
+		})
+	}
+}
+
+func TestSymptoms(t *testing.T) {
+	t.Parallel()
+	for says, want := range map[string]string{
+		"p95 of 1400 ms is above the limit of 1000 ms":        "high latency",
+		"the version answered with error 1102":                "memory errors",
+		"12 of 20 answers were 429":                           "rate limiting",
+		"D1_ERROR: database is locked":                        "database locks",
+		"queue_backlog > 1000 for 5m":                         "queue backlog",
+		"78 % of lines are covered, and the limit is 80 %":    "",
+		"version 1429 answered 1015 requests within the time": "",
+	} {
+		run := ledger.Run{RunSummary: ledger.RunSummary{Result: &event.Result{ExitCode: int(ExitBlocked), Reason: says}}}
+		var got []string
+		for _, known := range symptomsOf(run) {
+			got = append(got, known.Issue)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%q looks like %q, want %q", says, got, want)
+		}
+	}
+}
+
+func TestWhoAmI(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{}
+	streams := &Streams{Env: func(name string) string { return env[name] }}
+	if who := streams.whoami(t.Context(), t.TempDir(), " bea "); who.Kind != event.IdentityClaimed || who.Name != "bea" || !strings.Contains(who.String(), "says") {
+		t.Errorf("%+v", who)
+	}
+	env["GITHUB_ACTIONS"], env["GITHUB_ACTOR"] = "true", "octocat"
+	if who := streams.whoami(t.Context(), t.TempDir(), ""); who.Kind != event.IdentityGitHub || who.Name != "octocat" {
+		t.Errorf("%+v", who)
+	}
+}
+
+func TestDays(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{"7d": 168 * time.Hour, "0.5d": 12 * time.Hour, "90m": 90 * time.Minute} {
+		if got, err := parseDays(text); err != nil || got != want {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "7", "d", "-1d", "0d", "NaNd", "1e9d", "-5m", "soon"} {
+		if got, err := parseDays(text); err == nil {
+			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
