@@ -236,8 +236,7 @@ func TestQuorum(t *testing.T) {
 // TestWaive: an overridable gate that blocks can be passed for a reason and a time, a mandatory one never.
 func TestWaive(t *testing.T) {
 	m := newWaitingMachine(t, "name: tiny\n")
-	putBack := m.edit("src/index.js", "return new Response(", "await env.DB.prepare('SELECT * FROM t WHERE a = ' + request.url).all();\n    return new Response(")
-	putBack2 := m.edit("src/index.js", "fetch(request", "async fetch(request")
+	m.edit("src/index.js", "return new Response(", "if (!env.GREETING) env.DB.prepare('SELECT * FROM t WHERE a = ' + request.url).all();\n    return new Response(")
 	m.must(4, "deploy", "--env", "local").says(t, "security/sql", "penstock waive")
 	id := m.runs()[0].ID
 	m.must(4, "promote", id).says(t, "blocked by security/sql") // nobody waived it
@@ -254,7 +253,6 @@ func TestWaive(t *testing.T) {
 	// Another bundle is another matter.
 	defer m.edit("src/index.js", "from", "FROM")()
 	m.must(4, "deploy", "--env", "local").says(t, "blocked by security/sql")
-	_, _ = putBack, putBack2
 }
 
 // TestFreeze: a run that is caught by a freeze waits, says until when, and goes on when somebody takes it upon them.

@@ -22,7 +22,7 @@ const (
 	maxFindings     = 1000
 	maxMeasurements = 200
 	maxEvidence     = 200
-	maxAskAgain     = 24 * time.Hour
+	maxAskAgain     = 3 * 366 * 24 * time.Hour // a freeze can be long, and people are told when it ends
 )
 
 var digestShape = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)

@@ -51,6 +51,11 @@ func hideIn(e event.Event, hide func(string) string) event.Event {
 		step.Detail, step.Error = hide(step.Detail), hide(step.Error)
 		e.Step = &step
 	}
+	if e.Gate != nil && e.Gate.Waived != "" { // a reason is what somebody typed
+		gate := *e.Gate
+		gate.Waived = hide(gate.Waived)
+		e.Gate = &gate
+	}
 	if e.Result != nil {
 		result := *e.Result
 		result.Reason, result.NextStep = hide(result.Reason), hide(result.NextStep)

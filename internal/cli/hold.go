@@ -165,7 +165,7 @@ func (r *run) hold(ctx context.Context, made built, plan *promotion.Plan, policy
 	now := time.Now().UTC()
 	held := promotion.Hold{
 		Run: r.id, Promotion: r.promotionID(), App: r.pipeline.Name, Environment: r.environment.Name, Bundle: made.bundle.Digest,
-		Source: r.source.Digest, Policy: policy, Author: r.author, Since: now, Expires: now.Add(promotion.WaitingOf(*r.environment)),
+		Source: r.source.Digest, Policy: policy, Author: r.author, Since: now, Expires: now.Add(promotion.WaitingOf(*r.environment) + longestPause(waits)),
 	}
 	if plan != nil {
 		covers, err := plan.Covers()
@@ -205,6 +205,21 @@ func (r *run) hold(ctx context.Context, made built, plan *promotion.Plan, policy
 	return r.waiting(held, before, waits)
 }
 
+// longestPause is how long the gates that wait say that they do: a freeze must not outlast what it makes wait.
+func longestPause(waits error) time.Duration {
+	var stopped *refusal
+	if !errors.As(waits, &stopped) {
+		return 0
+	}
+	var longest time.Duration
+	for _, judged := range stopped.judgement.Blocking() {
+		if judged.Verdict.Pending != nil {
+			longest = max(longest, judged.Verdict.Pending.AskAgain)
+		}
+	}
+	return longest
+}
+
 // waiting says for what the run waits, and what to do.
 func (r *run) waiting(held promotion.Hold, before *promotion.Held, waits error) (event.Result, error) {
 	var reasons, next []string
@@ -219,7 +234,11 @@ func (r *run) waiting(held promotion.Hold, before *promotion.Held, waits error) 
 	if held.Voided != "" && before != nil && len(before.Decisions) > 0 {
 		reasons = append(reasons, "what was decided is void: "+held.Voided)
 	}
-	next = append(next, "`penstock promote "+r.id+"` goes on")
+	if waits != nil {
+		next = append(next, "once the gates are clear, `penstock promote "+r.id+"` goes on")
+	} else {
+		next = append(next, "`penstock promote "+r.id+"` goes on")
+	}
 	return event.Result{Reason: strings.Join(reasons, "; "), NextStep: strings.Join(next, ", then ") + "; `penstock why " + r.id + "` shows what is missing"}, fail(ExitWaiting, "", errors.New(strings.Join(reasons, "; ")))
 }
 

@@ -65,6 +65,9 @@ func (p palette) gateSign(row *gateRow) string {
 	case row.state == running || row.Verdict == nil:
 		return p.strong.Render("●")
 	}
+	if row.Waived != "" {
+		return p.warn.Render("~")
+	}
 	switch row.Verdict.Outcome {
 	case gates.Pass:
 		return p.good.Render("✓")
