@@ -65,6 +65,8 @@ func (t *Target) create(ctx context.Context, change event.Change) error {
 		err = t.api.CreateBucket(ctx, change.Name, jurisdiction)
 	case kindQueue:
 		_, err = t.api.CreateQueue(ctx, change.Name)
+	case kindIndex:
+		err = fmt.Errorf("%w; create it with `penstock provision --env %s --index %s=768:cosine`, as the embedding model has it", ErrNoShape, t.Environment.Name, change.Name)
 	default:
 		err = fmt.Errorf("nobody knows how to create a %s", change.Kind)
 	}
@@ -84,5 +86,5 @@ func (t *Target) nothingMissing(found resources) error {
 		}
 		names = append(names, name)
 	}
-	return fmt.Errorf("the account of environment %s lacks what %s binds: %s; create it with wrangler and write its id into the config, or allow it with `provision: true` where the config gives no id", t.Environment.Name, t.ConfigFile, strings.Join(names, ", "))
+	return fmt.Errorf("the account of environment %s lacks what %s binds: %s; create it with `penstock provision`, or allow it with `provision: true`; what the config gives an id cannot be created: correct the id, or take it out", t.Environment.Name, t.ConfigFile, strings.Join(names, ", "))
 }

@@ -2,10 +2,12 @@ package cloudflare
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
@@ -23,6 +25,7 @@ const (
 	kindNamespace = "kv-namespace"
 	kindBucket    = "bucket"
 	kindQueue     = "queue"
+	kindIndex     = "vectorize-index"
 )
 
 // findResources looks up everything that the config binds.
@@ -58,6 +61,16 @@ func (t *Target) findResources(ctx context.Context) (resources, error) {
 	for _, name := range t.queueNames() {
 		if queues[name] == "" {
 			found.miss(kindQueue, name, "")
+		}
+	}
+	for _, index := range t.Worker.Vectorize {
+		_, err := t.api.Index(ctx, index.IndexName)
+		switch {
+		case t.Resources == ByName && api.NoSuchCall(err): // the local Cloudflare has none, and says so at the upload
+		case errors.Is(err, api.ErrNotFound):
+			found.miss(kindIndex, index.IndexName, "")
+		case err != nil:
+			return resources{}, fmt.Errorf("look for Vectorize index %s: %w", index.IndexName, err)
 		}
 	}
 	return found, nil

@@ -50,6 +50,17 @@ func (c *Client) Index(ctx context.Context, name string) (Index, error) {
 	return got.Result, err
 }
 
+// CreateIndex makes an empty vector index.
+func (c *Client) CreateIndex(ctx context.Context, name string, dimensions int, metric string) error {
+	var got answer[Index]
+	params := vectorize.IndexNewParams{}
+	params.AccountID.Value = c.account
+	body := Index{Name: name}
+	body.Config.Dimensions, body.Config.Metric = dimensions, metric
+	_, err := vectorize.NewIndexService(c.base...).New(ctx, params, c.changing(&got, jsonBody(body))...)
+	return err
+}
+
 // VectorCount is how many vectors an index has.
 func (c *Client) VectorCount(ctx context.Context, name string) (int64, error) {
 	var got answer[struct {
