@@ -45,11 +45,17 @@ func (s *Streams) account() string {
 func gitConfig(ctx context.Context, folder, key string) string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	command := exec.CommandContext(ctx, "git", "config", "--get", key)
-	command.Dir = folder
-	out, err := command.Output()
+	value, err := gitOutput(ctx, folder, "config", "--get", key)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(out))
+	return value
+}
+
+// gitOutput is what git answers in the folder, on one line.
+func gitOutput(ctx context.Context, folder string, arguments ...string) (string, error) {
+	command := exec.CommandContext(ctx, "git", arguments...)
+	command.Dir = folder
+	out, err := command.Output()
+	return strings.TrimSpace(string(out)), err
 }

@@ -14,14 +14,18 @@ import (
 )
 
 func newInit(shared *common) *cobra.Command {
-	var force bool
+	var force, github bool
+	var environment string
 	command := &cobra.Command{
 		Use:   "init",
 		Short: "Write the pipeline that fits this app into penstock.yaml, commented",
 		Long: "Derives the pipeline from package.json and the wrangler config, as every command does, and writes it out to be\n" +
 			"adjusted. Nothing changes by having the file: what is written is what was derived.",
-		Example: "  penstock init\n  penstock init --json   # prints the pipeline and writes nothing",
-		RunE: func(*cobra.Command, []string) error {
+		Example: "  penstock init\n  penstock init --json   # prints the pipeline and writes nothing\n  penstock init --github # workflows for GitHub Actions",
+		RunE: func(command *cobra.Command, _ []string) error {
+			if github {
+				return initGitHub(command.Context(), shared, environment, force)
+			}
 			folder, err := shared.appFolder()
 			if err != nil {
 				return err
@@ -59,6 +63,8 @@ func newInit(shared *common) *cobra.Command {
 		},
 	}
 	command.Flags().BoolVar(&force, "force", false, "replace the file that is there")
+	command.Flags().BoolVar(&github, "github", false, "write workflows for GitHub Actions instead")
+	command.Flags().StringVarP(&environment, "env", "e", "production", "the `environment` that --github deploys to")
 	return command
 }
 
