@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -324,6 +325,7 @@ func brief(err error) string {
 		answer    *github.ErrorResponse
 		primary   *github.RateLimitError
 		secondary *github.AbuseRateLimitError
+		network   *url.Error // whose text would name the whole address
 	)
 	switch {
 	case errors.As(err, &primary), errors.As(err, &secondary):
@@ -343,6 +345,8 @@ func brief(err error) string {
 		return "the end came first"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "GitHub did not answer in time"
+	case errors.As(err, &network):
+		return oneLine("GitHub cannot be reached: " + network.Err.Error())
 	default:
 		return oneLine(err.Error())
 	}

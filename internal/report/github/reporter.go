@@ -20,7 +20,7 @@ const (
 	// betweenStates is how long a thing on GitHub keeps its state before the next is sent: an hour's calls are counted.
 	betweenStates = 3 * time.Second
 	// patience is how long [Reporter.Close] sends, at most.
-	patience = 45 * time.Second
+	patience = 30 * time.Second
 )
 
 // Options say where and as whom to report.
@@ -33,7 +33,7 @@ type Options struct {
 	Folder string
 	// Deploys says that the run's environment is one that others can see: it gets a deployment on GitHub.
 	Deploys bool
-	// Patience bounds Close; 45 seconds when zero. Pause is the least time between two states of one thing; 3 seconds when zero.
+	// Patience bounds Close; 30 seconds when zero. Pause is the least time between two states of one thing; 3 seconds when zero.
 	Patience, Pause time.Duration
 	// Client is nil for the usual one.
 	Client *http.Client
