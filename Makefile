@@ -17,6 +17,7 @@ WORKERD_PACKAGE := @cloudflare/workerd-$(shell $(GO) env GOHOSTOS)-$(patsubst am
 WORKERD   := .work/workerd/node_modules/$(WORKERD_PACKAGE)/bin/workerd$(EXE)
 # Where there is no workerd, tests that need it skip.
 TEST      := if [ -x '$(WORKERD)' ]; then export PENSTOCK_WORKERD="$(CURDIR)/$(WORKERD)"; fi; $(GO) test
+ACT       := $(BIN)/act-v0.2.89$(EXE)
 LINT      := $(BIN)/golangci-lint-v2.15.0$(EXE)
 # -trimpath: the same source gives the same binary in any folder.
 GOBUILD   := $(GO) build -trimpath -buildvcs=false
@@ -45,8 +46,13 @@ test: build $(WORKERD) ## everything that must hold, without the slow tier (with
 	@$(TEST) ./...
 	@echo "the slow tier did not run (real npm, wrangler and workerd, the whole story): make test-slow"
 
-test-slow: build $(WORKERD) ## the slow tier too: real npm, wrangler and workerd, the whole story (needs Node)
+test-slow: build $(WORKERD) $(ACT) ## the slow tier too: real npm, wrangler and workerd, the whole story (needs Node)
 	@export PENSTOCK_SLOW=1; $(TEST) -count=1 -timeout 30m ./...
+
+# Runs workflows on this machine; a test runs our action by it.
+$(ACT):
+	GOBIN="$(CURDIR)/$(BIN)" $(GO) install github.com/nektos/act@v0.2.89
+	@mv $(BIN)/act$(EXE) $@
 
 # The Workers runtime that the tests of the local Cloudflare use, from the registry that npm is set to. Pinned: state that a
 # newer one wrote is not readable by an older one. Only in CI must it be there.

@@ -31,6 +31,7 @@ type machine struct {
 	binary string
 	app    string
 	state  string
+	env    []string // what commands find in their environment beside the machine's own
 }
 
 // newMachine copies an app's tracked files. npm's package cache may be shared between machines: packages are checked by
@@ -158,6 +159,7 @@ func (m *machine) command(ctx context.Context, args ...string) (*exec.Cmd, *byte
 	command := exec.CommandContext(ctx, m.binary, args...)
 	command.Dir = m.app
 	command.Env = append(os.Environ(), "PENSTOCK_STATE_DIR="+m.state, "NO_COLOR=1")
+	command.Env = append(command.Env, m.env...)
 	command.Stdout, command.Stderr = &out, &complaints
 	return command, &out, &complaints
 }

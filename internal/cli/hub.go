@@ -37,7 +37,6 @@ type hubFlags struct {
 func (f *hubFlags) addTo(command *cobra.Command) {
 	command.Flags().StringVar(&f.token, "github-token", "", "the `token` to report to GitHub with; better in GITHUB_TOKEN, because others can see arguments")
 	command.Flags().BoolVar(&f.off, "no-github", false, "report nothing to GitHub")
-	command.Flags().BoolVar(&f.ownPolicy, "own-policy", false, "judge a pull request by its own pipeline and not by its base's; refused for a fork")
 }
 
 // hub is a run's side of GitHub: what it is about there, and who is told. It is nil where there is no GitHub.

@@ -9,6 +9,7 @@ import (
 
 func newPromote(shared *common) *cobra.Command {
 	var environment, as, executor string
+	var hub hubFlags
 	command := &cobra.Command{
 		Use:   "promote RUN",
 		Short: "Go on with a run that waited, or take it to a further environment",
@@ -24,7 +25,7 @@ func newPromote(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			flags := runFlags{environment: from.run.Info.Environment, as: as, executor: executor}
+			flags := runFlags{environment: from.run.Info.Environment, as: as, executor: executor, hub: hub}
 			if from.elsewhere {
 				flags.environment = environment
 			}
@@ -36,6 +37,7 @@ func newPromote(shared *common) *cobra.Command {
 			return r.finish(ctx, result, err)
 		},
 	}
+	hub.addTo(command)
 	command.Flags().StringVarP(&environment, "env", "e", "", "a further `environment`; the run's own when it is left out")
 	command.Flags().StringVar(&as, "as", "", "who takes it to a further environment, by the `name` that approvers go by")
 	executorFlag(command, &executor)

@@ -55,6 +55,7 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	executorFlag(command, &f.executor)
 	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
 	f.hub.addTo(command)
+	command.Flags().BoolVar(&f.hub.ownPolicy, "own-policy", false, "judge a pull request by its own pipeline and not by its base's; refused for a fork")
 }
 
 // run is one run of the pipeline: what check, plan and deploy share. It is made by begin, ended by finish or abandon, and
