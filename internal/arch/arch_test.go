@@ -85,6 +85,7 @@ var theMap = []room{
 	},
 	{"internal/bundlesql", nil, []string{"github.com/evanw/esbuild/pkg/api", "github.com/grafana/sobek"}, "the SQL in what a build made"},
 	{"internal/sqldump", nil, []string{"modernc.org/sqlite"}, "proves an export by making a database of it"},
+	{"internal/replay", []string{"gates"}, nil, "what gates were asked, for backtests"},
 	{"internal/probe", []string{"pipelines", "internal/promotion"}, nil, "asks a running version; promotion's prober"},
 	{"internal/smokeproxy", []string{"internal/promotion"}, nil, "a plain address for a version without traffic"},
 	{
@@ -132,11 +133,11 @@ var theMap = []room{
 		"internal/cli",
 		[]string{
 			"gates", "gates/evidence", "pipelines", "gates/host", "gates/conformance", "internal/appfacts", "internal/buildinfo", "internal/bundle", "internal/engine", "internal/event",
-			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact",
+			"internal/executor", "internal/ledger", "internal/localcloud", "internal/probe", "internal/promotion", "internal/redact", "internal/replay",
 			"internal/report", "internal/smokeproxy", "internal/snapshot", "internal/sqldump", "internal/target/cloudflare", "internal/vault", "internal/wrangler",
 		},
 		[]string{
-			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv", "golang.org/x/mod/modfile",
+			"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "github.com/oklog/ulid/v2", "github.com/joho/godotenv", "golang.org/x/mod/modfile", "gopkg.in/yaml.v3",
 			"golang.org/x/crypto/ssh",
 		},
 		"the one place that wires concrete types",

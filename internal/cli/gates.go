@@ -21,7 +21,7 @@ func newGates(shared *common) *cobra.Command {
 		Short:   "Look at the gates that there are, and make, try and lock others",
 		Example: "  penstock gates list\n  penstock gates info quality/coverage\n  penstock gates test tools/penstock-gates-acme",
 	}
-	command.AddCommand(newGatesList(shared), newGatesInfo(shared), newGatesTest(shared), newGatesLock(shared), newGatesNew(shared))
+	command.AddCommand(newGatesList(shared), newGatesInfo(shared), newGatesTest(shared), newGatesLock(shared), newGatesNew(shared), newGatesBacktest(shared))
 	return command
 }
 

@@ -39,7 +39,7 @@ func newRoot(streams *Streams) *cobra.Command {
 		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
 		newPromote(shared), newApprove(shared), newReject(shared), newWaive(shared), newWhy(shared),
 		newRollback(shared), newBackup(shared), newRestore(shared), newDrill(shared), newMaintenance(shared), newSecrets(shared), newTail(shared), newProvision(shared),
-		newVerify(shared), newGates(shared), newLocal(shared), newVersion(shared),
+		newVerify(shared), newGates(shared), newDoctor(shared), newLocal(shared), newVersion(shared),
 	)
 	refuseExtraWords(root)
 	return root

@@ -26,6 +26,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/redact"
+	"github.com/penstock-ci/penstock/internal/replay"
 	"github.com/penstock-ci/penstock/internal/report/terminal"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -81,12 +82,14 @@ type run struct {
 	// hides takes the values of secrets out of what gates say; it is replaced when there are more of them.
 	hides atomic.Pointer[redact.Redactor]
 
-	bus     *engine.Bus
-	ledger  *ledger.Ledger
-	record  *ledger.Recorder
-	session engine.Session
-	gates   *gatehost.Host
-	stages  engine.Outcome
+	bus       *engine.Bus
+	ledger    *ledger.Ledger
+	record    *ledger.Recorder
+	session   engine.Session
+	gates     *gatehost.Host
+	state     string        // the state folder
+	questions *replay.Store // what gates are asked; nil until one is
+	stages    engine.Outcome
 	// sourceDir and history are what gates may be granted beside the reports; openEvidence fills them in.
 	sourceDir string
 	history   *gates.History
@@ -130,6 +133,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err != nil {
 		return nil, err
 	}
+	r.state = state
 	if err := r.findHub(ctx); err != nil {
 		return nil, err
 	}
@@ -431,6 +435,17 @@ func (r *run) openEvidence(ctx context.Context) error {
 	return nil
 }
 
+// keepingAsked is the run's gates, and what they are asked is kept. It is tidied when the run ends.
+func (r *run) keepingAsked() engine.Gatekeeper {
+	if r.questions == nil {
+		r.questions = replay.Open(filepath.Join(r.state, replayDir))
+		r.ending(func(context.Context) error { return r.questions.Tidy(time.Now()) })
+	}
+	return keepingAsked{Gatekeeper: r.gates, store: r.questions, hide: r.hide, complain: func(err error) {
+		r.note("info", "what a gate was asked is not kept for backtests: "+err.Error())
+	}}
+}
+
 // judgeOptions are those of every phase; the phase's own address is filled in by whoever asks.
 func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
 	stages, reports := engine.Evidence(r.pipeline, r.stages.Results)
@@ -444,7 +459,7 @@ func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
 		request.Run.BundleDigest = made.bundle.Digest
 	}
 	options := engine.JudgeOptions{
-		Run: r.id, Gatekeeper: r.gates, Gates: r.pipeline.Gates, Phase: phase, Environment: r.environment.Name,
+		Run: r.id, Gatekeeper: r.keepingAsked(), Gates: r.pipeline.Gates, Phase: phase, Environment: r.environment.Name,
 		Request: request, Observer: r.bus,
 	}
 	if r.evidence != nil { // nil in an interface would not be nil
