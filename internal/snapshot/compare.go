@@ -68,31 +68,22 @@ func Compare(ctx context.Context, dir, commit string) ([]FileChange, error) {
 		return nil, fmt.Errorf("list what is not tracked: %w", err)
 	}
 	for _, path := range untracked {
-		change, err := untrackedFile(root, path)
-		if err != nil {
-			return nil, err
-		}
-		changes = append(changes, change)
+		changes = append(changes, untrackedFile(root, path))
 	}
 	return changes, nil
 }
 
-func untrackedFile(root, path string) (FileChange, error) {
+// untrackedFile is a file that git does not know yet. What cannot be read as one, a link or a repository of its own, has no lines.
+func untrackedFile(root, path string) FileChange {
 	change := FileChange{Path: path}
 	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
-	switch {
-	case os.IsNotExist(err):
-		return change, nil
-	case err != nil:
-		change.Binary = true // a link, or a repository of its own
-		return change, nil
-	case bytes.IndexByte(content[:min(len(content), 8000)], 0) >= 0: // git's own rule
+	if err != nil || bytes.IndexByte(content[:min(len(content), 8000)], 0) >= 0 { // a 0 within 8000 bytes is git's own rule
 		change.Binary = true
-		return change, nil
+		return change
 	}
 	change.Added = bytes.Count(content, []byte("\n"))
 	if len(content) > 0 && content[len(content)-1] != '\n' {
 		change.Added++
 	}
-	return change, nil
+	return change
 }

@@ -70,11 +70,11 @@ func (m mixture) quantile(q float64) float64 {
 	return math.NaN()
 }
 
-// bounds are the values between which the true quantile q lies, each with 95 % confidence, without assuming a distribution:
+// tail are the values between which the true 95th percentile lies, each with 95 % confidence, without assuming a distribution:
 // the order statistics whose ranks the binomial distribution gives (in its normal approximation). known is false when there
 // are too few requests for an upper bound.
-func (m mixture) bounds(q float64) (low, high float64, known bool) {
-	const z = 1.645
+func (m mixture) tail() (low, high float64, known bool) {
+	const q, z = 0.95, 1.645
 	spread := z * math.Sqrt(q*(1-q)/m.total)
 	return m.quantile(max(0, q-spread)), m.quantile(min(1, q+spread)), m.total >= float64(fewest(q))
 }

@@ -73,8 +73,8 @@ func (c slowdownConfig) compare(metrics evidence.Metrics, version string) *gates
 		return gates.Undecided("nothing to do for a first deployment: let the gate be advisory until there is a version to compare with", "no other version was invoked in the last hour, so there is nothing to compare with")
 	}
 	theirs := mix(before.Points, wall)
-	low, high, known := mine.bounds(0.95)
-	lowBefore, highBefore, knownBefore := theirs.bounds(0.95)
+	low, high, known := mine.tail()
+	lowBefore, highBefore, knownBefore := theirs.tail()
 	switch {
 	case !known:
 		return gates.Undecided("watch the version for longer (stepBake, bake)", "%.0f requests of version %s are too few to know the 95th percentile; %d are wanted", mine.total, short(version), fewest(0.95))
