@@ -120,7 +120,7 @@ var theMap = []room{
 	{
 		"internal/localcloud",
 		nil,
-		[]string{"modernc.org/sqlite", "github.com/gofrs/flock", "github.com/google/uuid", "github.com/oklog/ulid/v2", "golang.org/x/sys", "golang.org/x/sync", "golang.org/x/net/publicsuffix", "gopkg.in/yaml.v3", "github.com/vektah/gqlparser/v2", "github.com/coder/websocket"},
+		[]string{"modernc.org/sqlite", "github.com/gofrs/flock", "github.com/google/uuid", "github.com/oklog/ulid/v2", "golang.org/x/sys", "golang.org/x/sync", "golang.org/x/net/publicsuffix", "gopkg.in/yaml.v3", "github.com/vektah/gqlparser/v2", "github.com/gobwas/ws"},
 		"the emulator shares no code with the client under test",
 	},
 	{

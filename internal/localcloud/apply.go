@@ -52,7 +52,7 @@ func (c *Cloud) apply(ctx context.Context, script store.Script, classes []runtim
 		if err != nil {
 			return fmt.Errorf("version %s: %w", share.VersionID, err)
 		}
-		runnable, err := c.store.Runnable(version)
+		runnable, err := c.runnable(version)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 //
 // It runs under a name of its own and on Durable Object storage of its own: two processes must never share one.
 func (c *Cloud) check(ctx context.Context, version store.Version, classes []runtime.DurableObjectClass) (took time.Duration, err error) {
-	runnable, err := c.store.Runnable(version)
+	runnable, err := c.runnable(version)
 	if err != nil {
 		return 0, err
 	}

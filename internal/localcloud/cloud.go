@@ -52,6 +52,7 @@ type Cloud struct {
 	faults    faults.Injector
 	samples   analytics.Buffer
 	tails     tails
+	assets    assetUploads
 	stopping  context.Context // ends when Close begins, for work that outlives a request
 	stop      context.CancelFunc
 
@@ -105,6 +106,7 @@ func (i Info) EnvFile() string {
 // applied again does not stop the rest: Info names it. On an error nothing is left running.
 func Start(ctx context.Context, options Options) (*Cloud, error) {
 	c := &Cloud{log: options.Log, transfers: newTransfers(), sites: map[string]*site{}, ownPairs: map[string]tls.Certificate{}}
+	c.assets.sessions = map[string]*assetSession{}
 	c.tails.all = map[string]*tail{}
 	c.propagation = propagation{scripts: map[string]*arrival{}, latest: map[string]int{}}
 	c.faults.Set(options.Faults)

@@ -21,7 +21,7 @@ func (c *Cloud) api() http.Handler {
 		c.scriptRoutes(), c.versionRoutes(), c.deploymentRoutes(), c.secretRoutes(), c.settingRoutes(),
 		c.scheduleRoutes(), c.workerRouteRoutes(), c.domainRoutes(), c.zoneRoutes(), c.zoneSettingRoutes(), c.certificateRoutes(),
 		c.databaseRoutes(), c.kvRoutes(), c.bucketRoutes(), c.queueRoutes(), c.analyticsRoutes(),
-		c.vectorRoutes(), c.tailRoutes(), c.workerResourceRoutes(),
+		c.assetRoutes(), c.vectorRoutes(), c.tailRoutes(), c.workerResourceRoutes(),
 	} {
 		for _, route := range group {
 			mux.Handle(strings.Replace(route.pattern, " /", " "+apiPrefix+"/", 1), c.reply(route.call))

@@ -79,6 +79,7 @@ func (c *Cloud) describe(ctx context.Context, script store.Script) (map[string]a
 	}
 	out["etag"], out["compatibility_date"] = version.ETag, version.CompatibilityDate
 	out["compatibility_flags"] = append([]string{}, version.CompatibilityFlags...)
+	out["has_assets"], out["has_modules"] = version.Assets != nil, version.MainModule != ""
 	return out, nil
 }
 
@@ -146,8 +147,14 @@ func (c *Cloud) putScript(w http.ResponseWriter, r *http.Request) (*answer, erro
 		}
 		script.Settings[setting] = value
 	}
+	assets, err := c.versionAssets(ctx, name, meta, base)
+	if err != nil {
+		return nil, err
+	}
+	fresh := newVersion(r, name, meta, modules, bindings)
+	fresh.Assets = assets
 	began := time.Now()
-	version, err := c.release(r, script, classes, newVersion(r, name, meta, modules, bindings), "upload")
+	version, err := c.release(r, script, classes, fresh, "upload")
 	if err != nil {
 		return nil, err
 	}

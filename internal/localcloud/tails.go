@@ -3,14 +3,16 @@ package localcloud
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 
 	"github.com/penstock-ci/penstock/internal/localcloud/store"
 )
@@ -30,6 +32,7 @@ const (
 	tailPath     = "/tail/"
 	tailProtocol = "trace-v1"
 	tailLife     = 6 * time.Hour
+	tailGrace    = 10 * time.Second // after the listener has gone
 	// tailsMost is how many sessions one Worker can have, Cloudflare's limit.
 	// Source: https://developers.cloudflare.com/workers/observability/logs/real-time-logs/#limits
 	tailsMost = 10
@@ -41,7 +44,7 @@ const (
 type tail struct {
 	id, script string
 	filters    []tailFilter
-	expires    time.Time
+	expires    time.Time // guarded by tails.mutex
 	items      chan []byte
 
 	mutex     sync.Mutex // guards the rest
@@ -71,10 +74,20 @@ func (t *tails) of(script string) []*tail {
 	return out
 }
 
+// endSoon lets a session whose listener has gone run out: wrangler does not always end its own.
+func (t *tails) endSoon(one *tail) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	one.expires = time.Now().Add(tailGrace)
+}
+
 func (t *tails) get(id string) *tail {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	return t.all[id]
+	if one := t.all[id]; one != nil && time.Now().Before(one.expires) {
+		return one
+	}
+	return nil
 }
 
 // tailFilter is one condition of a session; an item must fit all of them. Members that are absent are no condition.
@@ -262,7 +275,7 @@ func (t *tail) takeDropped() int {
 // serveTail sends a session's items by WebSocket until the listener goes, the session ends, or the Cloud stops.
 func (c *Cloud) serveTail(w http.ResponseWriter, r *http.Request) {
 	one := c.tails.get(strings.TrimPrefix(r.URL.Path, tailPath))
-	if one == nil || time.Now().After(one.expires) {
+	if one == nil {
 		writeEnvelope(w, http.StatusNotFound, envelope{Errors: []notice{{codeTailNotFound, "this tail does not exist"}}, Messages: []notice{}})
 		return
 	}
@@ -274,51 +287,83 @@ func (c *Cloud) serveTail(w http.ResponseWriter, r *http.Request) {
 		writeEnvelope(w, http.StatusConflict, envelope{Errors: []notice{{codeBadQuery, "somebody listens to this tail already"}}, Messages: []notice{}})
 		return
 	}
-	defer one.listen(false)
-	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{tailProtocol}})
+	defer func() {
+		one.listen(false)
+		c.tails.endSoon(one)
+	}()
+	conn, buffered, _, err := ws.HTTPUpgrader{Protocol: func(name string) bool { return name == tailProtocol }}.Upgrade(r, w)
 	if err != nil {
 		return // it has answered
 	}
-	defer socket.CloseNow() //nolint:errcheck // closed already when the listener has gone
-	ctx, cancel := context.WithCancel(r.Context())
+	socket := &tailSocket{conn: conn}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(c.stopping)
 	defer cancel()
-	defer context.AfterFunc(c.stopping, cancel)()
 	go func() {
 		defer cancel()
-		for { // what a listener says (debug, pings) changes nothing; reading is how its end is seen
-			if _, _, err := socket.Read(ctx); err != nil {
-				return
-			}
-		}
+		socket.heed(buffered)
 	}()
-	expired := time.NewTimer(time.Until(one.expires))
+	expired := time.NewTimer(tailLife)
 	defer expired.Stop()
 	for {
 		select {
 		case text := <-one.items:
-			if dropped := one.takeDropped(); dropped > 0 {
-				if err := writeOverload(ctx, socket); err != nil {
-					return
-				}
+			if one.takeDropped() > 0 && socket.send(ws.OpText, overload) != nil {
+				return
 			}
-			if err := socket.Write(ctx, websocket.MessageText, text); err != nil {
+			if socket.send(ws.OpText, text) != nil {
 				return
 			}
 		case <-expired.C:
-			_ = socket.Close(websocket.StatusNormalClosure, "the tail has expired") // the listener may have gone
+			_ = socket.send(ws.OpClose, ws.NewCloseFrameBody(ws.StatusNormalClosure, "the tail has expired")) // the listener may have gone
 			return
 		case <-ctx.Done():
-			_ = socket.Close(websocket.StatusGoingAway, "") // likewise
+			_ = socket.send(ws.OpClose, ws.NewCloseFrameBody(ws.StatusGoingAway, "")) // likewise
 			return
 		}
 	}
 }
 
-// writeOverload tells a listener that it missed something, in the form that wrangler prints.
-func writeOverload(ctx context.Context, socket *websocket.Conn) error {
-	text, err := json.Marshal(map[string]any{"type": "overload", "message": "Tail is currently in sampling mode due to the high volume of messages."})
-	if err != nil {
+// overload tells a listener that it missed something, in the form that wrangler prints.
+var overload = []byte(`{"type":"overload","message":"Tail is currently in sampling mode due to the high volume of messages."}`)
+
+// tailSocket is the connection to one listener.
+type tailSocket struct {
+	conn    net.Conn
+	writing sync.Mutex
+}
+
+func (s *tailSocket) send(kind ws.OpCode, body []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.conn.SetWriteDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
-	return socket.Write(ctx, websocket.MessageText, text)
+	return ws.WriteFrame(s.conn, ws.NewFrame(kind, true, body))
+}
+
+// heed answers pings until the listener goes. What a listener says besides (debug or not) changes nothing. Frames need not
+// be masked, as the protocol wants: wrangler's are not.
+func (s *tailSocket) heed(from io.Reader) {
+	for {
+		header, err := ws.ReadHeader(from)
+		if err != nil || header.Length > 1<<16 {
+			return
+		}
+		body := make([]byte, header.Length)
+		if _, err := io.ReadFull(from, body); err != nil {
+			return
+		}
+		if header.Masked {
+			ws.Cipher(body, header.Mask, 0)
+		}
+		switch header.OpCode {
+		case ws.OpClose:
+			return
+		case ws.OpPing:
+			if s.send(ws.OpPong, body) != nil {
+				return
+			}
+		}
+	}
 }

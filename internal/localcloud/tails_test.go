@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 )
 
 // item is a trace item as workerd tells it.
@@ -27,25 +27,34 @@ func TestTailSendsWhatFits(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if _, _, err := websocket.Dial(ctx, url, nil); err == nil { //nolint:bodyclose // the library closes it
+	if _, _, _, err := (ws.Dialer{}).Dial(ctx, url); err == nil {
 		t.Error("listened without the protocol")
 	}
-	options := &websocket.DialOptions{Subprotocols: []string{tailProtocol}}
-	socket, _, err := websocket.Dial(ctx, url, options) //nolint:bodyclose // the library closes it
+	dialer := ws.Dialer{Protocols: []string{tailProtocol}}
+	socket, _, _, err := dialer.Dial(ctx, url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer socket.CloseNow()
-	if err := socket.Write(ctx, websocket.MessageText, []byte(`{"debug":false}`)); err != nil {
-		t.Fatal(err)
+	defer socket.Close()
+	deadline, _ := ctx.Deadline()
+	_ = socket.SetDeadline(deadline)
+	// As wrangler does: not masked; and a ping, masked.
+	for _, frame := range []ws.Frame{ws.NewTextFrame([]byte(`{"debug":false}`)), ws.MaskFrame(ws.NewPingFrame([]byte("there?")))} {
+		if err := ws.WriteFrame(socket, frame); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, _, err := websocket.Dial(ctx, url, options); err == nil { //nolint:bodyclose // the library closes it
+	if pong, err := ws.ReadFrame(socket); err != nil || pong.Header.OpCode != ws.OpPong || string(pong.Payload) != "there?" {
+		t.Errorf("pong: %v, %v", pong, err)
+	}
+	if _, _, _, err := dialer.Dial(ctx, url); err == nil {
 		t.Error("two listen to one tail")
 	}
 	fake.observer.Trace("hello", "v1", item("GET", "ok", "not this"))
 	fake.observer.Trace("other", "v1", item("GET", "exception", "nor this"))
 	fake.observer.Trace("hello", "v2", item("GET", "exception", "this"))
-	_, text, err := socket.Read(ctx)
+	frame, err := ws.ReadFrame(socket)
+	text := frame.Payload
 	if err != nil || !strings.Contains(string(text), `"this"`) || !strings.Contains(string(text), `"scriptVersion":{"id":"v2"}`) || !strings.Contains(string(text), `"scriptName":"hello"`) {
 		t.Errorf("%s, %v", text, err)
 	}
@@ -57,7 +66,7 @@ func TestTailSendsWhatFits(t *testing.T) {
 	if got := send(t, cloud, "DELETE", hello+"/tails/"+id, nil); got.code() != codeTailNotFound {
 		t.Errorf("deleted twice: %v", got.Errors)
 	}
-	if _, _, err := websocket.Dial(ctx, url, options); err == nil { //nolint:bodyclose // the library closes it
+	if _, _, _, err := dialer.Dial(ctx, url); err == nil {
 		t.Error("listened to a deleted tail")
 	}
 	for range tailsMost {

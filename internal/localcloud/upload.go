@@ -33,7 +33,7 @@ type metadata struct {
 	CompatibilityFlags []string          `json:"compatibility_flags"`
 	Migrations         *migrations       `json:"migrations"`
 	Annotations        map[string]string `json:"annotations"`
-	Assets             json.RawMessage   `json:"assets"`
+	Assets             *assetMetadata    `json:"assets"`
 	KeepAssets         bool              `json:"keep_assets"`
 	Exports            json.RawMessage   `json:"exports"`
 
@@ -133,12 +133,11 @@ func (m metadata) check(modules []store.Module) error {
 	switch {
 	case m.BodyPart != "":
 		return badUpload("scripts in service-worker format do not run here: export a default object with a fetch handler, as ES modules do")
+	case m.MainModule == "" && m.Assets != nil && len(modules) == 0: // static assets alone
 	case m.MainModule == "":
 		return badUpload("metadata has no main_module")
 	case !slices.ContainsFunc(modules, func(one store.Module) bool { return one.Name == m.MainModule }):
 		return badUpload("main_module %s is not among the uploaded modules", m.MainModule)
-	case m.Assets != nil:
-		return badUpload("static assets are not provided by the local cloudflare: deploy without the assets key to try the worker here")
 	case m.Exports != nil:
 		return badUpload("declarative exports are not provided by the local cloudflare: use migrations for durable object classes")
 	}

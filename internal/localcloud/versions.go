@@ -56,6 +56,9 @@ func (c *Cloud) addVersion(w http.ResponseWriter, r *http.Request) (*answer, err
 	}
 	version := newVersion(r, script.Name, meta, modules, bindings)
 	version.MigrationTag = script.MigrationTag
+	if version.Assets, err = c.versionAssets(ctx, script.Name, meta, base); err != nil {
+		return nil, err
+	}
 	took, err := c.check(ctx, version, classes)
 	if err != nil {
 		return nil, err
@@ -113,7 +116,9 @@ func (c *Cloud) listVersions(_ http.ResponseWriter, r *http.Request) (*answer, e
 	out := make([]map[string]any, 0, len(versions))
 	for _, version := range versions {
 		described := describeVersion(version)
-		delete(described, "resources")
+		if r.URL.Query().Get("deployable") != "true" { // wrangler reads the bindings of those that can be deployed
+			delete(described, "resources")
+		}
 		out = append(out, described)
 	}
 	// The pages differ from the default of other lists: a caller that does not ask for pages gets all that can be deployed.

@@ -60,6 +60,7 @@ export default {
 		}
 		case "/r2": await env.FILES.put("k", "object"); return new Response(await (await env.FILES.get("k")).text())
 		case "/send": await env.JOBS.send({ a: 1 }); return new Response("sent")
+		case "/log": console.log(new URL(request.url).search.slice(1)); return new Response("logged")
 		case "/secret": return new Response(env.KEY)
 		}
 		return new Response("` + word + `")

@@ -43,16 +43,20 @@ type Response struct {
 type Refusal struct {
 	Message    string            `json:"message"`
 	Path       []string          `json:"path"`
-	Extensions map[string]string `json:"extensions"`
+	Extensions map[string]string `json:"extensions"` // when, and for what is not allowed the code authz
 }
 
 // refused is a query that is answered with an error.
-type refused struct{ message string }
+type refused struct{ message, code string }
 
 func (r *refused) Error() string { return r.message }
 
 func refusal(message string, args ...any) error {
-	return &refused{fmt.Sprintf(message, args...)}
+	return &refused{message: fmt.Sprintf(message, args...)}
+}
+
+func notAllowed(message string, args ...any) error {
+	return &refused{message: fmt.Sprintf(message, args...), code: "authz"}
 }
 
 // checks are GraphQL's own rules, but for those about the types of variables: Cloudflare reads a variable by the place
@@ -97,7 +101,11 @@ func Answer(ctx context.Context, source Source, account string, request Request,
 		"cost":   func(*ast.Field) (any, error) { return 1, nil },
 	})
 	if problem, isRefusal := err.(*refused); isRefusal { //nolint:errorlint // never wrapped: only this package makes it
-		return refuse(now, problem.message), nil
+		response := refuse(now, problem.message)
+		if problem.code != "" {
+			response.Errors[0].Extensions["code"] = problem.code
+		}
+		return response, nil
 	}
 	return Response{Data: data}, err
 }
@@ -193,7 +201,7 @@ func (a *answering) accounts(field *ast.Field) (any, error) {
 		return nil, refusal("filter must name an accountTag")
 	}
 	if tag != a.account {
-		return nil, refusal("not authorized for that account")
+		return nil, notAllowed("not authorized for that account")
 	}
 	out, err := a.node(field, "account", "accountTag", tag, false)
 	return []any{out}, err
@@ -224,7 +232,7 @@ func (a *answering) zones(field *ast.Field) (any, error) {
 			return nil, err
 		}
 		if !found {
-			return nil, refusal("zones are not authorized for this account: %s", tag)
+			return nil, notAllowed("not authorized for that zone: %s", tag)
 		}
 		node, err := a.node(field, "zone", "zoneTag", tag, true)
 		if err != nil {

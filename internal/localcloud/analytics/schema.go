@@ -32,7 +32,7 @@ var datasets = []dataset{
 		name: Invocations, dimensions: []string{"scriptName", "scriptVersion", "status"},
 		sum:       []string{"requests", "errors", "subrequests", "clientDisconnects", "cpuTimeUs", "duration", "wallTime", "responseBodySize"},
 		max:       []string{"cpuTime", "wallTime"},
-		quantiles: []string{"cpuTimeP25", "cpuTimeP50", "cpuTimeP75", "cpuTimeP90", "cpuTimeP99", "cpuTimeP999", "wallTimeP25", "wallTimeP50", "wallTimeP75", "wallTimeP90", "wallTimeP99", "wallTimeP999"},
+		quantiles: []string{"cpuTimeP25", "cpuTimeP50", "cpuTimeP75", "cpuTimeP90", "cpuTimeP95", "cpuTimeP99", "cpuTimeP999", "wallTimeP25", "wallTimeP50", "wallTimeP75", "wallTimeP90", "wallTimeP95", "wallTimeP99", "wallTimeP999"},
 		// workerd reports no CPU time and no subrequests to whoever runs it.
 		unmeasured: []string{"subrequests", "cpuTimeUs", "cpuTime"},
 	},

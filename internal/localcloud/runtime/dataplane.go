@@ -71,6 +71,8 @@ func (d *dataPlane) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.serveD1(w, r, name)
 	case "service":
 		edge{runtime: d.runtime, name: name, internal: true}.ServeHTTP(w, r)
+	case "assets":
+		d.serveAssets(w, r, name)
 	case "vectorize":
 		d.serveVectors(w, r, name)
 	case "ai":

@@ -53,10 +53,13 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// other writers that know no such mode, need none.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	answer := &countingWriter{ResponseWriter: w, status: http.StatusOK, worker: stay.worker}
-	finished := false
+	served, finished := false, false // by a file; to the end
 	defer func() {
 		answer.done()
 		stay.leave()
+		if served {
+			return // no Worker was called
+		}
 		invocation := Invocation{
 			Script: s.name, Version: version, At: arrived, Duration: time.Since(arrived),
 			Status: answer.status, Bytes: answer.bytes, ClientGone: r.Context().Err() != nil,
@@ -67,6 +70,10 @@ func (e edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		e.runtime.outcomes.edgeSaw(ray, invocation)
 	}()
+	if assets := s.assetsOf(version); assets != nil && assets.serveBefore(answer, r) {
+		served, finished = true, true
+		return
+	}
 	e.proxy(stay.worker, version).ServeHTTP(answer, r)
 	finished = true
 }

@@ -299,6 +299,11 @@ func (p *planner) binding(v Version, b Binding, owners map[string]owner) (string
 	case "d1":
 		return "wrapped = (moduleName = \"cloudflare-internal:d1-api\", innerBindings = [(name = \"fetcher\", service = " +
 			p.refer("d1:"+b.DatabaseID) + ")])", nil
+	case "assets":
+		if v.Assets == nil {
+			return "", p.refuse(v, b, "the version has no static assets; set assets.directory in the wrangler config")
+		}
+		return "service = " + p.refer("assets:"+p.script.Name+"/"+v.ID), nil
 	case "vectorize":
 		return p.vectorize(b), nil
 	case "ai":

@@ -34,6 +34,7 @@ type Version struct {
 	CompatibilityDate  string
 	CompatibilityFlags []string
 	Bindings           []Binding
+	Assets             *Assets // static files; nil when there are none
 }
 
 // Binding is one entry of the upload's metadata.bindings; Type decides which fields count (Cloudflare's own names).

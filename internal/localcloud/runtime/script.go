@@ -33,6 +33,7 @@ type script struct {
 	keys        []string // unique keys of the storage that worker has open
 	folder      string   // holds worker's configuration
 	shares      []Share
+	assets      map[string]*Assets // by version, of those that serve
 	held        gate
 	deployed    bool // since the first successful Apply
 	removed     bool
@@ -91,6 +92,7 @@ func (s *script) apply(ctx context.Context, next Script, events eventSource) err
 	if err != nil {
 		return err
 	}
+	s.holdAssets(next)
 	if s.worker == nil || s.fingerprint != p.fingerprint() {
 		if err := s.replace(ctx, next, p); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -57,6 +58,12 @@ func (s *Store) BlobPath(digest string) string {
 
 // sweepBlobs removes the files that no row names. It runs at Open, the one moment when no upload can be half done.
 func (s *Store) sweepBlobs(ctx context.Context) error {
+	if err := s.update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM assets WHERE blob NOT IN (SELECT blob FROM version_blobs)")
+		return err
+	}); err != nil {
+		return fmt.Errorf("sweep files: %w", err)
+	}
 	named, err := rows(ctx, s.read, func(row interface{ Scan(...any) error }) (digest string, err error) {
 		err = row.Scan(&digest)
 		return digest, err

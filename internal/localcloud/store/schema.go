@@ -2,7 +2,7 @@ package store
 
 // schemaVersion is raised with every change of the tables. Changes only add tables, so an older state is brought up to date
 // by making those that it lacks; a newer one is refused, not guessed at.
-const schemaVersion = 4
+const schemaVersion = 5
 
 const schema = `
 CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -150,6 +150,7 @@ CREATE TABLE IF NOT EXISTS vectors (
   indexed TEXT NOT NULL, -- what the metadata indexes of its time made of it
   PRIMARY KEY (vector_index, id)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS assets (hash TEXT PRIMARY KEY, content_type TEXT NOT NULL, blob TEXT NOT NULL, size INTEGER NOT NULL) STRICT;
 -- What was measured, by second in the past hour and by minute before.
 CREATE TABLE IF NOT EXISTS samples (
   dataset TEXT NOT NULL,

@@ -48,6 +48,8 @@ type Version struct {
 	Modules            []Module          `json:"modules"`
 	ETag               string            `json:"etag"`          // digest of the code
 	MigrationTag       string            `json:"migration_tag"` // the Durable Object migration it was uploaded under
+	// Assets are the version's static files; nil when it has none. With them, MainModule may be empty.
+	Assets *VersionAssets `json:"assets,omitempty"`
 	// Extra holds what is kept and answered but changes nothing here: limits, placement, cache_options.
 	Extra map[string]json.RawMessage `json:"extra,omitempty"`
 }
@@ -109,8 +111,17 @@ func addVersion(ctx context.Context, tx *sql.Tx, version Version) (Version, erro
 		version.ID, version.Script, version.Number, toMicros(version.CreatedAt), string(body)); err != nil {
 		return Version{}, err
 	}
+	named := []string{}
 	for _, module := range version.Modules {
-		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO version_blobs VALUES (?, ?)", version.ID, module.Blob); err != nil {
+		named = append(named, module.Blob)
+	}
+	if version.Assets != nil {
+		for _, asset := range version.Assets.Files {
+			named = append(named, asset.Blob)
+		}
+	}
+	for _, blob := range named {
+		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO version_blobs VALUES (?, ?)", version.ID, blob); err != nil {
 			return Version{}, err
 		}
 	}
