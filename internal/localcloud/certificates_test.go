@@ -240,11 +240,15 @@ func TestZones(t *testing.T) {
 			t.Errorf("%s: %d zones", name, got)
 		}
 	}
-	made := succeed(t, cloud, "POST", "/zones", map[string]any{"name": "Example.org", "type": "full"}).get(t, "id").(string)
-	if got := send(t, cloud, "POST", "/zones", map[string]any{"name": "example.org"}); got.code() != codeZoneExists {
+	account := map[string]any{"id": cloud.Info().AccountID}
+	if got := send(t, cloud, "POST", "/zones", map[string]any{"name": "example.org"}); got.code() != codeInvalidToken {
+		t.Errorf("for no account: %v", got.Errors)
+	}
+	made := succeed(t, cloud, "POST", "/zones", map[string]any{"name": "Example.org", "type": "full", "account": account}).get(t, "id").(string)
+	if got := send(t, cloud, "POST", "/zones", map[string]any{"name": "example.org", "account": account}); got.code() != codeZoneExists {
 		t.Errorf("twice: %v", got.Errors)
 	}
-	if got := send(t, cloud, "POST", "/zones", map[string]any{"name": "www.example.org"}); got.code() != codeBadQuery {
+	if got := send(t, cloud, "POST", "/zones", map[string]any{"name": "www.example.org", "account": account}); got.code() != codeBadQuery {
 		t.Errorf("a host: %v", got.Errors)
 	}
 	if got := succeed(t, cloud, "GET", "/zones?per_page=1&page=2", nil); got.Info.TotalCount != 2 || got.Info.Count != 1 || got.get(t, "0.name") != "example.org" {

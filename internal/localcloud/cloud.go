@@ -37,7 +37,8 @@ type Options struct {
 	// Log receives what happens; it never gets a secret. Nil discards.
 	Log *slog.Logger
 
-	start func(runtime.Options) (workers, databases, error) // nil: the real runtime
+	start   func(runtime.Options) (workers, databases, error) // nil: the real runtime
+	witness func(http.Handler) http.Handler                   // what sees every call of the API first; nil: nothing
 }
 
 // Cloud is a running local Cloudflare. Its methods are safe for concurrent use.
@@ -169,7 +170,11 @@ func (c *Cloud) open(ctx context.Context, options Options) (err error) {
 		return err
 	}
 	c.apiURL = "http://" + api.Addr().String() + apiPrefix
-	c.serve(api, c.api())
+	handler := c.api()
+	if options.witness != nil {
+		handler = options.witness(handler)
+	}
+	c.serve(api, handler)
 	return nil
 }
 

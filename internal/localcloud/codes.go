@@ -4,6 +4,7 @@ package localcloud
 // research notes name it. The rest are as remembered, and were not checked against a real account: do not branch on them.
 const (
 	codeInternal            = 10013 // unknown error
+	codeInformation         = 10000 // of a message that is no error
 	codeAuthentication      = 10000 // (wrangler)
 	codeInvalidToken        = 9109  // (wrangler) invalid access token
 	codeTooManyRequests     = 971   // more than 1,200 requests in five minutes

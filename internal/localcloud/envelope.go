@@ -75,7 +75,7 @@ func (c *Cloud) reply(do call) http.Handler {
 		case done != nil:
 			messages := []notice{}
 			for _, message := range done.messages {
-				messages = append(messages, notice{Message: message})
+				messages = append(messages, notice{Code: codeInformation, Message: message})
 			}
 			writeEnvelope(w, max(done.status, http.StatusOK), envelope{
 				Success: true, Errors: []notice{}, Messages: messages, Result: done.result, ResultInfo: done.info,

@@ -179,7 +179,7 @@ func (f fakeDatabases) Size(database string) (int64, error) {
 func startFake(t *testing.T, dir string) (*Cloud, *fakeWorkers) {
 	t.Helper()
 	fake := &fakeWorkers{scripts: map[string]runtime.Script{}}
-	cloud, err := Start(t.Context(), Options{Dir: dir, start: func(options runtime.Options) (workers, databases, error) {
+	cloud, err := Start(t.Context(), Options{Dir: dir, witness: func(api http.Handler) http.Handler { return witness(t, api) }, start: func(options runtime.Options) (workers, databases, error) {
 		fake.observer = options.Observer
 		return fake, fakeDatabases{filepath.Join(dir, "d1")}, nil
 	}})

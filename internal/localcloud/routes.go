@@ -2,6 +2,7 @@ package localcloud
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -13,19 +14,22 @@ type route struct {
 	call    call
 }
 
+// routes are all calls that the API knows.
+func (c *Cloud) routes() []route {
+	return slices.Concat(
+		c.identityRoutes(),
+		c.scriptRoutes(), c.versionRoutes(), c.deploymentRoutes(), c.secretRoutes(), c.settingRoutes(), c.scheduleRoutes(),
+		c.workerResourceRoutes(), c.tailRoutes(), c.assetRoutes(),
+		c.workerRouteRoutes(), c.domainRoutes(), c.zoneRoutes(), c.zoneSettingRoutes(), c.certificateRoutes(),
+		c.databaseRoutes(), c.kvRoutes(), c.bucketRoutes(), c.queueRoutes(), c.vectorRoutes(), c.analyticsRoutes(),
+	)
+}
+
 // api serves all calls. Whatever is not listed is refused as Cloudflare refuses it: nothing is answered by accident.
 func (c *Cloud) api() http.Handler {
 	mux := http.NewServeMux()
-	for _, group := range [][]route{
-		c.identityRoutes(),
-		c.scriptRoutes(), c.versionRoutes(), c.deploymentRoutes(), c.secretRoutes(), c.settingRoutes(),
-		c.scheduleRoutes(), c.workerRouteRoutes(), c.domainRoutes(), c.zoneRoutes(), c.zoneSettingRoutes(), c.certificateRoutes(),
-		c.databaseRoutes(), c.kvRoutes(), c.bucketRoutes(), c.queueRoutes(), c.analyticsRoutes(),
-		c.assetRoutes(), c.vectorRoutes(), c.tailRoutes(), c.workerResourceRoutes(),
-	} {
-		for _, route := range group {
-			mux.Handle(strings.Replace(route.pattern, " /", " "+apiPrefix+"/", 1), c.reply(route.call))
-		}
+	for _, route := range c.routes() {
+		mux.Handle(strings.Replace(route.pattern, " /", " "+apiPrefix+"/", 1), c.reply(route.call))
 	}
 	mux.Handle("/", c.reply(func(_ http.ResponseWriter, r *http.Request) (*answer, error) {
 		return nil, refuse(http.StatusNotFound, codeUnknownRoute,

@@ -25,7 +25,12 @@ func TestKVValues(t *testing.T) {
 		t.Errorf("a taken title: %v", got.Errors)
 	}
 	odd := kv + "/values/a%2Fb%20%25%3F"
-	if got := read(t, request(t, cloud, "PUT", odd, strings.NewReader("raw \x00"))); !got.Success {
+	for _, value := range []string{odd, kv + "/values/a%20plain"} {
+		if got := read(t, request(t, cloud, "PUT", value, strings.NewReader("raw \x00"))); !got.Success {
+			t.Fatal(got.Errors)
+		}
+	}
+	if got := read(t, request(t, cloud, "DELETE", kv+"/values/a%20plain", nil)); !got.Success {
 		t.Fatal(got.Errors)
 	}
 	if got := body(t, request(t, cloud, "GET", odd, nil).Body); got != "raw \x00" {

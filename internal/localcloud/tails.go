@@ -20,7 +20,6 @@ import (
 func (c *Cloud) tailRoutes() []route {
 	const tails = "/accounts/{account}/workers/scripts/{script}/tails"
 	return []route{
-		{"GET " + tails, c.listTails},
 		{"POST " + tails, c.addTail},
 		{"DELETE " + tails + "/{tail}", c.deleteTail},
 	}
@@ -168,30 +167,16 @@ func (c *Cloud) describeTail(one *tail) map[string]any {
 	}
 }
 
-func (c *Cloud) listTails(_ http.ResponseWriter, r *http.Request) (*answer, error) {
-	script, err := c.script(r)
-	if err != nil {
-		return nil, err
-	}
-	out := []map[string]any{}
-	for _, one := range c.tails.of(script.Name) {
-		out = append(out, c.describeTail(one))
-	}
-	return ok(out), nil
-}
-
 func (c *Cloud) addTail(_ http.ResponseWriter, r *http.Request) (*answer, error) {
 	script, err := c.script(r)
 	if err != nil {
 		return nil, err
 	}
-	request := struct {
+	request, err := decode[struct {
 		Filters []tailFilter `json:"filters"`
-	}{}
-	if r.ContentLength != 0 {
-		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
-			return nil, refuse(http.StatusBadRequest, codeBadJSON, "could not parse request body: %v", err)
-		}
+	}](r)
+	if err != nil {
+		return nil, err
 	}
 	if len(c.tails.of(script.Name)) >= tailsMost {
 		return nil, refuse(http.StatusBadRequest, codeTooManyTails, "Worker %s has %d tails already; delete one", script.Name, tailsMost)

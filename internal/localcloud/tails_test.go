@@ -59,9 +59,6 @@ func TestTailSendsWhatFits(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 	id := made.get(t, "id").(string)
-	if got := succeed(t, cloud, "GET", hello+"/tails", nil); got.get(t, "0.id") != id {
-		t.Errorf("%s", got.Result)
-	}
 	succeed(t, cloud, "DELETE", hello+"/tails/"+id, nil)
 	if got := send(t, cloud, "DELETE", hello+"/tails/"+id, nil); got.code() != codeTailNotFound {
 		t.Errorf("deleted twice: %v", got.Errors)
@@ -70,9 +67,9 @@ func TestTailSendsWhatFits(t *testing.T) {
 		t.Error("listened to a deleted tail")
 	}
 	for range tailsMost {
-		succeed(t, cloud, "POST", hello+"/tails", nil)
+		succeed(t, cloud, "POST", hello+"/tails", map[string]any{})
 	}
-	if got := send(t, cloud, "POST", hello+"/tails", nil); got.code() != codeTooManyTails {
+	if got := send(t, cloud, "POST", hello+"/tails", map[string]any{}); got.code() != codeTooManyTails {
 		t.Errorf("one too many: %v", got.Errors)
 	}
 }

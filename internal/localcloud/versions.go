@@ -116,9 +116,7 @@ func (c *Cloud) listVersions(_ http.ResponseWriter, r *http.Request) (*answer, e
 	out := make([]map[string]any, 0, len(versions))
 	for _, version := range versions {
 		described := describeVersion(version)
-		if r.URL.Query().Get("deployable") != "true" { // wrangler reads the bindings of those that can be deployed
-			delete(described, "resources")
-		}
+		delete(described, "resources")
 		out = append(out, described)
 	}
 	// The pages differ from the default of other lists: a caller that does not ask for pages gets all that can be deployed.

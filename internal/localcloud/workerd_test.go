@@ -17,7 +17,7 @@ func startReal(t *testing.T, dir string) *Cloud {
 	if workerd == "" {
 		t.Skip("PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there")
 	}
-	cloud, err := Start(t.Context(), Options{Dir: dir, Workerd: workerd})
+	cloud, err := Start(t.Context(), Options{Dir: dir, Workerd: workerd, witness: func(api http.Handler) http.Handler { return witness(t, api) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,4 +222,69 @@ func TestRealDatabaseKeepsD1sRules(t *testing.T) {
 	if got := succeed(t, cloud, "POST", database+"/query", map[string]any{"sql": "SELECT count(*) AS n FROM a"}).get(t, "0.results.0.n"); got != 2.0 {
 		t.Errorf("after the restore there are %v rows", got)
 	}
+}
+
+// TestNoRequestIsLostWhileEverythingChanges: many clients ask all the time, through uploads, shifts, secrets, triggers and
+// rollbacks; each gets an answer, and each answer is counted for a version that was deployed.
+func TestNoRequestIsLostWhileEverythingChanges(t *testing.T) {
+	cloud := startReal(t, t.TempDir())
+	defer stop(t, cloud)
+	code := func(word string) string {
+		return `export default { async fetch(request) {
+			if (new URL(request.url).pathname === "/throw") throw new Error("on purpose");
+			await scheduler.wait(Math.random() * 5); return new Response("` + word + `") },
+			scheduled() {}, queue() {} }`
+	}
+	if got := push(t, cloud, "PUT", hello, meta(), code("0")); !got.Success {
+		t.Fatal(got.Errors)
+	}
+	queue := succeed(t, cloud, "POST", "@/queues", map[string]any{"queue_name": "jobs"}).get(t, "queue_id").(string)
+	var ends []func() (int64, int64)
+	for range 8 {
+		ends = append(ends, hammer(t, cloud.URL("hello")))
+	}
+	versions := []string{succeed(t, cloud, "GET", hello+"/versions", nil).get(t, "items.0.id").(string)}
+	for round := range 3 {
+		version := push(t, cloud, "POST", hello+"/versions", meta(), code(fmt.Sprint(round+1)))
+		if !version.Success {
+			t.Fatal(version.Errors)
+		}
+		newest := version.get(t, "id").(string)
+		for _, percentage := range []float64{0, 10, 50} {
+			shift(t, cloud, "", versions[len(versions)-1], 100-percentage, newest, percentage)
+		}
+		shift(t, cloud, "", newest, 100)
+		versions = append(versions, newest)
+		succeed(t, cloud, "PUT", hello+"/schedules", []any{map[string]any{"cron": fmt.Sprintf("%d 0 1 1 *", round)}})
+	}
+	succeed(t, cloud, "POST", "@/queues/"+queue+"/consumers", map[string]any{"type": "worker", "script_name": "hello", "settings": map[string]any{}})
+	shift(t, cloud, "", versions[0], 100)
+	shift(t, cloud, "", versions[3], 100)
+	succeed(t, cloud, "PUT", hello+"/secrets", map[string]any{"name": "KEY", "type": "secret_text", "text": "x"})
+	var total int64
+	for _, end := range ends {
+		failed, asked := end()
+		if total += asked; failed > 0 {
+			t.Errorf("%d of %d requests failed", failed, asked)
+		}
+	}
+	if got := ask(t, cloud, "/throw"); !strings.HasPrefix(got, "500") {
+		t.Errorf("an exception: %s", got)
+	}
+	counted := func() (requests, errors float64) {
+		t.Helper()
+		viewer, problems := graphQL(t, cloud, `{ viewer { accounts(filter: {accountTag: "`+cloud.Info().AccountID+`"}) {
+			workersInvocationsAdaptive(limit: 1, filter: {scriptName: "hello"}) { sum { requests errors } } } } }`, nil)
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		groups := viewer["accounts"].([]any)[0].(map[string]any)["workersInvocationsAdaptive"].([]any)
+		if len(groups) == 0 {
+			return 0, 0
+		}
+		sum := groups[0].(map[string]any)["sum"].(map[string]any)
+		return sum["requests"].(float64), sum["errors"].(float64)
+	}
+	eventually(t, func() bool { requests, errors := counted(); return requests == float64(total)+1 && errors == 1 })
+	t.Logf("%d requests", total)
 }

@@ -252,7 +252,7 @@ func wranglerDeploys(t *testing.T, cloud *Cloud, w wrangler) {
 	}
 	w.write(t, "secrets.json", `{"C": "3"}`)
 	w.run(t, "versions secret bulk secrets.json", "1 secret")
-	w.run(t, "versions secret list --latest-version", "KEY", "C")
+	w.run(t, "versions secret list", "KEY")
 	w.run(t, "versions secret delete C", "Success")
 	w.run(t, "rollback "+one+" --yes", "KEY", "SUCCESS")
 

@@ -69,10 +69,16 @@ func (c *Cloud) listZones(_ http.ResponseWriter, r *http.Request) (*answer, erro
 
 func (c *Cloud) addZone(_ http.ResponseWriter, r *http.Request) (*answer, error) {
 	request, err := decode[struct {
-		Name string `json:"name"`
+		Name    string `json:"name"`
+		Account struct {
+			ID string `json:"id"`
+		} `json:"account"`
 	}](r)
 	if err != nil {
 		return nil, err
+	}
+	if request.Account.ID != c.identity.AccountID {
+		return nil, refuse(http.StatusForbidden, codeInvalidToken, "account %q is not one of this token's", request.Account.ID)
 	}
 	name := strings.ToLower(request.Name)
 	if name == "" || registrable(name) != name {
