@@ -44,6 +44,9 @@ type Version struct {
 	Tag       string    `json:"tag,omitempty"`    // the promotion's id, for those that penstock made
 	Bundle    string    `json:"bundle,omitempty"` // "sha256:…" where penstock recorded it
 	CreatedAt time.Time `json:"createdAt"`
+	// PreparedFor is the promotion that made it with the code that was live, or a placeholder, so that its own could come: for
+	// new Durable Object classes, and the first time.
+	PreparedFor string `json:"preparedFor,omitempty"`
 	// Bindings are known for the versions of the current deployment only; BindingsState says whether they are.
 	Bindings      []Binding `json:"bindings,omitempty"`
 	BindingsState State     `json:"bindingsState"`
@@ -243,4 +246,6 @@ type Difference struct {
 	Version  string `json:"version,omitempty"` // that it is about
 	Promoted string `json:"promoted,omitempty"`
 	Live     string `json:"live,omitempty"`
+	// Unfinished is the promotion that left it so when it died; the next one puts that in order before anything else.
+	Unfinished string `json:"unfinished,omitempty"`
 }

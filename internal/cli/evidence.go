@@ -77,13 +77,13 @@ func (s *evidenceSource) environment(ctx context.Context, path string) error {
 	if planned == nil {
 		return errNoPlan
 	}
-	last, err := s.lastPromoted(ctx)
+	known, err := s.known(ctx)
 	if err != nil {
 		return err
 	}
 	s.asking.Lock()
 	defer s.asking.Unlock()
-	found, err := planned.target.Survey(ctx, last)
+	found, err := planned.target.Survey(ctx, known)
 	if err != nil {
 		return err
 	}
@@ -119,6 +119,30 @@ func (s *evidenceSource) rehearsal(ctx context.Context, path string) error {
 	}
 	told.App = s.run.pipeline.Name
 	return evidence.Write(path, told)
+}
+
+// known is what the ledger has of promotions to the environment.
+func (s *evidenceSource) known(ctx context.Context) (cloudflare.Known, error) {
+	app, environment := s.run.pipeline.Name, s.run.environment.Name
+	last, err := s.lastPromoted(ctx)
+	if err != nil {
+		return cloudflare.Known{}, err
+	}
+	known := cloudflare.Known{Last: last}
+	recorded, _, err := s.run.ledger.Promotions(ctx, app, maxPromotions)
+	if err != nil {
+		return cloudflare.Known{}, err
+	}
+	for _, one := range recorded {
+		if one.Environment != environment {
+			continue
+		}
+		known.Promotions = append(known.Promotions, one.Checkpoint.Promotion)
+		if !one.Checkpoint.State.Ended() {
+			known.Unfinished = append(known.Unfinished, one.Checkpoint.Promotion)
+		}
+	}
+	return known, nil
 }
 
 // lastPromoted is the promotion that made the environment what it should be; nil when there was none.

@@ -290,6 +290,9 @@ func TestDrift(t *testing.T) {
 		{Name: "somebody else's version", Want: gates.Fail, Check: gatetest.Says("hotfix takes 100 %, promoted was"), Request: shown(t, func(e *evidence.Environment) {
 			e.Drift.Differences = []evidence.Difference{{What: "version", Version: "hotfix", Promoted: oldVersion, Live: "hotfix takes 100 %"}}
 		})},
+		{Name: "left by a promotion that died", Want: gates.Warn, Check: gatetest.Says("promotion p9 died: broken takes 10 %; it is put back to 0ld00000"), Request: shown(t, func(e *evidence.Environment) {
+			e.Drift.Differences = []evidence.Difference{{What: "version", Version: "broken", Promoted: oldVersion, Live: "broken takes 10 %", Unfinished: "p9"}}
+		})},
 		{Name: "crons", Want: gates.Fail, Check: gatetest.Says("crons: none run, the config wants 0 3 * * *"), Request: switched(t, func(e *evidence.Environment) { e.Crons.Found = nil })},
 		{Name: "unknown", Want: gates.Inconclusive, Check: gatetest.Says("503"), Request: shown(t, func(e *evidence.Environment) { e.Drift.State, e.Drift.Reason = evidence.Unknown, "503" })},
 		{Name: "nothing live, nothing promoted", Want: gates.Pass, Check: gatetest.Says("nothing is live in production yet"), Request: shown(t, func(e *evidence.Environment) {

@@ -65,6 +65,11 @@ func (s *sight) drifted(phase gates.Phase) {
 		if difference.Version != "" && difference.Version == s.run.VersionID {
 			continue // what this promotion shifts traffic to is no drift
 		}
+		if difference.Unfinished != "" {
+			s.doubtful("unfinished", "nothing: a promotion puts that in order before anything else", "promotion %s died: %s; it is put back to %s",
+				difference.Unfinished, difference.Live, short(difference.Promoted))
+			continue
+		}
 		message := difference.What + ": " + difference.Live
 		if difference.Promoted != "" {
 			message += ", promoted was " + difference.Promoted

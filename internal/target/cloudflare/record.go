@@ -14,6 +14,9 @@ import (
 // keeps up to 1000 bytes of it.
 var recorded = regexp.MustCompile(`penstock bundle (sha256:[0-9a-f]{64})(?: secrets ([0-9a-f]{32}))?`)
 
+// preparedFor finds the promotion in the message of a version that Prepare made.
+var preparedFor = regexp.MustCompile(`^penstock .* for promotion ([0-9a-z]+)$`)
+
 // message is what Upload writes on a version.
 func (t *Target) message(bundle string) string {
 	text := "penstock bundle " + bundle

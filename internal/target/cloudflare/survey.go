@@ -14,11 +14,11 @@ import (
 )
 
 // Survey looks at everything that gates judge of the environment: the Worker, what it is bound to, and what calls it. It
-// changes nothing. last is the promotion that was completed last, nil when there was none.
+// changes nothing. known is what is on record of earlier promotions.
 //
 // What cannot be asked is [evidence.Unknown] at its place, with the reason, and a gap; it does not keep the rest from being
 // known. The error is only for a ctx that ended.
-func (t *Target) Survey(ctx context.Context, last *evidence.Promoted) (evidence.Environment, error) {
+func (t *Target) Survey(ctx context.Context, known Known) (evidence.Environment, error) {
 	s := &survey{target: t, found: evidence.Environment{
 		Header: evidence.Header{TakenAt: time.Now().UTC()}, Name: t.Environment.Name,
 		Resources: []evidence.Resource{}, Routes: []evidence.Route{}, Certificates: []evidence.Certificate{}, Gaps: []evidence.Gap{},
@@ -33,11 +33,18 @@ func (t *Target) Survey(ctx context.Context, last *evidence.Promoted) (evidence.
 	s.secrets(ctx)
 	s.routes(ctx)
 	s.crons(ctx)
-	s.drift(last)
+	s.drift(known)
 	if err := ctx.Err(); err != nil {
 		return evidence.Environment{}, fmt.Errorf("look at environment %s: %w", t.Environment.Name, context.Cause(ctx))
 	}
 	return s.found, nil
+}
+
+// Known is what is on record of earlier promotions to the environment.
+type Known struct {
+	Last       *evidence.Promoted // completed last; nil when there was none
+	Unfinished []string           // promotions that reached no end
+	Promotions []string           // all of them
 }
 
 // survey is one look.
@@ -128,8 +135,12 @@ func (s *survey) versions(ctx context.Context) {
 
 func describeVersion(version api.Version) evidence.Version {
 	bundle, _ := readMessage(version.Annotations.Message)
+	prepared := ""
+	if match := preparedFor.FindStringSubmatch(version.Annotations.Message); match != nil && version.Annotations.Tag == "" {
+		prepared = match[1]
+	}
 	return evidence.Version{
-		ID: version.ID, Number: int(version.Number), Tag: version.Annotations.Tag, Bundle: bundle,
+		PreparedFor: prepared, ID: version.ID, Number: int(version.Number), Tag: version.Annotations.Tag, Bundle: bundle,
 		CreatedAt: version.Metadata.CreatedOn, BindingsState: evidence.Unknown,
 	}
 }
@@ -391,9 +402,9 @@ func (s *survey) crons(ctx context.Context) {
 }
 
 // drift compares what takes traffic with what was promoted last. A version at 0 % serves nobody; it may be the one that is
-// being judged.
-func (s *survey) drift(last *evidence.Promoted) {
-	drift := &s.found.Drift
+// being judged. What a promotion of ours prepared runs the code that was live.
+func (s *survey) drift(known Known) {
+	drift, last := &s.found.Drift, known.Last
 	*drift = evidence.Drift{State: evidence.Missing, Last: last, Differences: []evidence.Difference{}}
 	if last == nil {
 		return
@@ -411,11 +422,20 @@ func (s *survey) drift(last *evidence.Promoted) {
 		return
 	}
 	for _, share := range worker.Shares {
-		if share.Percentage > 0 && share.Version != last.Version {
-			drift.Differences = append(drift.Differences, evidence.Difference{
-				What: "version", Version: share.Version, Promoted: last.Version, Live: fmt.Sprintf("%s takes %g %%", share.Version, share.Percentage),
-			})
+		version := evidence.Version{}
+		if at := slices.IndexFunc(worker.Versions, func(v evidence.Version) bool { return v.ID == share.Version }); at >= 0 {
+			version = worker.Versions[at]
 		}
+		if share.Percentage == 0 || share.Version == last.Version || slices.Contains(known.Promotions, version.PreparedFor) {
+			continue
+		}
+		difference := evidence.Difference{
+			What: "version", Version: share.Version, Promoted: last.Version, Live: fmt.Sprintf("%s takes %g %%", share.Version, share.Percentage),
+		}
+		if slices.Contains(known.Unfinished, version.Tag) {
+			difference.Unfinished = version.Tag
+		}
+		drift.Differences = append(drift.Differences, difference)
 	}
 	for _, resource := range s.found.Resources {
 		if resource.Database == nil {

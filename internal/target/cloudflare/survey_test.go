@@ -16,9 +16,9 @@ import (
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func look(t *testing.T, target *Target, last *evidence.Promoted) evidence.Environment {
+func look(t *testing.T, target *Target, last *evidence.Promoted, unfinished ...string) evidence.Environment {
 	t.Helper()
-	found, err := target.Survey(t.Context(), last)
+	found, err := target.Survey(t.Context(), Known{Last: last, Unfinished: unfinished, Promotions: append(unfinished, "p0")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +85,17 @@ func TestSurveyOfAPromotedWorker(t *testing.T) {
 	want := []evidence.Difference{{What: "version", Version: live, Promoted: "another", Live: live + " takes 100 %"}}
 	if diff := cmp.Diff(want, drifted.Drift.Differences); diff != "" {
 		t.Error(diff)
+	}
+	if died := look(t, target, &evidence.Promoted{Version: "another"}, "p1").Drift.Differences; len(died) != 1 || died[0].Unfinished != "p1" {
+		t.Errorf("what an unfinished promotion left: %+v", died)
+	}
+	f.versions[0]["annotations"] = map[string]string{"workers/message": "penstock Durable Object migrations for promotion p0"}
+	if prepared := look(t, target, &evidence.Promoted{Version: "another"}).Drift.Differences; len(prepared) != 0 {
+		t.Errorf("the live code with new classes: %+v", prepared)
+	}
+	f.versions[0]["annotations"] = map[string]string{"workers/message": "penstock Durable Object migrations for promotion px"}
+	if foreign := look(t, target, &evidence.Promoted{Version: "another"}).Drift.Differences; len(foreign) != 1 {
+		t.Errorf("prepared by a promotion that nobody knows: %+v", foreign)
 	}
 }
 
@@ -157,7 +168,7 @@ func TestASurveyThatIsStopped(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := newTarget(t, newFake(t), nil).Survey(ctx, nil); err == nil {
+	if _, err := newTarget(t, newFake(t), nil).Survey(ctx, Known{}); err == nil {
 		t.Error("stopped, and an environment is found")
 	}
 }
