@@ -408,3 +408,19 @@ func (m *machine) processes() map[int]process {
 	}
 	return found
 }
+
+// fetch gets an address, and is the answer's body.
+func (m *machine) fetch(url string) string {
+	m.t.Helper()
+	client := &http.Client{Timeout: 20 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(body)
+}

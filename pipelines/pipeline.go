@@ -63,6 +63,9 @@ const (
 	// WhenSmoke stages run against the new version: before it takes traffic, and once more after the switch. They get
 	// its address in PENSTOCK_URL and BASE_URL. They are never cached.
 	WhenSmoke When = "smoke"
+	// WhenIntegration stages run against a slot once it serves the new version, before the environment that the slot is for
+	// gets it. They get its address like smoke stages, and are never cached.
+	WhenIntegration When = "integration"
 )
 
 // Network is what a stage may reach.
@@ -129,6 +132,10 @@ type Environment struct {
 	Provision bool `json:"provision,omitempty"`
 	// Seed is a SQL file that fills an empty database after its first migrations; "" for none.
 	Seed string `json:"seed,omitempty"`
+	// Strategy is how a new version comes in; "" is [StrategyVersions].
+	Strategy Strategy `json:"strategy,omitempty"`
+	// Slot is the environment that takes a new version first, with [StrategySlots].
+	Slot string `json:"slot,omitempty"`
 	// Backup is what is taken down of the databases before anything happens to them; "" is [BackupBookmark].
 	Backup BackupKind `json:"backup,omitempty"`
 	Smoke  Smoke      `json:"smoke"`
@@ -150,6 +157,28 @@ type Environment struct {
 	Waiting time.Duration `json:"waiting,omitempty"`
 	// After is the environment in which the same source must have been promoted before.
 	After string `json:"after,omitempty"`
+}
+
+// Strategy is how a new version comes into an environment.
+type Strategy string
+
+// The strategies.
+const (
+	// StrategyVersions uploads the version beside the old one and shifts traffic to it.
+	StrategyVersions Strategy = "versions"
+	// StrategySlots deploys to another environment first, the slot, runs the stages of the moment integration against it,
+	// and then goes on as with versions.
+	StrategySlots Strategy = "slots"
+)
+
+// IsSlot reports whether the environment of that name is the slot of another one.
+func (p *Pipeline) IsSlot(name string) bool {
+	for _, environment := range p.Environments {
+		if environment.Strategy == StrategySlots && environment.Slot == name {
+			return true
+		}
+	}
+	return false
 }
 
 // BackupKind is what a promotion leaves to go back to.

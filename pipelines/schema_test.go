@@ -127,6 +127,9 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 		"environments: {p: {smoke: {version: never}}}":                    false,
 		"environments: {p: {vars: {A: 1}, approvers: ada, bake: 5m}}":     true,
 		"environments: {p: {seed: ../a.sql}}":                             false,
+		"environments: {p: {strategy: slots, slot: s}, s: {}}":            true,
+		"environments: {p: {strategy: blue-green}}":                       false,
+		"stages: {a: {run: x, when: integration}}":                        true,
 		"environments: {p: {provision: please}}":                          false,
 	} {
 		t.Run(text, func(t *testing.T) {

@@ -74,7 +74,8 @@ var (
 	phases       = []gates.Phase{gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake}
 	backups      = []BackupKind{BackupNone, BackupBookmark, BackupExport}
 	enforcements = []Enforcement{Advisory, Overridable, Mandatory}
-	moments      = []When{WhenBuild, WhenSmoke}
+	moments      = []When{WhenBuild, WhenSmoke, WhenIntegration}
+	strategies   = []Strategy{StrategyVersions, StrategySlots}
 	networks     = []Network{NetworkDefault, NetworkNone}
 	proofs       = []VersionProof{ProofRequired, ProofIfShown}
 	targets      = []string{"cloudflare", "local"}
@@ -188,8 +189,8 @@ func (v *validation) needs(stage Stage, place []string) {
 			v.problem(here, fmt.Sprintf("stage %s needs %q, which is no stage%s", stage.Name, need, didYouMean(need, known)), "name one of "+strings.Join(known, ", "))
 		case slices.Contains(stage.Needs[:i], need):
 			v.problem(here, fmt.Sprintf("stage %s needs %q twice", stage.Name, need), "name it once")
-		case stage.When != WhenSmoke && needed.When == WhenSmoke:
-			v.problem(here, fmt.Sprintf("stage %s needs %s, which only runs when there is a version to ask", stage.Name, need), "turn it round, or give "+stage.Name+" `when: smoke`")
+		case needed.When != "" && needed.When != WhenBuild && stage.When != needed.When:
+			v.problem(here, fmt.Sprintf("stage %s needs %s, which only runs when there is a version to ask", stage.Name, need), "turn it round, or give "+stage.Name+" `when: "+string(needed.When)+"`")
 		}
 	}
 }
@@ -308,8 +309,8 @@ func (v *validation) bundle() {
 	for _, stage := range v.pipeline.Stages {
 		if slices.Contains(stage.Outputs, BundleFile) {
 			makers = append(makers, stage.Name)
-			if stage.When == WhenSmoke {
-				v.problem(at("stages", stage.Name, "when"), "the bundle must exist before there is a version to ask", "take `when: smoke` away")
+			if stage.When == WhenSmoke || stage.When == WhenIntegration {
+				v.problem(at("stages", stage.Name, "when"), "the bundle must exist before there is a version to ask", "take `when: "+string(stage.When)+"` away")
 			}
 		}
 	}
@@ -356,6 +357,7 @@ func (v *validation) environment(env Environment) {
 	if env.Seed != "" {
 		v.relative(env.Seed, within(place, "seed"))
 	}
+	v.slot(env, place)
 	if env.Backup != "" {
 		oneOf(v, within(place, "backup"), env.Backup, backups)
 	}
@@ -414,6 +416,25 @@ func (v *validation) people(env Environment, place []string) {
 		}
 		seen = append(seen, next.Name)
 		upstream = next
+	}
+}
+
+// slot checks that an environment's slot is another one, which has none itself.
+func (v *validation) slot(env Environment, place []string) {
+	if env.Strategy != "" {
+		oneOf(v, within(place, "strategy"), env.Strategy, strategies)
+	}
+	slot := v.pipeline.Environment(env.Slot)
+	known := names(v.pipeline.Environments, func(e Environment) string { return e.Name })
+	switch {
+	case env.Strategy != StrategySlots && env.Slot != "":
+		v.problem(within(place, "slot"), "a slot belongs to the strategy slots", "add `strategy: slots`, or take the slot away")
+	case env.Strategy == StrategySlots && env.Slot == "":
+		v.problem(within(place, "strategy"), "the strategy slots needs a slot", "name the environment that is deployed first as `slot`")
+	case env.Strategy == StrategySlots && slot == nil:
+		v.problem(within(place, "slot"), fmt.Sprintf("%q is no environment%s", env.Slot, didYouMean(env.Slot, known)), "name one of "+strings.Join(known, ", "))
+	case env.Strategy == StrategySlots && (env.Slot == env.Name || slot.Strategy == StrategySlots):
+		v.problem(within(place, "slot"), fmt.Sprintf("%q cannot be the slot of %s", env.Slot, env.Name), "name another environment, with the strategy versions")
 	}
 }
 

@@ -26,10 +26,15 @@ func newDeploy(shared *common) *cobra.Command {
 		Example: "  penstock deploy --env local\n  penstock deploy --env production --json",
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx := command.Context()
+			slot, err := deploySlot(ctx, shared, flags)
+			if err != nil {
+				return err
+			}
 			r, err := begin(ctx, shared, flags, true)
 			if err != nil {
 				return err
 			}
+			r.slot = slot
 			result, err := r.deploy(ctx)
 			return r.finish(ctx, result, err)
 		},
@@ -43,6 +48,9 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	made, err := r.build(ctx)
 	if err != nil {
 		return r.unbuilt(ctx, made, err)
+	}
+	if err := r.sameAsInSlot(made); err != nil {
+		return event.Result{}, err
 	}
 	if err := r.upstream(ctx); err != nil {
 		return event.Result{}, err
@@ -72,6 +80,7 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 			},
 		}}
 	}
+	r.integrate(&options)
 	r.recordSmoke(&options)
 	promoted, err := promotion.Promote(ctx, options, plan)
 	result := event.Result{

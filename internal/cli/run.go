@@ -97,7 +97,9 @@ type run struct {
 	evidence *evidenceSource
 	// cloud is the local Cloudflare of this run, nil until it is needed.
 	cloud *daemon.Handle
-	hub   *hub
+	// slot is what was deployed to the environment's slot in this command, nil when it has none.
+	slot *slotted
+	hub  *hub
 	// hubPatience bounds what is still sent to GitHub at the end; the reporter's own bound when zero.
 	hubPatience time.Duration
 

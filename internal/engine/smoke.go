@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ type Smoke struct {
 	// Options are those of the run; Earlier should hold the results of its build stages.
 	Options     Options
 	Environment string
+	// When is the moment whose stages are run; "" is that of smoke stages.
+	When pipelines.When
 }
 
 var _ promotion.SmokeStages = Smoke{}
@@ -45,7 +48,7 @@ func (s Smoke) RunSmoke(ctx context.Context, moment string, address promotion.Ad
 		// The log is for people; a full disk under it is no reason to fail a smoke.
 		_, _ = fmt.Fprintf(log, "%s | %s\n", stage, line)
 	}
-	outcome, err := RunStages(ctx, pipelines.WhenSmoke, options)
+	outcome, err := RunStages(ctx, cmp.Or(s.When, pipelines.WhenSmoke), options)
 	if err != nil {
 		return false, "", err
 	}
@@ -58,7 +61,7 @@ func (s Smoke) RunSmoke(ctx context.Context, moment string, address promotion.Ad
 	summary := strings.Join(bad, "; ")
 	switch outcome.Outcome {
 	case event.Passed:
-		return true, plural(len(outcome.Results), "smoke stage") + " passed", nil
+		return true, plural(len(outcome.Results), string(cmp.Or(s.When, pipelines.WhenSmoke))+" stage") + " passed", nil
 	case event.Failed:
 		return false, summary, nil
 	default:

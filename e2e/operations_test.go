@@ -1,0 +1,138 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rows asks the app of the production stand-in, whatever else runs beside it.
+func (m *machine) rows(path string) string {
+	m.t.Helper()
+	var told struct {
+		Scripts []struct{ Name, URL string } `json:"scripts"`
+	}
+	status := m.must(0, "local", "status", "--json")
+	if err := json.Unmarshal([]byte(status.out), &told); err != nil {
+		m.t.Fatal(err)
+	}
+	for _, script := range told.Scripts {
+		if script.Name == "rows" {
+			return m.fetch(script.URL + path)
+		}
+	}
+	m.t.Fatalf("no Worker rows:\n%s", status)
+	return ""
+}
+
+// TestOperations goes through the guide's procedures by their commands: a slot first, a rollback with its data question, backup,
+// drill and restore, maintenance, secrets.
+func TestOperations(t *testing.T) {
+	m := newMachine(t, "e2e/testdata/rows")
+	first := m.must(0, "deploy", "--env", "local")
+	for _, want := range []string{"rows → staging", "integration stage passed", "the same code was deployed to staging and tested there"} {
+		if !strings.Contains(first.out+first.err, want) {
+			t.Errorf("the screen does not say %q:\n%s", want, first)
+		}
+	}
+	if got := m.rows("/write"); got != `{"code":"one","rows":1}` {
+		t.Fatal(got)
+	}
+
+	t.Run("the slot says no", func(t *testing.T) {
+		m := m.in(t)
+		defer m.edit("worker.js", `"one"`, `"unwanted"`)()
+		m.must(6, "deploy", "--env", "local")
+		if got := m.rows("/"); got != `{"code":"one","rows":1}` {
+			t.Error(got)
+		}
+	})
+
+	t.Run("rollback", func(t *testing.T) {
+		m := m.in(t)
+		time.Sleep(time.Second) // a migrations table knows whole seconds
+		if err := os.WriteFile(filepath.Join(m.app, "migrations", "0002_people.sql"), []byte("ALTER TABLE users RENAME TO people;\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m.edit("worker.js", "INTO users", "INTO people")
+		m.edit("worker.js", "FROM users", "FROM people")
+		m.edit("worker.js", `"one"`, `"two"`)
+		m.must(0, "deploy", "--env", "local")
+		if got := m.rows("/write"); got != `{"code":"two","rows":2}` {
+			t.Fatal(got)
+		}
+		refused := m.must(5, "rollback", "--env", "local")
+		for _, want := range []string{"0002_people.sql", "it changes a table that older code uses", "loses everything written since", "--code-only", "--restore-data --confirm-loss"} {
+			if !strings.Contains(refused.err, want) {
+				t.Errorf("the refusal does not say %q:\n%s", want, refused)
+			}
+		}
+		m.must(2, "rollback", "--env", "local", "--restore-data")
+		m.must(0, "rollback", "--env", "local", "--restore-data", "--confirm-loss")
+		if got := m.rows("/"); got != `{"code":"one","rows":1}` {
+			t.Error(got)
+		}
+		again := m.must(2, "rollback", "--env", "local")
+		if !strings.Contains(again.err, "came by a rollback") {
+			t.Error(again)
+		}
+		if history := m.must(0, "history"); !strings.Contains(history.out, "rollback: done") {
+			t.Error(history)
+		}
+	})
+
+	t.Run("backup, drill, restore", func(t *testing.T) {
+		m := m.in(t)
+		m.must(0, "backup", "--env", "local")
+		m.must(0, "drill", "--env", "local", "--json")
+		restored := m.must(0, "restore", "--env", "local", "--into", "rows-recovery")
+		if !strings.Contains(restored.out, "database_id") {
+			t.Error(restored)
+		}
+		m.must(3, "restore", "--env", "local", "--into", "rows-recovery")
+		m.must(2, "restore", "--env", "local")
+	})
+
+	t.Run("maintenance", func(t *testing.T) {
+		m := m.in(t)
+		m.must(0, "maintenance", "on", "--env", "local", "--message", "Closed for today.")
+		if got := m.rows("/"); !strings.Contains(got, "Closed for today.") {
+			t.Error(got)
+		}
+		if status := m.must(0, "maintenance", "status", "--env", "local"); !strings.Contains(status.out, "maintenance version") {
+			t.Error(status)
+		}
+		m.must(0, "maintenance", "off", "--env", "local")
+		if got := m.rows("/write"); got != `{"code":"one","rows":2}` {
+			t.Error(got)
+		}
+		m.must(0, "maintenance", "on", "--env", "local", "--read-only")
+		if got := m.rows("/write"); strings.Contains(got, `"rows":3`) {
+			t.Error(got)
+		}
+		m.must(0, "maintenance", "off", "--env", "local")
+		if got := m.rows("/write"); got != `{"code":"one","rows":3}` {
+			t.Error(got)
+		}
+	})
+
+	t.Run("secrets", func(t *testing.T) {
+		m := m.in(t)
+		t.Setenv("A_VALUE", "not-to-be-seen-4711")
+		put := m.must(0, "secrets", "put", "TOKEN", "--env", "local", "--from-env", "A_VALUE")
+		if strings.Contains(put.out+put.err, "4711") {
+			t.Error("the value is shown")
+		}
+		if listed := m.must(0, "secrets", "list", "--env", "local"); !strings.Contains(listed.out, "TOKEN") {
+			t.Error(listed)
+		}
+		m.must(2, "secrets", "put", "TOKEN", "value-on-the-command-line", "--env", "local")
+	})
+	if provision := m.must(0, "provision", "--env", "local", "--dry-run"); !strings.Contains(provision.out, "nothing is missing") {
+		t.Error(provision)
+	}
+	m.must(0, "verify")
+}
