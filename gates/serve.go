@@ -1,10 +1,17 @@
 package gates
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/penstock-ci/penstock/gates/internal/goplugin"
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
@@ -23,10 +30,25 @@ func Serve(set Set) {
 		os.Exit(2)
 	}
 	go exitWithHost()
-	if err := wire.Serve(newServer(set)); err != nil {
-		fmt.Fprintf(os.Stderr, "gate set %q cannot be served: %v\n", set.Name, err)
-		os.Exit(1)
-	}
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: goplugin.Handshake,
+		TLSProvider:     identity,
+		VersionedPlugins: map[int]plugin.PluginSet{
+			wire.ProtocolVersion: {goplugin.Name: &goplugin.Plugin{Gates: newServer(set)}},
+		},
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			return plugin.DefaultGRPCServer(append(options,
+				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes)))
+		},
+		// go-plugin's own diary is of use to nobody but its authors; its errors are.
+		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr}),
+	})
+}
+
+// identity is what the host gave this process to show itself with. What a gate starts does not inherit it.
+func identity() (*tls.Config, error) {
+	secured, err := wire.SetTLS(os.Getenv)
+	return secured, errors.Join(err, os.Unsetenv(wire.SetCertificate), os.Unsetenv(wire.SetKey))
 }
 
 // startedByHand is what a person reads who runs a set as if it were a command.

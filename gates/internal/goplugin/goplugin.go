@@ -1,5 +1,5 @@
-// Package goplugin says the wire's handshake in go-plugin's words. The host starts sets with it; sets do without, which
-// spares each of them the start of what it never uses.
+// Package goplugin says the wire's handshake in go-plugin's words, which both sides use: the host to start sets, a set to
+// serve.
 package goplugin
 
 import (
@@ -20,8 +20,7 @@ var Handshake = plugin.HandshakeConfig{
 	ProtocolVersion: wire.ProtocolVersion, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
 }
 
-// Plugin joins the generated code to go-plugin. Its zero value is what a host uses; a set that is served by go-plugin,
-// as those of the tests are, fills Gates.
+// Plugin joins the generated code to go-plugin. Its zero value is what a host uses; a set fills Gates.
 type Plugin struct {
 	plugin.NetRPCUnsupportedPlugin
 	Gates wire.GateSetServer

@@ -43,28 +43,49 @@ func newCertificate() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// HostTLS is a host's side of one start: what it shows itself with, and the same in PEM for [ClientCertificate]. It trusts
-// nobody until the set's certificate is put into RootCAs.
-func HostTLS() (config *tls.Config, certificate string, err error) {
+// HostTLS makes both identities of one start: the host's, with which it shows itself and trusts the set's and no other, and
+// what the set is to find in its environment. A set that makes a certificate of its own, as go-plugin's AutoMTLS does, names
+// it in the handshake, and go-plugin's client then trusts that one instead.
+func HostTLS() (config *tls.Config, environment []string, err error) {
 	own, err := newCertificate()
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	config = &tls.Config{
-		Certificates: []tls.Certificate{own}, RootCAs: x509.NewCertPool(), ServerName: serverName, MinVersion: tls.VersionTLS13,
+	sets, err := newCertificate()
+	if err != nil {
+		return nil, nil, err
 	}
-	return config, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]})), nil
+	key, err := x509.MarshalPKCS8PrivateKey(sets.PrivateKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	trusted, err := x509.ParseCertificate(sets.Certificate[0])
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(trusted)
+	config = &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: pool, ServerName: serverName, MinVersion: tls.VersionTLS13}
+	inPEM := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return config, []string{
+		ClientCertificate + "=" + inPEM("CERTIFICATE", own.Certificate[0]),
+		SetCertificate + "=" + inPEM("CERTIFICATE", sets.Certificate[0]),
+		SetKey + "=" + inPEM("PRIVATE KEY", key),
+	}, nil
 }
 
-// setTLS is a set's side: it serves only who shows the certificate that is given in PEM.
-func setTLS(host string) (*tls.Config, error) {
+// SetTLS is a set's side, from its environment: it shows the identity that it was given, and serves only who shows the
+// host's certificate.
+func SetTLS(getenv func(string) string) (*tls.Config, error) {
 	trusted := x509.NewCertPool()
-	if !trusted.AppendCertsFromPEM([]byte(host)) {
+	if !trusted.AppendCertsFromPEM([]byte(getenv(ClientCertificate))) {
 		return nil, fmt.Errorf("the host gave no certificate in %s: this penstock is too old, or none", ClientCertificate)
 	}
-	own, err := newCertificate()
+	own, err := tls.X509KeyPair([]byte(getenv(SetCertificate)), []byte(getenv(SetKey)))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the host gave no identity in %s and %s: %w", SetCertificate, SetKey, err)
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{own}, ClientCAs: trusted, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,

@@ -19,10 +19,10 @@ const (
 	CookieValue = "c1d2f0a1-penstock-gates-over-grpc"
 )
 
-// The other variables of the handshake. Their names and meaning are go-plugin's, whose client starts sets.
+// The other variables of the handshake. The first is go-plugin's, whose client starts sets; the others are ours, so that
+// no set needs to make a certificate.
 const (
-	ClientCertificate = "PLUGIN_CLIENT_CERT"     // the host's, in PEM
-	SocketFolder      = "PLUGIN_UNIX_SOCKET_DIR" // where to listen
-	LeastPort         = "PLUGIN_MIN_PORT"        // where to listen on Windows, which gives sockets no such files
-	LastPort          = "PLUGIN_MAX_PORT"
+	ClientCertificate = "PLUGIN_CLIENT_CERT" // the host's, in PEM
+	SetCertificate    = "PENSTOCK_SET_CERT"  // what the set shows itself with, in PEM
+	SetKey            = "PENSTOCK_SET_KEY"   // its private key, PKCS #8 in PEM
 )
