@@ -93,6 +93,7 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 		r.note("warning", "not put back: "+left)
 	}
 	if err == nil && promoted.Phase == promotion.Completed {
+		r.keepForNext(ctx, made)
 		return r.served(ctx, result, promoted)
 	}
 	return result, promotionFailure(promoted, err)

@@ -160,6 +160,18 @@ func (r *run) keep(ctx context.Context, made built) error {
 	return kept.Prune(time.Now().Add(-keptFor), wanted)
 }
 
+// keepForNext keeps what can be taken further: of every environment but one on this machine that none comes after, where
+// people deploy all day.
+func (r *run) keepForNext(ctx context.Context, made built) {
+	comesAfter := slices.ContainsFunc(r.pipeline.Environments, func(env pipelines.Environment) bool { return env.After == r.environment.Name })
+	if r.environment.Target == localTarget && !comesAfter {
+		return
+	}
+	if err := r.keep(context.WithoutCancel(ctx), made); err != nil {
+		r.note("warning", "it cannot be taken to a further environment: "+err.Error())
+	}
+}
+
 // hold ends the run so that it waits: durably, without a process. plan is nil while gates of the build wait.
 func (r *run) hold(ctx context.Context, made built, plan *promotion.Plan, policy promotion.Policy, waits error) (event.Result, error) {
 	now := time.Now().UTC()

@@ -108,7 +108,7 @@ func TestSoak(t *testing.T) {
 	unknown := ours(3 * time.Hour)
 	unknown.Source = ""
 	try(t, soakGate{clock: time.Now}, []gatetest.Case{
-		{Name: "long enough", Request: history(true, ours(3*time.Hour)), Want: gates.Pass, Check: gatetest.Says("live in staging for 3h")},
+		{Name: "long enough", Request: history(true, ours(3*time.Hour)), Want: gates.Pass, Check: gatetest.Says("live in staging for 3h0m")},
 		{Name: "long enough, deployed twice", Request: history(true, ours(10*time.Minute), ours(3*time.Hour), promoted("staging", "sha256:older", 9*time.Hour)), Want: gates.Pass},
 		{Name: "an attempt at something else that did not take", Request: history(true, rolledBack, ours(3*time.Hour)), Want: gates.Pass},
 		{Name: "not yet", Request: history(true, ours(time.Hour)), Want: gates.Pending, Check: gatetest.All(gatetest.Says("of 2h"), clearedBy("time"))},

@@ -81,7 +81,7 @@ func (g soakGate) Evaluate(_ context.Context, request *gates.Request) (*gates.Ve
 		}, nil
 	}
 	return &gates.Verdict{
-		Outcome: gates.Pass, Summary: fmt.Sprintf("live in %s for %s, of %s", config.Environment, soaked.Round(time.Minute), config.For), Measurements: []gates.Measurement{measured},
+		Outcome: gates.Pass, Summary: fmt.Sprintf("live in %s for %s, of %s", config.Environment, soaked.Round(time.Second), config.For), Measurements: []gates.Measurement{measured},
 	}, nil
 }
 
