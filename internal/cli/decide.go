@@ -83,7 +83,7 @@ func (c *common) decide(ctx context.Context, record *ledger.Ledger, name string,
 		decision.Plan = flags.plan
 	}
 	if flags.sign != "" {
-		if err := c.streams.sign(&decision, flags.sign); err != nil {
+		if err := c.streams.sign(ctx, &decision, flags.sign); err != nil {
 			return fail(ExitUsage, "name a private key without a passphrase, or a .pub file whose key `ssh-add -l` lists", err)
 		}
 		if held.Policy.Signers != "" { // else nobody checks it, and it proves nothing
@@ -125,7 +125,7 @@ func (c *common) showDecision(held promotion.Held, decision promotion.Decision) 
 }
 
 // sign signs with a private key file or, for a public one, with the agent.
-func (s *Streams) sign(decision *promotion.Decision, path string) error {
+func (s *Streams) sign(ctx context.Context, decision *promotion.Decision, path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read the key: %w", err)
@@ -141,7 +141,7 @@ func (s *Streams) sign(decision *promotion.Decision, path string) error {
 	if socket == "" {
 		return errors.New("there is no SSH agent: SSH_AUTH_SOCK is not set")
 	}
-	connection, err := net.Dial("unix", socket)
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return fmt.Errorf("ask the SSH agent: %w", err)
 	}

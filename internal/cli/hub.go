@@ -85,8 +85,15 @@ func (r *run) findHub(ctx context.Context) error {
 // judgedBy is the folder whose pipeline and gates judge this run: the app's own, or in a pull request that of its base, so
 // that nobody can change the pipeline that judges their change.
 func (r *run) judgedBy(ctx context.Context, state string) (string, error) {
-	if r.resumes != nil { // what began it decided that
-		return r.root, nil
+	if r.resumes != nil { // what began it decided that, and a pull request must not become its own judge by waiting
+		if base := r.resumes.run.Info.Rules; base != "" {
+			into, err := r.rulesAt(ctx, state, base)
+			if err != nil {
+				return "", fail(ExitBlocked, "fetch that commit into "+r.folder+", then run the same command again", fmt.Errorf("the run was judged by the pipeline of commit %.12s, which cannot be read: %w", base, err))
+			}
+			return into, nil
+		}
+		return r.root, bringGates(r.folder, r.root)
 	}
 	if r.hub == nil || r.hub.place.Base == "" {
 		if r.flags.hub.ownPolicy && r.hub != nil {
@@ -101,22 +108,32 @@ func (r *run) judgedBy(ctx context.Context, state string) (string, error) {
 		}
 		return r.root, nil
 	}
-	root := filepath.Join(state, "policy")
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return "", fmt.Errorf("make room for the base of the pull request: %w", err)
-	}
-	into, err := os.MkdirTemp(root, "base-")
+	into, err := r.rulesAt(ctx, state, place.Base)
 	if err != nil {
-		return "", fmt.Errorf("make room for the base of the pull request: %w", err)
-	}
-	r.ending(func(context.Context) error { return os.RemoveAll(into) })
-	if err := snapshot.WriteCommit(ctx, r.folder, place.Base, into); err != nil {
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
 		return "", fail(ExitUsage, "let actions/checkout fetch it, with `fetch-depth: 0`",
 			fmt.Errorf("pull request %d is judged by the pipeline of its base, which cannot be read: %w", place.Pull, err))
 	}
+	return into, nil
+}
+
+// rulesAt unpacks the app's folder as it is at a commit, with the gates that its lock file pins.
+func (r *run) rulesAt(ctx context.Context, state, commit string) (string, error) {
+	root := filepath.Join(state, "policy")
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return "", fmt.Errorf("make room for the pipeline of a commit: %w", err)
+	}
+	into, err := os.MkdirTemp(root, "base-")
+	if err != nil {
+		return "", fmt.Errorf("make room for the pipeline of a commit: %w", err)
+	}
+	r.ending(func(context.Context) error { return os.RemoveAll(into) })
+	if err := snapshot.WriteCommit(ctx, r.folder, commit, into); err != nil {
+		return "", err
+	}
+	r.rulesCommit = commit
 	return into, bringGates(r.folder, into)
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -222,5 +223,53 @@ func TestDays(t *testing.T) {
 		if got, err := parseDays(text); err == nil {
 			t.Errorf("%q is %s", text, got)
 		}
+	}
+}
+
+// TestWaitingDoesNotChangeTheJudge: a pull request that was judged by its base is judged by it also when it goes on.
+func TestWaitingDoesNotChangeTheJudge(t *testing.T) {
+	t.Parallel()
+	folder, state := app(t), t.TempDir()
+	git := func(args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	rules := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(folder, "penstock.yaml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	git("init", "--quiet")
+	rules("environments: {production: {approvers: bea}}\n")
+	git("add", "-A")
+	git("commit", "--quiet", "-m", "base")
+	base := git("rev-parse", "HEAD")
+	rules("environments: {production: {selfApproval: true}}\n")
+
+	for commit, want := range map[string]string{base: "approvers: bea", "": "selfApproval"} {
+		r := &run{folder: folder, root: folder, resumes: &resumption{run: ledger.Run{RunSummary: ledger.RunSummary{Info: event.RunInfo{Rules: commit}}}}}
+		judge, err := r.judgedBy(t.Context(), state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(judge, "penstock.yaml"))
+		if err != nil || !strings.Contains(string(text), want) || r.rulesCommit != commit {
+			t.Errorf("judged by %q at %q (%v), want %q", text, r.rulesCommit, err, want)
+		}
+		if err := r.end(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	r := &run{folder: folder, root: folder, resumes: &resumption{run: ledger.Run{RunSummary: ledger.RunSummary{Info: event.RunInfo{Rules: strings.Repeat("0", 40)}}}}}
+	if _, err := r.judgedBy(t.Context(), state); err == nil {
+		t.Error("a base that is gone judges")
+	}
+	if err := r.end(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -70,6 +70,7 @@ type run struct {
 	// root is where the source is read: the folder itself, or what was kept of it.
 	root        string
 	rules       string // where the pipeline, its pins and its signers are read: root, or a pull request's base
+	rulesCommit string // at which they were read; "" for the run's own source
 	author      *event.Identity
 	resumes     *resumption      // nil for a run that begins
 	asked       promotion.Policy // what the environment asks of people
@@ -236,6 +237,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
 		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
 	}
+	info.Rules = r.rulesCommit
 	info.By, info.Approvers, info.SelfApproval = r.author, r.environment.Approvers, r.environment.SelfApproval
 	if r.resumes != nil {
 		info.Resumed = !r.resumes.elsewhere

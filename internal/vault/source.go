@@ -89,7 +89,7 @@ func (v Vault) OpenSource(digest, into string) (*snapshot.Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpack the kept source: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // nothing is written through it any more
 	files, err := unpack(file, root)
 	if err != nil {
 		return nil, fmt.Errorf("unpack the kept source %s: %w", digest, err)
