@@ -53,11 +53,8 @@ max_batch_size = 10
 	"penstock.yaml": `gates:
   cloudflare/certificate:
     enforcement: mandatory
-    environments: [local, production]
     config:
       days: 14
-  cloudflare/domain:
-    environments: [local, production]
   cloudflare/drift:
     enforcement: mandatory
 environments:
@@ -101,7 +98,7 @@ func TestGatesSeeWhatIsBroken(t *testing.T) {
 	}
 
 	sound := m.must(0, "deploy", "--json")
-	verdict(t, sound, "cloudflare/certificate", gates.Pass, "is made with the custom domain")
+	verdict(t, sound, "cloudflare/certificate", gates.Pass, "is made with its domain")
 	verdict(t, sound, "cloudflare/drift", gates.Pass, "nothing is live in local yet")
 	verdict(t, sound, "cloudflare/kv", gates.Pass, "KV namespace tiny-CACHE exists")
 	verdict(t, sound, "cloudflare/queues", gates.Pass, "tiny consumes it as wanted")

@@ -317,26 +317,25 @@ const rehearsalTime = 15 * time.Minute
 
 // infrastructureGates judge whether what the app needs exists in each environment that names it. Resources are judged when a
 // first deployment has made them, before traffic; queue consumers and routes when the version takes all of it, because only then
-// they are set up; certificates and drift before anything is changed. On this machine there are no hosts to certify.
+// they are set up; certificates and drift before anything is changed.
 //
 // To look at certificates takes a permission that a deployment does not, and whether somebody may change what is live by hand
 // is for the team to say: both tell and do not block, but for a certificate in production.
 func infrastructureGates(app App) []GateRef {
 	rows := []struct {
-		ref   GateRef
-		local bool
-		has   func(Deployment) bool
+		ref GateRef
+		has func(Deployment) bool
 	}{
-		{GateRef{Gate: "cloudflare/certificate", Phase: gates.PhasePlan, Enforcement: Advisory}, false, func(d Deployment) bool { return d.HasRoutes }},
-		{GateRef{Gate: "cloudflare/drift", Phase: gates.PhasePlan, Enforcement: Advisory}, true, nil},
-		{GateRef{Gate: "cloudflare/secrets", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return len(d.Secrets) > 0 }},
-		{GateRef{Gate: "cloudflare/d1", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasD1 }},
-		{GateRef{Gate: "cloudflare/kv", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasKV }},
-		{GateRef{Gate: "cloudflare/r2", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasR2 }},
-		{GateRef{Gate: "cloudflare/durable-objects", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasDurableObjects }},
-		{GateRef{Gate: "cloudflare/vectorize", Phase: gates.PhasePromote, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasVectorize }},
-		{GateRef{Gate: "cloudflare/queues", Phase: gates.PhaseBake, Enforcement: Overridable}, true, func(d Deployment) bool { return d.HasQueues }},
-		{GateRef{Gate: "cloudflare/domain", Phase: gates.PhaseBake, Enforcement: Overridable}, false, func(d Deployment) bool { return d.HasRoutes }},
+		{GateRef{Gate: "cloudflare/certificate", Phase: gates.PhasePlan, Enforcement: Advisory}, func(d Deployment) bool { return d.HasRoutes }},
+		{GateRef{Gate: "cloudflare/drift", Phase: gates.PhasePlan, Enforcement: Advisory}, nil},
+		{GateRef{Gate: "cloudflare/secrets", Phase: gates.PhasePromote, Enforcement: Overridable}, func(d Deployment) bool { return len(d.Secrets) > 0 }},
+		{GateRef{Gate: "cloudflare/d1", Phase: gates.PhasePromote, Enforcement: Overridable}, func(d Deployment) bool { return d.HasD1 }},
+		{GateRef{Gate: "cloudflare/kv", Phase: gates.PhasePromote, Enforcement: Overridable}, func(d Deployment) bool { return d.HasKV }},
+		{GateRef{Gate: "cloudflare/r2", Phase: gates.PhasePromote, Enforcement: Overridable}, func(d Deployment) bool { return d.HasR2 }},
+		{GateRef{Gate: "cloudflare/durable-objects", Phase: gates.PhasePromote, Enforcement: Overridable}, func(d Deployment) bool { return d.HasDurableObjects }},
+		{GateRef{Gate: "cloudflare/vectorize", Phase: gates.PhasePromote, Enforcement: Overridable}, func(d Deployment) bool { return d.HasVectorize }},
+		{GateRef{Gate: "cloudflare/queues", Phase: gates.PhaseBake, Enforcement: Overridable}, func(d Deployment) bool { return d.HasQueues }},
+		{GateRef{Gate: "cloudflare/domain", Phase: gates.PhaseBake, Enforcement: Overridable}, func(d Deployment) bool { return d.HasRoutes }},
 	}
 	var refs []GateRef
 	for _, row := range rows {
@@ -344,7 +343,7 @@ func infrastructureGates(app App) []GateRef {
 		ref.Timeout = 2 * time.Minute // to look at everything takes some dozens of calls
 		all := environments(app)
 		for _, env := range all {
-			if (row.local || env.Name != localEnvironment) && (row.has == nil || row.has(app.Worker.Deployments[env.WranglerEnv])) {
+			if row.has == nil || row.has(app.Worker.Deployments[env.WranglerEnv]) {
 				ref.Environments = append(ref.Environments, env.Name)
 			}
 		}

@@ -273,8 +273,11 @@ func TestCertificate(t *testing.T) {
 		{Name: "expired", Want: gates.Fail, Check: gatetest.Says("expired on 2026-02-28"), Request: with(func(c *evidence.Certificate) { c.Expires = noon.AddDate(0, 0, -1) })},
 		{Name: "pending", Want: gates.Fail, Check: gatetest.Says("is pending_validation, not active"), Request: with(func(c *evidence.Certificate) { c.Status = "pending_validation" })},
 		{Name: "none", Want: gates.Fail, Check: gatetest.Says("no certificate covers guide.example.com"), Request: with(func(c *evidence.Certificate) { c.State = evidence.Missing })},
-		{Name: "comes with the custom domain", Want: gates.Pass, Check: gatetest.Says("is made with the custom domain"), Request: shown(t, func(e *evidence.Environment) {
+		{Name: "comes with the custom domain", Want: gates.Pass, Check: gatetest.Says("is made with its domain"), Request: shown(t, func(e *evidence.Environment) {
 			e.Certificates[0].State, e.Routes[0].CustomDomain, e.Routes[0].State = evidence.Missing, true, evidence.Missing
+		})},
+		{Name: "comes with the zone", Want: gates.Pass, Check: gatetest.Says("is made with its domain"), Request: shown(t, func(e *evidence.Environment) {
+			e.Certificates[0].State, e.Routes[0].ZoneState, e.Routes[0].State = evidence.Missing, evidence.Missing, evidence.Missing
 		})},
 		{Name: "unknown", Want: gates.Inconclusive, Check: gatetest.Says("403"), Request: with(func(c *evidence.Certificate) { c.State, c.Reason = evidence.Unknown, "403" })},
 		{Name: "until when is unknown", Want: gates.Inconclusive, Request: with(func(c *evidence.Certificate) { c.Expires = time.Time{} })},

@@ -83,7 +83,7 @@ func (s *sight) certified(certificate evidence.Certificate, limit float64) {
 	host := certificate.Host
 	switch {
 	case certificate.State == evidence.Missing && s.awaited(host):
-		s.later("the certificate of %s is made with the custom domain", host)
+		s.later("the certificate of %s is made with its domain", host)
 		return
 	case certificate.State == evidence.Missing:
 		s.wrong("missing", "order one for this host (SSL/TLS > Edge Certificates): the zone's own covers the names one level below it and no deeper", "no certificate covers %s", host)
@@ -111,10 +111,11 @@ func (s *sight) certified(certificate evidence.Certificate, limit float64) {
 	}
 }
 
-// awaited reports whether the host is a custom domain that this promotion is yet to make.
+// awaited reports whether the host is a custom domain that this promotion is yet to make, or lies in a zone that is not there
+// yet: without a zone a promotion to Cloudflare does not begin, and on this machine it makes one.
 func (s *sight) awaited(host string) bool {
 	for _, route := range s.Routes {
-		if route.Host == host && route.CustomDomain && route.State == evidence.Missing {
+		if route.Host == host && route.State == evidence.Missing && (route.CustomDomain || route.ZoneState == evidence.Missing) {
 			return true
 		}
 	}
