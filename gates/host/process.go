@@ -69,7 +69,8 @@ func launch(ctx context.Context, name string, binary *image, scratch string, gra
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Stop)
 	defer cancel()
-	return nil, errors.Join(running.blame(fmt.Errorf("start the gate set %s: %w", name, err)), running.stop(stopCtx))
+	stopErr := running.stop(stopCtx) // first, because only then all is there that it printed
+	return nil, errors.Join(running.blame(fmt.Errorf("start the gate set %s: %w", name, err)), stopErr)
 }
 
 // clientConfig is how go-plugin is to start the process. Its AutoMTLS is off because the certificates of both sides are made
