@@ -134,7 +134,7 @@ func TestWrongQueriesAreRefused(t *testing.T) {
 		"{ viewer { accounts { accountTag } } }": "accountTag",
 		`{ viewer { accounts(filter: {accountTag: "x"}) { accountTag } } }`:                                "not authorized",
 		`{ viewer { zones(filter: {zoneTag: "x"}) { zoneTag } } }`:                                         "not authorized",
-		below(`queuesBacklogAdaptiveGroups(limit: 1) { avg { messages } }`):                                "queuesBacklogAdaptiveGroups",
+		below(`queuesBacklogAdaptiveGroups(limit: 1) { avg { messages } }`):                                `unknown field "queuesBacklogAdaptiveGroups"`,
 		below(`workersInvocationsAdaptive { sum { requests } }`):                                           "limit",
 		below(`workersInvocationsAdaptive(limit: 10001) { sum { requests } }`):                             "limit",
 		below(`workersInvocationsAdaptive(limit: 1) { sum { requests fatal } }`):                           "fatal",

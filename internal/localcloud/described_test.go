@@ -95,7 +95,7 @@ var undescribed = map[string]string{
 	"POST /accounts/{account}/d1/database/{database}/time_travel/restore":      "seen from wrangler d1 time-travel restore",
 	"POST /accounts/{account}/storage/kv/namespaces/{namespace}/bulk/get":      "cloudflare-go 7.9",
 	"GET /accounts/{account}/r2/buckets/{bucket}/objects":                      "seen from wrangler r2 object get",
-	"GET /accounts/{account}/r2/buckets/{bucket}/domains/":                   "cloudflare-go 7.9; a survey asks whether a bucket is public",
+	"GET /accounts/{account}/r2/buckets/{bucket}/domains/":                     "cloudflare-go 7.9; a survey asks whether a bucket is public",
 	"PUT /accounts/{account}/r2/buckets/{bucket}/objects":                      "seen from wrangler r2 object put",
 	"DELETE /accounts/{account}/r2/buckets/{bucket}/objects":                   "seen from wrangler r2 object delete",
 	"PATCH /accounts/{account}/queues/":                                        "seen from wrangler queues update",

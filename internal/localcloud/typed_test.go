@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/cloudflare/cloudflare-go/v7/d1"
 	"github.com/cloudflare/cloudflare-go/v7/kv"
 	"github.com/cloudflare/cloudflare-go/v7/option"
 	"github.com/cloudflare/cloudflare-go/v7/queues"
 	"github.com/cloudflare/cloudflare-go/v7/r2"
+	"github.com/cloudflare/cloudflare-go/v7/ssl"
 	cfworkers "github.com/cloudflare/cloudflare-go/v7/workers"
+	"github.com/cloudflare/cloudflare-go/v7/zones"
 )
 
 // Cloudflare's own Go client must read every answer that a deployment needs: it is generated from their description of
@@ -228,5 +231,50 @@ func TestTypedStorage(t *testing.T) {
 	newQueue.QueueName.Value, newQueue.QueueName.Present = "jobs", true
 	if queue := good[*queues.Queue](t)(queues.NewQueueService(options...).New(t.Context(), newQueue)); queue.QueueID == "" || queue.Settings.MessageRetentionPeriod == 0 {
 		t.Errorf("queue: %s", queue.JSON.RawJSON())
+	}
+}
+
+func TestTypedZones(t *testing.T) {
+	cloud, _ := startFake(t, t.TempDir())
+	deployed(t, cloud)
+	options := typedOptions(cloud)
+	list := zones.ZoneListParams{}
+	list.Name.Value, list.Name.Present = "example.com", true
+	found := zones.NewZoneService(options...).ListAutoPaging(t.Context(), list)
+	if !found.Next() || found.Current().Name != "example.com" || found.Current().Status != zones.ZoneStatusActive || found.Current().Account.ID != cloud.Info().AccountID {
+		t.Fatalf("%+v, %v", found.Current(), found.Err())
+	}
+	zone := found.Current().ID
+
+	attach := cfworkers.DomainUpdateParams{}
+	attach.AccountID.Value, attach.AccountID.Present = cloud.Info().AccountID, true
+	attach.Hostname.Value, attach.Hostname.Present = "app.example.com", true
+	attach.Service.Value, attach.Service.Present = "hello", true
+	attach.ZoneID.Value, attach.ZoneID.Present = zone, true
+	domain := good[*cfworkers.DomainUpdateResponse](t)(cfworkers.NewDomainService(options...).Update(t.Context(), attach))
+	if domain.Hostname != "app.example.com" || domain.CERTID == "" || domain.ZoneName != "example.com" {
+		t.Errorf("domain: %s", domain.JSON.RawJSON())
+	}
+
+	packs := ssl.CertificatePackListParams{}
+	packs.ZoneID.Value, packs.ZoneID.Present = zone, true
+	certificates := ssl.NewCertificatePackService(options...).ListAutoPaging(t.Context(), packs)
+	hosts := ""
+	for certificates.Next() {
+		pack := certificates.Current()
+		hosts += fmt.Sprint(pack.Hosts)
+		if pack.Status != ssl.StatusActive || len(pack.Certificates) != 1 || time.Until(pack.Certificates[0].ExpiresOn) < 80*24*time.Hour {
+			t.Errorf("pack: %s", pack.JSON.RawJSON())
+		}
+	}
+	if hosts != "[example.com *.example.com][app.example.com]" || certificates.Err() != nil {
+		t.Errorf("packs of %s, %v", hosts, certificates.Err())
+	}
+
+	get := zones.SettingGetParams{}
+	get.ZoneID.Value, get.ZoneID.Present = zone, true
+	setting := good[*zones.SettingGetResponse](t)(zones.NewSettingService(options...).Get(t.Context(), "always_use_https", get))
+	if fmt.Sprint(setting.Value) != "off" {
+		t.Errorf("setting: %s", setting.JSON.RawJSON())
 	}
 }

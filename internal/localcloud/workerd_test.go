@@ -288,3 +288,69 @@ func TestNoRequestIsLostWhileEverythingChanges(t *testing.T) {
 	eventually(t, func() bool { requests, errors := counted(); return requests == float64(total)+1 && errors == 1 })
 	t.Logf("%d requests", total)
 }
+
+// TestRealMigrations: Durable Object classes change under a live Worker by its upload, never by a version.
+func TestRealMigrations(t *testing.T) {
+	cloud := startReal(t, t.TempDir())
+	defer stop(t, cloud)
+	code := func(classes ...string) string {
+		text := "import { DurableObject } from 'cloudflare:workers'\n"
+		for _, class := range classes {
+			text += "export class " + class + ` extends DurableObject {
+				async fetch() { const n = (await this.ctx.storage.get("n") ?? 0) + 1; await this.ctx.storage.put("n", n); return new Response("` + class + ` " + n) } }` + "\n"
+		}
+		return text + `export default { fetch(request, env) { const name = new URL(request.url).pathname.slice(1); return env[name].get(env[name].idFromName("one")).fetch(request) } }`
+	}
+	bound := func(classes ...string) []any {
+		var out []any
+		for _, class := range classes {
+			out = append(out, map[string]any{"type": "durable_object_namespace", "name": class, "class_name": class})
+		}
+		return out
+	}
+	step := func(from, to string, change map[string]any) map[string]any {
+		return map[string]any{"old_tag": from, "new_tag": to, "steps": []any{change}}
+	}
+	put := func(classes []string, migrations map[string]any) reply {
+		t.Helper()
+		return push(t, cloud, "PUT", hello, meta("bindings", bound(classes...), "migrations", migrations), code(classes...))
+	}
+	if got := put([]string{"First"}, step("", "v1", map[string]any{"new_sqlite_classes": []string{"First"}})); !got.Success {
+		t.Fatal(got.Errors)
+	}
+	if got := ask(t, cloud, "/First"); got != "200 First 1" {
+		t.Errorf("%s", got)
+	}
+	both := []string{"First", "Second"}
+	second := step("v1", "v2", map[string]any{"new_sqlite_classes": []string{"Second"}})
+	if got := push(t, cloud, "POST", hello+"/versions", meta("bindings", bound(both...), "migrations", second), code(both...)); got.code() != codeMigrationInVersion {
+		t.Errorf("a migration by a version: %v", got.Errors)
+	}
+	if got := put(both, step("v0", "v2", map[string]any{"new_sqlite_classes": []string{"Second"}})); got.code() != codeMigrationTag {
+		t.Errorf("from another tag: %v", got.Errors)
+	}
+	before := succeed(t, cloud, "GET", hello+"/versions", nil).get(t, "items.0.id").(string)
+	hammering := hammer(t, cloud.URL("hello")+"/First")
+	if got := put(both, second); !got.Success {
+		t.Fatal(got.Errors)
+	}
+	if failed, total := hammering(); failed > 0 || total == 0 {
+		t.Errorf("%d of %d requests failed during the migration", failed, total)
+	}
+	if got := ask(t, cloud, "/Second"); got != "200 Second 1" {
+		t.Errorf("%s", got)
+	}
+	if got := ask(t, cloud, "/First"); !strings.HasPrefix(got, "200 First ") || got == "200 First 1" {
+		t.Errorf("the first class lost its state: %s", got)
+	}
+	if got := send(t, cloud, "POST", hello+"/deployments", map[string]any{"strategy": "percentage", "versions": []any{map[string]any{"version_id": before, "percentage": 100}}}); got.code() != codeBadDeployment {
+		t.Errorf("back across a migration: %v", got.Errors)
+	}
+	renamed := []string{"Third", "Second"}
+	if got := put(renamed, step("v2", "v3", map[string]any{"renamed_classes": []any{map[string]any{"from": "First", "to": "Third"}}})); !got.Success {
+		t.Fatal(got.Errors)
+	}
+	if got := ask(t, cloud, "/Third"); !strings.HasPrefix(got, "200 Third ") || got == "200 Third 1" {
+		t.Errorf("the renamed class lost its state: %s", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,9 +111,17 @@ func Answer(ctx context.Context, source Source, account string, request Request,
 	return Response{Data: data}, err
 }
 
+// absentField is how the checks name a field that a type does not have.
+var absentField = regexp.MustCompile(`^Cannot query field ("[^"]*")`)
+
+// messages says what is wrong, an unknown field in Cloudflare's words.
 func messages(problems gqlerror.List) []string {
 	var out []string
 	for _, problem := range problems {
+		if field := absentField.FindStringSubmatch(problem.Message); field != nil {
+			out = append(out, "unknown field "+field[1])
+			continue
+		}
 		out = append(out, problem.Message)
 	}
 	return out
