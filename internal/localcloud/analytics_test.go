@@ -85,9 +85,14 @@ func TestABadVersionCanBeSeenGoingBad(t *testing.T) {
 		}
 	}
 	expect(cloud, "at once")
+	fake.observer.Invocation(runtime.Invocation{Script: "late", Version: "v", At: now, Outcome: "ok"})
 	stop(t, cloud)
 	cloud, _ = startFake(t, dir)
 	expect(cloud, "after a restart")
+	viewer, problems := graphQL(t, cloud, perVersion, map[string]any{"accountTag": account, "filter": map[string]any{"scriptName": "late"}})
+	if groups := viewer["accounts"].([]any)[0].(map[string]any)["workersInvocationsAdaptive"].([]any); problems != nil || len(groups) != 1 {
+		t.Errorf("what was measured last is lost: %v %v", groups, problems)
+	}
 }
 
 func TestAnalyticsBySecondAndStatus(t *testing.T) {
