@@ -51,12 +51,20 @@ type hub struct {
 	account   account.Account
 	bus       *engine.Bus
 	closed    bool
+	progress  func(string) // is told what is at work; may be nil
 }
 
 // findHub reads what GitHub Actions says. Outside of it a run is shown on GitHub when --github-token asks for it and
 // GITHUB_REPOSITORY says where: a token that happens to lie in a developer's environment is no wish to report.
 func (r *run) findHub(ctx context.Context) error {
 	streams, flags := r.shared.streams, r.flags.hub
+	if r.shared.hub != nil {
+		given := *r.shared.hub
+		r.hub, given.commands = &given, actions.NewCommander(streams.Err)
+		var err error
+		given.folder, err = snapshot.Top(ctx, r.folder)
+		return err
+	}
 	inActions := github.InActions(streams.Env)
 	if !inActions && (flags.token == "" || flags.off) {
 		return nil
@@ -114,7 +122,7 @@ func (r *run) judgedBy(ctx context.Context, state string) (string, error) {
 			return "", context.Cause(ctx)
 		}
 		return "", fail(ExitUsage, "let actions/checkout fetch it, with `fetch-depth: 0`",
-			fmt.Errorf("pull request %d is judged by the pipeline of its base, which cannot be read: %w", place.Pull, err))
+			fmt.Errorf("%s is judged by the pipeline of %s, which cannot be read: %w", r.hub.subject(), place.BaseRef, err))
 	}
 	return into, nil
 }
@@ -178,7 +186,7 @@ func (r *run) unfitPolicy(err error) error {
 	if !r.hub.place.Fork {
 		next += ", or judge this pull request by its own pipeline with --own-policy"
 	}
-	return fail(ExitUsage, next, fmt.Errorf("the base of pull request %d (%s at %.12s):\n%w", r.hub.place.Pull, r.hub.place.BaseRef, r.hub.place.Base, err))
+	return fail(ExitUsage, next, fmt.Errorf("what judges %s (%s at %.12s):\n%w", r.hub.subject(), r.hub.place.BaseRef, r.hub.place.Base, err))
 }
 
 // openHub returns who is told of the run for GitHub's sake; it has a bus of its own, so that it can cost neither the record
@@ -189,6 +197,9 @@ func (r *run) openHub() event.Observer {
 		return fanOut(nil)
 	}
 	observers := fanOut{event.ObserverFunc(h.account.Apply)}
+	if h.progress != nil {
+		observers = append(observers, event.ObserverFunc(h.tellProgress))
+	}
 	if h.inActions {
 		observers = append(observers, actions.NewAnnotations(h.commands, h.folder))
 		if !r.shared.json { // else the standard error may be somebody's file
@@ -218,6 +229,26 @@ func (r *run) openHub() event.Observer {
 	return h.bus
 }
 
+// tellProgress tells when stages are over and when gates begin to answer; GitHub takes few such reports.
+func (h *hub) tellProgress(e event.Event) {
+	switch {
+	case e.Type == event.RunStarted:
+		h.progress("running stages")
+	case e.Type == event.BundleBuilt:
+		h.progress("stages passed; asking the gates")
+	case e.Type == event.PlanMade:
+		h.progress("planned; asking the gates of the plan")
+	}
+}
+
+// subject is what is judged by another commit's pipeline.
+func (h *hub) subject() string {
+	if h.place.Pull != 0 {
+		return fmt.Sprintf("pull request %d", h.place.Pull)
+	}
+	return "this deployment"
+}
+
 // hidden is what must not be shown: secrets, and the token that reports.
 func (r *run) hidden() map[string]string {
 	values := r.secrets.all()
@@ -240,7 +271,7 @@ func (r *run) noteHub() {
 		return
 	}
 	if r.hub.place.Base != "" && !r.flags.hub.ownPolicy {
-		r.note("info", fmt.Sprintf("judged by the pipeline and gates of %s at %.12s, which pull request %d wants to change", r.hub.place.BaseRef, r.hub.place.Base, r.hub.place.Pull))
+		r.note("info", fmt.Sprintf("judged by the pipeline and gates of %s at %.12s, not by those of %s", r.hub.place.BaseRef, r.hub.place.Base, r.hub.subject()))
 	}
 	if r.hub.why != "" && !r.flags.hub.off {
 		r.note("warning", r.hub.why)

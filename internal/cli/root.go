@@ -14,6 +14,8 @@ type common struct {
 	streams *Streams
 	folder  string
 	json    bool
+	// hub says which run on GitHub commands are about, in place of what Actions says; nil for most.
+	hub *hub
 }
 
 func newRoot(streams *Streams) *cobra.Command {
@@ -39,7 +41,7 @@ func newRoot(streams *Streams) *cobra.Command {
 		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
 		newPromote(shared), newApprove(shared), newReject(shared), newWaive(shared), newWhy(shared),
 		newRollback(shared), newBackup(shared), newRestore(shared), newDrill(shared), newMaintenance(shared), newSecrets(shared), newTail(shared), newProvision(shared),
-		newVerify(shared), newGates(shared), newDoctor(shared), newLocal(shared), newVersion(shared),
+		newVerify(shared), newGates(shared), newDoctor(shared), newGitHub(shared), newLocal(shared), newVersion(shared),
 	)
 	refuseExtraWords(root)
 	return root
