@@ -50,6 +50,7 @@ type fake struct {
 	tables       []string
 	rows         []string // names in the migrations table
 	executed     []string // SQL that changed something
+	export       map[string]any
 	observed     observed
 }
 
@@ -225,6 +226,8 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, call, path string,
 		f.ok(w, f.databases[len(f.databases)-1])
 	case strings.HasSuffix(call, "/time_travel/bookmark"):
 		f.ok(w, map[string]any{"bookmark": fmt.Sprintf("bookmark-%d", len(f.executed))})
+	case strings.HasSuffix(call, "/export"):
+		f.ok(w, f.export)
 	case strings.HasSuffix(call, "/query"):
 		f.query(w, sent["sql"].(string))
 	case call == "GET /storage/kv/namespaces":

@@ -71,6 +71,17 @@ func TestSecretsArePutWithoutTouchingWhatIsBeingShifted(t *testing.T) {
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
+	// Maintenance makes a version too, and the next one inherits from it.
+	if _, err := p.target().Suspend(t.Context(), "m1", notice); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.target().Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.promote(secretBundle(t, "four"), promotion.Completed)
+	if got := p.get("/"); got != "200 four second third" {
+		t.Errorf("after maintenance: %s", got)
+	}
 	if _, _, err := p.target().PutSecret(t.Context(), "s3", "no name", "x"); err == nil {
 		t.Error("a secret without a proper name")
 	}

@@ -209,7 +209,7 @@ func TestUploadedMetadataIsWranglers(t *testing.T) {
 		"limits, placement":         `"limits": { "cpu_ms": 30000 }, "placement": { "mode": "smart" },`,
 		"observability":             `"observability": { "enabled": true, "head_sampling_rate": 0.5 }, "logpush": true,`,
 		"rate limit":                `"ratelimits": [{ "name": "LIMIT", "namespace_id": "1001", "simple": { "limit": 100, "period": 60 } }],`,
-		"vectorize":         `"vectorize": [{ "binding": "FAQ", "index_name": "faq" }],`,
+		"vectorize":                 `"vectorize": [{ "binding": "FAQ", "index_name": "faq" }],`,
 		"hyperdrive":                `"hyperdrive": [{ "binding": "PG", "id": "22222222222222222222222222222222" }],`,
 		"browser, images":           `"browser": { "binding": "BROWSER" }, "images": { "binding": "IMAGES" },`,
 		"durable object of another": `"durable_objects": { "bindings": [{ "name": "ROOM", "class_name": "Room", "script_name": "other" }] },`,
