@@ -91,7 +91,7 @@ func TestPeopleApprove(t *testing.T) {
 		t.Errorf("it is %s", got)
 	}
 	m.must(0, "status").says(t, "awaiting approval (0 of 1 given)", id)
-	m.must(0, "why").says(t, "0 of 1 given", "bea@example.com, cyd@example.com", "penstock approve "+id)
+	m.must(0, "why").says(t, "it would change, by plan sha256:", "create", "version", "0 of 1 given", "bea@example.com, cyd@example.com", "penstock approve "+id)
 	var why struct {
 		Unmet []struct{ What, Who, Do string }
 	}

@@ -189,7 +189,7 @@ func (r *run) hold(ctx context.Context, made built, plan *promotion.Plan, policy
 	before := r.heldBefore()
 	if before != nil {
 		held.Since, held.Expires = before.Since, before.Expires
-		if before.Plan != "" && before.Plan != held.Plan && plan != nil {
+		if len(before.Decisions) > 0 && before.Plan != "" && before.Plan != held.Plan && plan != nil {
 			differences, err := promotion.Differences(before.Planned, *plan)
 			if err != nil {
 				return event.Result{}, err

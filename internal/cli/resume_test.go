@@ -51,7 +51,8 @@ func heldRun(t *testing.T) (shared *common, state string) {
 		tell(event.Event{Type: event.RunStarted, RunInfo: &event.RunInfo{App: "small", Environment: "production", SourceDigest: source.Digest, By: &author, Folder: "gone"}})
 		tell(event.Event{Type: event.BundleBuilt, Bundle: &event.Bundle{Digest: made.Digest}})
 		if _, err := record.Hold(ctx, promotion.Hold{
-			Run: "r1-0001", Promotion: "p1", App: "small", Environment: "production", Plan: "sha256:plan", Bundle: made.Digest, Source: source.Digest, Author: &author,
+			Run: "r1-0001", Promotion: "p1", App: "small", Environment: "production", Plan: "sha256:plan",
+			Planned: []byte(`{"changes": [{"action": "keep", "kind": "var", "name": "A"}, {"action": "create", "kind": "route", "name": "a.example/*"}]}`), Bundle: made.Digest, Source: source.Digest, Author: &author,
 			Policy: promotion.Policy{Approvers: []string{"bea"}, Needed: 1}, Since: time.Now(), Expires: time.Now().Add(time.Hour),
 		}); err != nil {
 			t.Fatal(err)
@@ -272,4 +273,33 @@ func TestWaitingDoesNotChangeTheJudge(t *testing.T) {
 	if err := r.end(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestWhyExplainsWhatWaits: what would change, what is missing, who can clear it, and what to do.
+func TestWhyExplainsWhatWaits(t *testing.T) {
+	t.Parallel()
+	_, state := heldRun(t)
+	inLedger(t, state, func(record *ledger.Ledger) {
+		run, err := record.Run(t.Context(), "r1-0001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, err := explain(t.Context(), record, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told.State != "awaiting-approval" || len(told.Unmet) != 1 || told.Unmet[0].Who != "bea" || !strings.Contains(told.Unmet[0].Do, "penstock approve r1-0001") {
+			t.Errorf("%+v", told)
+		}
+		if len(told.Changes) != 1 || told.Changes[0].Kind != "route" {
+			t.Errorf("it would change %+v", told.Changes)
+		}
+		var out strings.Builder
+		showWhy(&Streams{Out: &out}, told)
+		for _, want := range []string{"create  route  a.example/*", "0 of 1 given", "who:  bea", "it waits until"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("it does not say %q:\n%s", want, out.String())
+			}
+		}
+	})
 }

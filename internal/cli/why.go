@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,7 @@ type explanation struct {
 	Reason      string             `json:"reason,omitempty"`
 	Plan        string             `json:"plan,omitempty"`
 	Expires     time.Time          `json:"expires,omitzero"` // of the waiting
+	Changes     []event.Change     `json:"changes,omitempty"` // that it would make, while it waits
 	Unmet       []unmet            `json:"unmet"`
 	Decisions   []decisionLine     `json:"decisions,omitempty"`
 	Waived      []string           `json:"waived,omitempty"`
@@ -137,6 +139,11 @@ func explain(ctx context.Context, record *ledger.Ledger, run ledger.Run) (explan
 			told.Expires = time.Time{}
 		}
 		told.Unmet, told.Decisions = waitingFor(held)
+		if held.Plan != "" && held.StateAt(time.Now()).Waits() {
+			if told.Changes, err = promotion.PlannedChanges(held.Planned); err != nil {
+				return told, err
+			}
+		}
 		if !held.StateAt(time.Now()).Waits() {
 			told.Unmet = append(told.Unmet, over(run, string(held.StateAt(time.Now())), held.Reason))
 			return told, nil
@@ -280,6 +287,14 @@ func showWhy(streams *Streams, told explanation) {
 	fmt.Fprintf(out, "run %s · %s → %s · %s\n", told.Run, told.App, told.Environment, told.State)
 	if told.Reason != "" {
 		fmt.Fprintf(out, "%s\n", brief(told.Reason))
+	}
+	if len(told.Changes) > 0 {
+		fmt.Fprintf(out, "\nit would change, by plan %s:\n", told.Plan)
+		lines := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+		for _, change := range told.Changes {
+			fmt.Fprintf(lines, "  %s\t%s\t%s\t%s\n", change.Action, change.Kind, change.Name, fromTo(change))
+		}
+		_ = lines.Flush() // to a person's terminal; a closed pipe has nobody to tell
 	}
 	if len(told.Unmet) == 0 {
 		fmt.Fprintln(out, "nothing is in its way")

@@ -16,6 +16,15 @@ func (p Plan) Covers() (json.RawMessage, error) {
 	return planned(p.Basis, p.Live, p.Diff)
 }
 
+// PlannedChanges are the changes of the plan that covers is the [Plan.Covers] of, without what it keeps.
+func PlannedChanges(covers json.RawMessage) ([]event.Change, error) {
+	var plan digested
+	if err := json.Unmarshal(covers, &plan); err != nil {
+		return nil, fmt.Errorf("read the plan: %w", err)
+	}
+	return slices.DeleteFunc(plan.Changes, func(change event.Change) bool { return change.Action == "keep" }), nil
+}
+
 // Differences says in sentences how a plan differs from the one that before is the [Plan.Covers] of: everything that makes
 // its digest another one. Nothing is left when they are the same.
 func Differences(before json.RawMessage, fresh Plan) ([]string, error) {
