@@ -22,7 +22,7 @@ LINT      := $(BIN)/golangci-lint-v2.15.0$(EXE)
 # -trimpath: the same source gives the same binary in any folder.
 GOBUILD   := $(GO) build -trimpath -buildvcs=false
 
-.PHONY: demo build test test-slow race lint bench cross clean help fmt generate record-dagger ci FORCE
+.PHONY: demo build test test-slow race lint bench cross clean help fmt generate record-dagger ci-module ci FORCE
 
 demo: build ## run the whole pipeline of examples/atomic-guide against a Cloudflare on this machine (needs Node)
 	@$(BIN)/penstock$(EXE) deploy --env local -C examples/atomic-guide
@@ -41,7 +41,10 @@ $(BIN)/penstock$(EXE): $(PLUGINS) $(GOFILES) $(BIN)/built-as
 $(BIN)/built-as: FORCE
 	@mkdir -p $(BIN) && echo '$(VERSION) $(COMMIT) $(SETS)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT) $(SETS)' >$@
 
-test: build $(WORKERD) ## everything that must hold, without the slow tier (with npm: what needs workerd, too)
+ci-module: ## build and vet the Dagger module, which needs no engine for that
+	cd ci && $(GO) build ./... && $(GO) vet ./...
+
+test: build $(WORKERD) ci-module ## everything that must hold, without the slow tier (with npm: what needs workerd, too)
 	$(GO) vet ./...
 	@$(TEST) ./...
 	@echo "the slow tier did not run (real npm, wrangler and workerd, the whole story): make test-slow"

@@ -38,7 +38,7 @@ func newRoot(streams *Streams) *cobra.Command {
 	root.PersistentFlags().StringVarP(&shared.folder, "chdir", "C", ".", "the app's `folder`")
 	root.PersistentFlags().BoolVar(&shared.json, "json", false, "print JSON instead of text for people")
 	root.AddCommand(
-		newInit(shared), newCheck(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
+		newInit(shared), newCheck(shared), newRunStages(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
 		newPromote(shared), newApprove(shared), newReject(shared), newWaive(shared), newWhy(shared),
 		newRollback(shared), newBackup(shared), newRestore(shared), newDrill(shared), newMaintenance(shared), newSecrets(shared), newTail(shared), newProvision(shared),
 		newVerify(shared), newGates(shared), newDoctor(shared), newGitHub(shared), newLocal(shared), newVersion(shared),

@@ -1,0 +1,9 @@
+package main
+
+import "context"
+
+// Gates lists the gates that there are, with what each looks at.
+func (p *Penstock) Gates(ctx context.Context) (string, error) { return p.said(ctx, "gates", "list") }
+
+// History lists the runs in the ledger, newest first.
+func (p *Penstock) History(ctx context.Context) (string, error) { return p.said(ctx, "history") }

@@ -1,0 +1,91 @@
+// Takes a Cloudflare Worker from source to a gated production.
+//
+// The pipeline is fitted to the app by its package.json, wrangler config and penstock.yaml, and runs as `penstock` runs it:
+// each stage in a container of its own image, gates that can say no, a plan, and a promotion that puts everything back
+// when a step fails. What did not change comes from the engine's cache.
+//
+// Try it in an app's folder, without any account:
+//
+//	dagger call deploy
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/penstock-ci/penstock/ci/internal/dagger"
+)
+
+// Penstock is the pipeline of one app.
+type Penstock struct {
+	// +private
+	Source *dagger.Directory
+	// +private
+	App string
+	// +private
+	Tools *dagger.Directory
+	// +private
+	Env string
+	// +private
+	Ledger string
+	// +private
+	CloudflareAccount string
+	// +private
+	CloudflareToken *dagger.Secret
+	// +private
+	GithubToken *dagger.Secret
+	// +private
+	DevVars *dagger.Secret
+}
+
+// New takes what all functions have in common.
+func New(
+	ctx context.Context,
+	// The caller's folder.
+	workspace *dagger.Workspace,
+	// The app's repository, or its folder alone (then gates cannot look at the history); the caller's when it is left out
+	// +optional
+	source *dagger.Directory,
+	// The app's folder within the source; the caller's current one when both are left out
+	// +optional
+	app string,
+	// The environment to plan for and to deploy to; "local" is a Cloudflare in the engine and needs no account
+	// +default="local"
+	env string,
+	// Cloudflare's API token, for environments there (env:CLOUDFLARE_API_TOKEN)
+	// +optional
+	cloudflareToken *dagger.Secret,
+	// Cloudflare's account id, where the wrangler config does not say it
+	// +optional
+	cloudflareAccount string,
+	// GitHub's token, to report to it (env:GITHUB_TOKEN)
+	// +optional
+	githubToken *dagger.Secret,
+	// The app's secrets, as in wrangler's .dev.vars (file:.dev.vars)
+	// +optional
+	devVars *dagger.Secret,
+	// The name of the ledger: the volume of the engine that keeps the record of runs, and the local Cloudflare's data
+	// +default="default"
+	ledger string,
+	// Penstock's own source; always this module's
+	// +defaultPath="/"
+	// +ignore=["*", "!cmd", "!gates", "!internal", "!pipelines", "!plugins", "!tools", "!go.mod", "!go.sum", "!Makefile", "**/testdata", "**/*_test.go"]
+	penstock *dagger.Directory,
+) (*Penstock, error) {
+	if source == nil {
+		source = workspace.Directory("/", dagger.WorkspaceDirectoryOpts{
+			Exclude: []string{"**/node_modules", "**/.wrangler", "**/.dev.vars*", "**/.env*", "/bin", "/.work"}, Gitignore: true,
+		})
+		if app == "" {
+			at, err := workspace.Path(ctx)
+			if err != nil {
+				return nil, err
+			}
+			app = strings.TrimPrefix(at, "/")
+		}
+	}
+	return &Penstock{
+		Source: source, App: app, Tools: tools(penstock), Env: env, Ledger: ledger,
+		CloudflareAccount: cloudflareAccount, CloudflareToken: cloudflareToken, GithubToken: githubToken, DevVars: devVars,
+	}, nil
+}

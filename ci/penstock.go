@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/penstock-ci/penstock/ci/internal/dagger"
+)
+
+// goImage builds Penstock and is what it runs in: it has git, and the C library that Cloudflare's workerd wants.
+const goImage = "golang:1.26.8-bookworm"
+
+// Where things lie in the container.
+const (
+	sourceDir = "/source"
+	stateDir  = "/state"
+	binDir    = "/opt/penstock/bin"
+	leftDir   = "/left"
+)
+
+// tools are penstock and its gate sets, built from this module's own repository; a layer that only Penstock's source changes.
+func tools(source *dagger.Directory) *dagger.Directory {
+	return dag.Container().From(goImage).
+		WithMountedCache("/go/pkg/mod", dag.CacheVolume("penstock-go-mod")).
+		WithMountedCache("/root/.cache/go-build", dag.CacheVolume("penstock-go-build")).
+		WithEnvVariable("CGO_ENABLED", "0").
+		WithDirectory("/src", source).WithWorkdir("/src").
+		WithExec([]string{"make", "build"}).
+		Directory("/src/bin")
+}
+
+// container is a machine with Penstock, the app, and the state of earlier calls.
+func (p *Penstock) container() *dagger.Container {
+	c := dag.Container().From(goImage).
+		WithDirectory(binDir, p.Tools).
+		WithEnvVariable("PATH", binDir+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").
+		WithEnvVariable("PENSTOCK_STATE_DIR", stateDir).
+		WithEnvVariable("NO_COLOR", "1").
+		// One call at a time has it: in it lie a ledger and a Cloudflare with its databases.
+		WithMountedCache(stateDir, dag.CacheVolume("penstock-state-"+p.Ledger), dagger.ContainerWithMountedCacheOpts{Sharing: dagger.CacheSharingModeLocked}).
+		WithDirectory(sourceDir, p.Source).
+		WithWorkdir(path.Join(sourceDir, p.App))
+	if p.DevVars != nil {
+		c = c.WithMountedSecret(path.Join(sourceDir, p.App, ".dev.vars"), p.DevVars)
+	}
+	if p.CloudflareToken != nil {
+		c = c.WithSecretVariable("CLOUDFLARE_API_TOKEN", p.CloudflareToken)
+	}
+	if p.CloudflareAccount != "" {
+		c = c.WithEnvVariable("CLOUDFLARE_ACCOUNT_ID", p.CloudflareAccount)
+	}
+	if p.GithubToken != nil {
+		c = c.WithSecretVariable("GITHUB_TOKEN", p.GithubToken)
+	}
+	return c
+}
+
+// penstock runs one command line. It runs each time, since what it asks is the world; what its stages do comes from the
+// engine's cache. It is in the same session as this module, so its stages are containers beside it.
+func (p *Penstock) penstock(args ...string) *dagger.Container {
+	return p.container().
+		WithEnvVariable("PENSTOCK_CALL", time.Now().UTC().Format(time.RFC3339Nano)).
+		WithExec(append([]string{"penstock"}, args...), dagger.ContainerWithExecOpts{
+			ExperimentalPrivilegedNesting: true, Expect: dagger.ReturnTypeAny,
+		})
+}
+
+// said runs a command line and returns what it told people; an error when it did not end with done.
+func (p *Penstock) said(ctx context.Context, args ...string) (string, error) {
+	ran := p.penstock(args...)
+	code, err := ran.ExitCode(ctx)
+	if err != nil {
+		return "", err
+	}
+	all, err := ran.CombinedOutput(ctx)
+	if err != nil {
+		return "", err
+	}
+	if code != 0 {
+		return "", fmt.Errorf("penstock %s: exit code %d\n%s", strings.Join(args, " "), code, summary(all))
+	}
+	return summary(all), nil
+}
+
+// summary is the end of what a run says: the stages' output has been told as it came.
+func summary(all string) string {
+	if at := strings.LastIndex(all, "\n\n  "); at >= 0 {
+		// The table of stages and gates is followed by how the run ended, after another empty line.
+		return strings.TrimLeft(all[at:], "\n")
+	}
+	return all
+}
+
+// staged runs single stages and returns what they left.
+func (p *Penstock) staged(ctx context.Context, stages ...string) (*dagger.Directory, error) {
+	ran := p.penstock(append([]string{"run", "--executor", "dagger", "--env", p.Env, "--into", leftDir}, stages...)...)
+	code, err := ran.ExitCode(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if code != 0 {
+		all, err := ran.CombinedOutput(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("penstock run %s: exit code %d\n%s", strings.Join(stages, " "), code, summary(all))
+	}
+	return ran.Directory(leftDir), nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+
+	"github.com/penstock-ci/penstock/ci/internal/dagger"
+)
+
+// Test runs the app's tests and returns their reports: JUnit, and coverage where the app measures it.
+func (p *Penstock) Test(ctx context.Context) (*dagger.Directory, error) {
+	return p.reports(ctx, "test")
+}
+
+// Bench runs the app's benchmarks and returns their report.
+func (p *Penstock) Bench(ctx context.Context) (*dagger.Directory, error) {
+	return p.reports(ctx, "bench")
+}
+
+// Audit asks the registry for known vulnerabilities in the locked packages and returns its answer.
+func (p *Penstock) Audit(ctx context.Context) (*dagger.Directory, error) {
+	return p.reports(ctx, "audit")
+}
+
+// Typecheck checks the app's types.
+func (p *Penstock) Typecheck(ctx context.Context) (string, error) {
+	return p.said(ctx, "run", "typecheck", "--executor", "dagger", "--env", p.Env)
+}
+
+// Lint runs the app's linter.
+func (p *Penstock) Lint(ctx context.Context) (string, error) {
+	return p.said(ctx, "run", "lint", "--executor", "dagger", "--env", p.Env)
+}
+
+// Build makes the bundle: the very upload that wrangler would send, after tests, types and lint have passed. No gate has
+// judged it; check does that.
+func (p *Penstock) Build(ctx context.Context) (*dagger.File, error) {
+	left, err := p.staged(ctx, "bundle")
+	if err != nil {
+		return nil, err
+	}
+	return left.File("outputs/bundle/.penstock-bundle/worker.form"), nil
+}
+
+func (p *Penstock) reports(ctx context.Context, stage string) (*dagger.Directory, error) {
+	left, err := p.staged(ctx, stage)
+	if err != nil {
+		return nil, err
+	}
+	// A stage may leave none, as an audit that the registry refused.
+	return dag.Directory().WithDirectory("/", left).WithNewDirectory("reports/" + stage).Directory("reports/" + stage), nil
+}

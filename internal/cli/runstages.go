@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+func newRunStages(shared *common) *cobra.Command {
+	var flags runFlags
+	var into string
+	command := &cobra.Command{
+		Use:   "run STAGE...",
+		Short: "Run single stages and what they need, and ask no gates",
+		Long: "Runs the named build stages with all that they need. No gate is asked, so a stage that passes has been judged by nobody.\n" +
+			"With --into, what the named stages left is copied there: reports/STAGE/ and outputs/STAGE/.",
+		Example: "  penstock run test\n  penstock run test lint --into results",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			ctx := command.Context()
+			r, err := begin(ctx, shared, flags, false)
+			if err != nil {
+				return err
+			}
+			return r.finish(ctx, event.Result{}, r.only(ctx, args, into))
+		},
+	}
+	flags.addTo(command, "whose stages they are")
+	command.Flags().StringVar(&into, "into", "", "copy reports and outputs into this `folder`, which must be empty or not there")
+	return command
+}
+
+// only runs the named stages and copies what they left, also of those that failed.
+func (r *run) only(ctx context.Context, names []string, into string) error {
+	for _, name := range names {
+		if stage := r.pipeline.Stage(name); stage == nil || stage.When == pipelines.WhenSmoke {
+			return fail(ExitUsage, "the stages are "+list(stageNames(r.pipeline)), fmt.Errorf("there is no build stage %q", name))
+		}
+	}
+	if into != "" {
+		if entries, err := os.ReadDir(into); err == nil && len(entries) > 0 {
+			return fail(ExitUsage, "name another folder with --into", fmt.Errorf("%s is not empty", into))
+		}
+	}
+	session := r.session
+	if r.flags.explainCache {
+		session = withExplanations(session, func(text string) { r.note("info", text) })
+	}
+	stages, err := engine.Run(ctx, engine.Options{
+		Run: r.id, Pipeline: r.pipeline, Session: session, Observer: r.bus, Parallelism: r.flags.parallelism,
+		NoCache: r.flags.noCache, Secrets: r.secrets.stages, KeepGoing: true, Only: names,
+	})
+	if err != nil {
+		return err
+	}
+	r.stages = stages
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if into != "" {
+		for _, name := range names {
+			if err := r.hand(ctx, stages.Result(name), into); err != nil {
+				return fmt.Errorf("copy what stage %s left: %w", name, err)
+			}
+		}
+	}
+	if !stages.Passed() {
+		return stageFailure(stages)
+	}
+	return nil
+}
+
+func stageNames(p *pipelines.Pipeline) []string {
+	var names []string
+	for _, stage := range p.StagesAt(pipelines.WhenBuild) {
+		names = append(names, stage.Name)
+	}
+	return names
+}
+
+// hand copies a stage's reports and outputs for people.
+func (r *run) hand(ctx context.Context, result *engine.Result, into string) error {
+	if result == nil {
+		return nil
+	}
+	for _, report := range result.Reports {
+		if err := copyTree(report.Path, filepath.Join(into, "reports", result.Stage, filepath.Base(report.Path))); err != nil {
+			return err
+		}
+	}
+	if result.Handle == "" {
+		return nil
+	}
+	reader, ok := r.session.(engine.OutputReader)
+	if !ok {
+		return errors.New("this executor cannot hand out outputs")
+	}
+	for _, output := range r.pipeline.Stage(result.Stage).Outputs {
+		path, err := reader.OutputPath(ctx, *result, output)
+		if err != nil {
+			return err
+		}
+		if err := copyTree(path, filepath.Join(into, "outputs", result.Stage, filepath.FromSlash(output))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyTree copies a file or a folder. Links stay links.
+func copyTree(from, to string) error {
+	info, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return os.CopyFS(to, os.DirFS(from))
+	}
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, info.Mode().Perm()|fs.FileMode(0o200))
+}
