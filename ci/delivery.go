@@ -1,26 +1,45 @@
 package main
 
-import "context"
+import (
+	"context"
+	"regexp"
+)
+
+// afterwards matches the lines of a run's end that are about the local Cloudflare, which lives in the call's container.
+var afterwards = regexp.MustCompile(`(?m)^(url|next): .*\n?`)
 
 // Check runs all stages and asks the gates of the build. It deploys nothing.
 //
 // +check
+// +cache="never"
 func (p *Penstock) Check(ctx context.Context) (string, error) {
 	return p.said(ctx, "check", "--executor", "dagger", "--env", p.Env)
 }
 
 // Plan shows exactly what a deployment would change: code, bindings, variables, routes, pending migrations.
+//
+// +cache="never"
 func (p *Penstock) Plan(ctx context.Context) (string, error) {
 	return p.said(ctx, "plan", "--executor", "dagger", "--env", p.Env)
 }
 
 // Deploy takes the app through stages, gates and plan to the environment: migrations, upload without traffic, smoke, switch,
 // smoke again. When a step fails after traffic was touched, the old version gets it back.
+//
+// +cache="never"
 func (p *Penstock) Deploy(ctx context.Context) (string, error) {
-	return p.said(ctx, "deploy", "--executor", "dagger", "--env", p.Env)
+	told, err := p.said(ctx, "deploy", "--executor", "dagger", "--env", p.Env)
+	if err == nil && p.Env == "local" {
+		// What it says of the address and of the next step is about a machine that is gone by now.
+		told = afterwards.ReplaceAllString(told, "") +
+			"next: `penstock deploy --executor dagger` serves it on this machine · `dagger call history` looks back\n"
+	}
+	return told, err
 }
 
 // Promote goes on with a run that waited for people, or takes a run to a further environment.
+//
+// +cache="never"
 func (p *Penstock) Promote(
 	ctx context.Context,
 	// The run, by its id or the beginning of it
@@ -37,6 +56,8 @@ func (p *Penstock) Promote(
 }
 
 // Rollback gives all traffic of the environment back to an earlier version.
+//
+// +cache="never"
 func (p *Penstock) Rollback(
 	ctx context.Context,
 	// The version to go back to, or the run that made it; what was live before when it is left out

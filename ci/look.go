@@ -3,7 +3,11 @@ package main
 import "context"
 
 // Gates lists the gates that there are, with what each looks at.
+//
+// +cache="never"
 func (p *Penstock) Gates(ctx context.Context) (string, error) { return p.said(ctx, "gates", "list") }
 
 // History lists the runs in the ledger, newest first.
+//
+// +cache="never"
 func (p *Penstock) History(ctx context.Context) (string, error) { return p.said(ctx, "history") }

@@ -7,32 +7,44 @@ import (
 )
 
 // Test runs the app's tests and returns their reports: JUnit, and coverage where the app measures it.
+//
+// +cache="never"
 func (p *Penstock) Test(ctx context.Context) (*dagger.Directory, error) {
 	return p.reports(ctx, "test")
 }
 
 // Bench runs the app's benchmarks and returns their report.
+//
+// +cache="never"
 func (p *Penstock) Bench(ctx context.Context) (*dagger.Directory, error) {
 	return p.reports(ctx, "bench")
 }
 
 // Audit asks the registry for known vulnerabilities in the locked packages and returns its answer.
+//
+// +cache="never"
 func (p *Penstock) Audit(ctx context.Context) (*dagger.Directory, error) {
 	return p.reports(ctx, "audit")
 }
 
 // Typecheck checks the app's types.
+//
+// +cache="never"
 func (p *Penstock) Typecheck(ctx context.Context) (string, error) {
 	return p.said(ctx, "run", "typecheck", "--executor", "dagger", "--env", p.Env)
 }
 
 // Lint runs the app's linter.
+//
+// +cache="never"
 func (p *Penstock) Lint(ctx context.Context) (string, error) {
 	return p.said(ctx, "run", "lint", "--executor", "dagger", "--env", p.Env)
 }
 
 // Build makes the bundle: the very upload that wrangler would send, after tests, types and lint have passed. No gate has
 // judged it; check does that.
+//
+// +cache="never"
 func (p *Penstock) Build(ctx context.Context) (*dagger.File, error) {
 	left, err := p.staged(ctx, "bundle")
 	if err != nil {
