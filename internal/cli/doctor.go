@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,9 +73,9 @@ func newDoctor(shared *common) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "doctor",
 		Short: "Show the production guide's checklists, each line with its state and what to do",
-		Long: "Runs the stages, asks the gates that judge the build and the plan, and shows the guide's three checklists: code quality,\n" +
-			"security, infrastructure; then what this machine needs. Nothing is deployed. What only a running version can tell comes from\n" +
-			"the run that made live what is live. Exits with 4 when a line fails or is not known.",
+		Long: "Runs the stages, asks the gates that judge the build, the plan, the environment and the version that is live, and shows the\n" +
+			"guide's three checklists: code quality, security, infrastructure; then what this machine needs. Nothing is deployed.\n" +
+			"Exits with 4 when a line fails or is not known.",
 		Example: "  penstock doctor --env production\n  penstock doctor --env production --recorded --json\n  penstock doctor --troubleshooting",
 		RunE: func(command *cobra.Command, _ []string) error {
 			if troubleshooting {
@@ -195,15 +196,11 @@ func (c *common) askNow(ctx context.Context, flags runFlags, heard *answers) err
 	made, problem := r.build(ctx)
 	judgements := []engine.Judgement{made.judgement}
 	if made.bundle != nil && ctx.Err() == nil {
-		if _, _, err := r.plan(ctx, made); err != nil {
+		later, err := r.judgeEnvironment(ctx, made)
+		if err != nil {
 			problem = err
-		} else if r.hasGates(gates.PhasePlan) {
-			var judgement engine.Judgement
-			if judgement, err = engine.Judge(ctx, r.judgeOptions(made, gates.PhasePlan)); err != nil {
-				problem = err
-			}
-			judgements = append(judgements, judgement)
 		}
+		judgements = append(judgements, later...)
 	}
 	for _, judgement := range judgements {
 		for _, judged := range judgement.Gates {
@@ -219,6 +216,24 @@ func (c *common) askNow(ctx context.Context, flags runFlags, heard *answers) err
 		return context.Cause(ctx)
 	}
 	return ended
+}
+
+// judgeEnvironment plans, and asks the gates that judge the plan and what is live.
+func (r *run) judgeEnvironment(ctx context.Context, made built) ([]engine.Judgement, error) {
+	target, plan, err := r.plan(ctx, made)
+	if err != nil {
+		return nil, err
+	}
+	var judgements []engine.Judgement
+	if r.hasGates(gates.PhasePlan) {
+		judgement, err := engine.Judge(ctx, r.judgeOptions(made, gates.PhasePlan))
+		judgements = append(judgements, judgement)
+		if err != nil {
+			return judgements, err
+		}
+	}
+	later, err := r.judgeLive(ctx, made, target, plan)
+	return append(judgements, later...), err
 }
 
 // hear takes in one answer; of several to one gate the one that weighs most counts.
@@ -325,7 +340,7 @@ func (a *answers) about(gate, environment string) (state lineState, detail, do s
 	case !inPipeline:
 		return lineUnknown, gate + " is not asked in " + environment, "give the app what it judges (a script, a config), or add it under gates: in penstock.yaml"
 	case ref.Phase == gates.PhasePromote || ref.Phase == gates.PhaseBake:
-		return lineUnknown, gate + " asks the running version, and no run that made one live is on record", "`penstock deploy --env " + environment + "` asks it"
+		return lineUnknown, gate + " judges what is live: " + cmp.Or(a.unasked, "nothing is live yet, as far as is known"), "`penstock deploy --env " + environment + "` asks it"
 	case a.unasked != "":
 		return lineUnknown, gate + " was not asked: " + a.unasked, "mend that, then `penstock doctor --env " + environment + "`"
 	default:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -71,14 +72,14 @@ func TestALineStandsAsItsGatesSay(t *testing.T) {
 		{[]string{"q/breaks"}, lineUnknown, "error: it broke"},
 		{[]string{"q/waits"}, lineUnknown, "pending: soon"},
 		{[]string{"q/odd"}, lineUnknown, "a new word"},
-		{[]string{"q/later"}, lineUnknown, "asks the running version"},
+		{[]string{"q/later"}, lineUnknown, "judges what is live"},
 		{[]string{"q/not-reached"}, lineUnknown, "could not be reached"},
 		{[]string{"q/nowhere"}, lineUnknown, "is not asked in local"},
 		{[]string{"q/unknown"}, lineUnknown, "not among the gates"},
 		{[]string{"q/there"}, lineAbsent, "asked in production only"},
 		{[]string{"q/passes", "q/fails"}, lineFail, "no good"},
 		{[]string{"q/fails", "q/passes"}, lineFail, "no good"},
-		{[]string{"q/passes", "q/later"}, lineUnknown, "asks the running version"},
+		{[]string{"q/passes", "q/later"}, lineUnknown, "judges what is live"},
 	} {
 		told := heard.line(guideLine{text: "line", gates: row.gates}, wrangler.Worker{}, "local")
 		if told.State != row.want || !strings.Contains(told.Detail, row.detail) || len(told.Gates) != len(row.gates) {
@@ -114,6 +115,20 @@ func TestTheWorstOfSeveralAnswersCounts(t *testing.T) {
 	}
 	if said := heard.said["q/g"]; said.verdict.Outcome != gates.Fail {
 		t.Errorf("%+v", said)
+	}
+}
+
+func TestServedVersion(t *testing.T) {
+	t.Parallel()
+	for want, shares := range map[string][]promotion.Share{
+		"": nil, "old": {{Version: "old", Percentage: 90}, {Version: "new", Percentage: 10}}, "new": {{Version: "old"}, {Version: "new", Percentage: 100}},
+	} {
+		if got := servedVersion(shares); got != want {
+			t.Errorf("%v: %s", shares, got)
+		}
+	}
+	if !inChecklists("cloudflare/d1") || inChecklists("release/window") {
+		t.Error("the checklists' gates are others")
 	}
 }
 
