@@ -116,6 +116,18 @@ func TestGatesSeeWhatIsBroken(t *testing.T) {
 		putBack()
 	})
 
+	t.Run("a vector index is of another shape", func(t *testing.T) {
+		m := m.in(t)
+		m.cloudflare(http.MethodPost, "/vectorize/v2/indexes", map[string]any{"name": "faq", "config": map[string]any{"dimensions": 3, "metric": "cosine"}}, nil)
+		m.edit("wrangler.toml", "[version_metadata]", "[[vectorize]]\nbinding = \"FAQ\"\nindex_name = \"faq\"\n\n[version_metadata]")
+		change()
+		verdict(t, m.must(0, "deploy", "--json"), "cloudflare/vectorize", gates.Pass, "Vectorize index faq exists")
+		putBack := m.edit("penstock.yaml", "environments:\n", "  cloudflare/vectorize:\n    config:\n      indexes: {faq: {dimensions: 768}}\nenvironments:\n")
+		change()
+		verdict(t, m.must(6, "deploy", "--json"), "cloudflare/vectorize", gates.Fail, "has 3 dimensions, 768 are wanted")
+		putBack()
+	})
+
 	t.Run("the queue's consumer is deleted", func(t *testing.T) {
 		m := m.in(t)
 		change()

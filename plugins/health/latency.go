@@ -121,7 +121,7 @@ func (c latencyConfig) judge(times []float64) *gates.Verdict {
 		verdict.Outcome, verdict.NextStep = gates.Fail, "see what the new version does that the old one did not; raise the limit when that is wanted"
 		verdict.Findings = []gates.Finding{{Level: gates.LevelError, Rule: "too slow", Message: fmt.Sprintf("GET %s: at least %.1f ms for 5 of 100 answers", c.Path, low)}}
 	case !known:
-		verdict.Outcome, verdict.NextStep = gates.Inconclusive, fmt.Sprintf("set the gate's n to at least %d", fewest(0.95))
+		verdict.Outcome, verdict.NextStep = gates.Inconclusive, fmt.Sprintf("set the gate's n to at least %d", fewest())
 		verdict.Summary = fmt.Sprintf("%d answers are too few to know the 95th percentile; the slowest took %.1f ms", len(times), times[len(times)-1])
 	case high > limit:
 		verdict.Outcome, verdict.NextStep = gates.Inconclusive, "raise the gate's n, so that it is known on which side of the limit it is"

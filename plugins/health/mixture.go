@@ -76,5 +76,5 @@ func (m mixture) quantile(q float64) float64 {
 func (m mixture) tail() (low, high float64, known bool) {
 	const q, z = 0.95, 1.645
 	spread := z * math.Sqrt(q*(1-q)/m.total)
-	return m.quantile(max(0, q-spread)), m.quantile(min(1, q+spread)), m.total >= float64(fewest(q))
+	return m.quantile(max(0, q-spread)), m.quantile(min(1, q+spread)), m.total >= float64(fewest())
 }

@@ -40,8 +40,8 @@ func logFactorial(n int) float64 {
 	return log
 }
 
-// fewest is how many values it takes for an upper bound of the percentile q.
-func fewest(q float64) int { return int(math.Ceil(math.Log(1-confidence) / math.Log(q))) }
+// fewest is how many values it takes for an upper bound of the 95th percentile.
+func fewest() int { return int(math.Ceil(math.Log(1-confidence) / math.Log(0.95))) }
 
 // tenth rounds to what can be told apart.
 func tenth(ms float64) float64 { return math.Round(ms*10) / 10 }

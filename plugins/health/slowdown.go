@@ -77,9 +77,9 @@ func (c slowdownConfig) compare(metrics evidence.Metrics, version string) *gates
 	lowBefore, highBefore, knownBefore := theirs.tail()
 	switch {
 	case !known:
-		return gates.Undecided("watch the version for longer (stepBake, bake)", "%.0f requests of version %s are too few to know the 95th percentile; %d are wanted", mine.total, short(version), fewest(0.95))
+		return gates.Undecided("watch the version for longer (stepBake, bake)", "%.0f requests of version %s are too few to know the 95th percentile; %d are wanted", mine.total, short(version), fewest())
 	case !knownBefore:
-		return gates.Undecided("promote when there is more traffic, or let the gate be advisory", "%.0f requests of version %s are too few to compare with; %d are wanted", theirs.total, short(before.Version), fewest(0.95))
+		return gates.Undecided("promote when there is more traffic, or let the gate be advisory", "%.0f requests of version %s are too few to compare with; %d are wanted", theirs.total, short(before.Version), fewest())
 	}
 	allowed := func(of float64) float64 { return max(of*(1+c.MaxIncrease/100), of+c.Slack) }
 	p95, p95Before := mine.quantile(0.95), theirs.quantile(0.95)
