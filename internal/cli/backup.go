@@ -57,7 +57,7 @@ func newBackup(shared *common) *cobra.Command {
 				dir = filepath.Join(dir, r.began.UTC().Format(backupStamp))
 			}
 			r.announce("backup", nil)
-			_, err = r.backup(ctx, target, dir, bucket)
+			err = r.backup(ctx, target, dir, bucket)
 			result := event.Result{}
 			if err == nil {
 				result.NextStep = "`penstock drill --env " + environment + "` proves that a restore works"
@@ -95,14 +95,14 @@ func (r *run) doStep(name, title string, do func() (detail string, err error)) e
 }
 
 // backup saves everything into dir and, where a bucket is named, there.
-func (r *run) backup(ctx context.Context, target *cloudflare.Target, dir, bucket string) (backupManifest, error) {
+func (r *run) backup(ctx context.Context, target *cloudflare.Target, dir, bucket string) error {
 	manifest := backupManifest{App: r.pipeline.Name, Environment: r.environment.Name, TakenAt: time.Now().UTC(), Run: r.id}
 	savable, err := target.Savable(ctx)
 	if err != nil {
-		return manifest, err
+		return err
 	}
 	if len(savable) == 0 {
-		return manifest, fail(ExitUsage, "bind a D1 database or a KV namespace in the wrangler config", errors.New("the app has nothing that could be saved"))
+		return fail(ExitUsage, "bind a D1 database or a KV namespace in the wrangler config", errors.New("the app has nothing that could be saved"))
 	}
 	for _, resource := range savable {
 		err := r.doStep("save-"+resource.Name, "save "+resource.Kind+" "+resource.Name, func() (string, error) {
@@ -114,10 +114,10 @@ func (r *run) backup(ctx context.Context, target *cloudflare.Target, dir, bucket
 			return describeSaved(saved), nil
 		})
 		if err != nil {
-			return manifest, err
+			return err
 		}
 	}
-	return manifest, r.keepBackup(ctx, target, &manifest, dir, bucket)
+	return r.keepBackup(ctx, target, &manifest, dir, bucket)
 }
 
 func describeSaved(saved cloudflare.Saved) string {

@@ -29,7 +29,7 @@ func deploySlot(ctx context.Context, shared *common, flags runFlags) (*slotted, 
 	}
 	fitted, problems, err := appfacts.Fit(folder)
 	if err != nil || problems.Err() != nil {
-		return nil, nil //nolint:nilerr // begin fits it again and tells
+		return nil, nil // begin fits it again and tells
 	}
 	environment := fitted.Environment(flags.environment)
 	if environment == nil || environment.Strategy != pipelines.StrategySlots {

@@ -183,7 +183,7 @@ func (r *Rollback) answerData(ctx context.Context, target Rewinder, past []Check
 		if r.Bookmark, err = target.BookmarkBefore(ctx, before); err != nil {
 			// A bookmark that cannot be had is an answer too: the data cannot be put back.
 			r.Bookmark = ""
-			return nil //nolint:nilerr // LossText says that there is none
+			return nil // LossText says that there is none
 		}
 		r.Source = "time travel to before " + before.UTC().Format(time.RFC3339)
 	}

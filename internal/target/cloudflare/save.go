@@ -3,7 +3,7 @@ package cloudflare
 import (
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // D1's import names a file by its MD5
+	"crypto/md5" // D1's import names a file by its MD5
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -340,7 +340,7 @@ func (t *Target) load(ctx context.Context, id, path string) error {
 	if err != nil {
 		return err
 	}
-	sum := md5.Sum(content) //nolint:gosec // see above
+	sum := md5.Sum(content)
 	etag := hex.EncodeToString(sum[:])
 	transfer, err := t.api.Import(ctx, id, api.ImportStep{Action: "init", ETag: etag})
 	if err != nil {

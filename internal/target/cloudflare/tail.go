@@ -78,7 +78,7 @@ func (t *Target) Tail(ctx context.Context, filter TailFilter, tell func(TailEven
 	for {
 		_, message, err := socket.Read(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // whoever listened has gone
+			return nil // whoever listened has gone
 		}
 		if err != nil {
 			return fmt.Errorf("%w: the tail of Worker %s ended: %w", promotion.ErrUnreachable, t.Worker.Name, err)
