@@ -36,7 +36,7 @@ type explanation struct {
 	State       string             `json:"state"`
 	Reason      string             `json:"reason,omitempty"`
 	Plan        string             `json:"plan,omitempty"`
-	Expires     time.Time          `json:"expires,omitzero"` // of the waiting
+	Expires     time.Time          `json:"expires,omitzero"`  // of the waiting
 	Changes     []event.Change     `json:"changes,omitempty"` // that it would make, while it waits
 	Unmet       []unmet            `json:"unmet"`
 	Decisions   []decisionLine     `json:"decisions,omitempty"`
