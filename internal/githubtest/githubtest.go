@@ -207,7 +207,7 @@ func (g *GitHub) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	if answer != nil {
-		w.Write(answer)
+		_, _ = w.Write(answer) // a client that went away has its reasons
 	}
 }
 
@@ -338,7 +338,7 @@ func write(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	if value != nil {
-		json.NewEncoder(w).Encode(value)
+		_ = json.NewEncoder(w).Encode(value) // into memory
 	}
 }
 
@@ -346,7 +346,7 @@ func write(w http.ResponseWriter, status int, value any) {
 func refuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	w.Write(message(text))
+	_, _ = w.Write(message(text))
 }
 
 // page cuts out what ?page and ?per_page ask for, and links to the next page as GitHub does.

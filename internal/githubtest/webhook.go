@@ -136,7 +136,7 @@ func (g *GitHub) Deliver(url, event, delivery, secret string, payload []byte) *h
 	g.t.Helper()
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(payload)
-	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(payload))
+	request, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, url, bytes.NewReader(payload))
 	if err != nil {
 		g.t.Fatal(err)
 	}
