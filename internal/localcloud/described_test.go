@@ -208,7 +208,7 @@ func complain(t *testing.T, operation, of string, err error) {
 // flatProblems takes apart what the validator found at once. What each branch of a choice says is left in.
 func flatProblems(err error) []error {
 	var below []error
-	switch problem := err.(type) { //nolint:errorlint // the validator's own nesting is what is walked
+	switch problem := err.(type) { // the validator's own nesting is what is walked
 	case nil:
 		return nil
 	case openapi3.MultiError:
@@ -239,7 +239,7 @@ func flatProblems(err error) []error {
 }
 
 func firstLine(err error) string {
-	if schema, isSchema := err.(*openapi3.SchemaError); isSchema { //nolint:errorlint // what is within is a branch of a choice
+	if schema, isSchema := err.(*openapi3.SchemaError); isSchema { // what is within is a branch of a choice
 		return "/" + strings.Join(schema.JSONPointer(), "/") + ": " + schema.Reason
 	}
 	line, _, _ := strings.Cut(err.Error(), "\n")

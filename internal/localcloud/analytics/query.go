@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -101,7 +102,8 @@ func Answer(ctx context.Context, source Source, account string, request Request,
 		"viewer": a.viewer,
 		"cost":   func(*ast.Field) (any, error) { return 1, nil },
 	})
-	if problem, isRefusal := err.(*refused); isRefusal { //nolint:errorlint // never wrapped: only this package makes it
+	var problem *refused
+	if errors.As(err, &problem) {
 		response := refuse(now, problem.message)
 		if problem.code != "" {
 			response.Errors[0].Extensions["code"] = problem.code
@@ -515,7 +517,7 @@ func (d dataset) sort(rows []*group, by []string, order any) error {
 		}
 	}
 	for _, key := range keys {
-		name, _, _ := cutDirection(key)
+		name, _ := cutDirection(key)
 		moment := slices.Contains(timeDimensions, name)
 		if (moment || slices.Contains(d.dimensions, name)) && !slices.Contains(by, name) {
 			return refusal("orderBy %s: the query does not select the dimension %s", key, name)
@@ -523,7 +525,7 @@ func (d dataset) sort(rows []*group, by []string, order any) error {
 	}
 	slices.SortFunc(rows, func(x, y *group) int {
 		for _, key := range keys {
-			name, descending, _ := cutDirection(key)
+			name, descending := cutDirection(key)
 			result := cmp.Compare(x.dimensions[name], y.dimensions[name])
 			if part, member, isMeasure := strings.Cut(name, "_"); isMeasure || name == "count" {
 				a, _ := d.measure(x, part, member).(float64)
@@ -547,12 +549,11 @@ func (d dataset) sort(rows []*group, by []string, order any) error {
 	return nil
 }
 
-func cutDirection(key string) (name string, descending, known bool) {
+func cutDirection(key string) (name string, descending bool) {
 	if cut, ends := strings.CutSuffix(key, "_DESC"); ends {
-		return cut, true, true
+		return cut, true
 	}
-	cut, ends := strings.CutSuffix(key, "_ASC")
-	return cut, false, ends
+	return strings.TrimSuffix(key, "_ASC"), false
 }
 
 // row shows a group as the query selects it.

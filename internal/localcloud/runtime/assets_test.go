@@ -122,13 +122,13 @@ func TestAssetsOfAVersion(t *testing.T) {
 	t.Parallel()
 	r := newTestRuntime(t, newMemStore())
 	code := `export default { async fetch(request, env) { return new Response("worker, and " + await (await env.ASSETS.fetch(new URL("/page", request.url))).text()) } }`
-	make := func(number int, id string, names ...string) Version {
+	build := func(number int, id string, names ...string) Version {
 		version := tinyVersion(number, id, code)
 		version.Bindings = []Binding{{Type: "assets", Name: "ASSETS"}}
 		version.Assets = &Assets{Files: files(names...)}
 		return version
 	}
-	one, two := make(1, idOne, "/page.html"), make(2, idTwo, "/page.html", "/new.css")
+	one, two := build(1, idOne, "/page.html"), build(2, idTwo, "/page.html", "/new.css")
 	apply(t, r, Script{Name: "app", Versions: []Version{one, two}, Shares: []Share{{idOne, 100}, {idTwo, 0}}})
 	url := serve(t, r, "app")
 	for _, test := range []struct{ path, version, want string }{
