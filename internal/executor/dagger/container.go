@@ -45,7 +45,11 @@ func (s *Session) container(ctx context.Context, job engine.Job, set *inputs.Set
 	for _, name := range sortedKeys(stage.Env) {
 		c = c.WithEnvVariable(name, stage.Env[name])
 	}
-	c = c.WithNewFile(scriptFile, stageScript(stage)).WithNewFile(runFile, runScript(stage, mark)).WithWorkdir(appDir)
+	scripts, err := s.scripts(stage, mark)
+	if err != nil {
+		return nil, err
+	}
+	c = c.WithDirectory(scriptsDir, scripts).WithWorkdir(appDir)
 	source, err := s.source(ctx, set)
 	if err != nil {
 		return nil, err

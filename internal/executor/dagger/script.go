@@ -1,8 +1,15 @@
 package dagger
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+
+	"dagger.io/dagger"
 
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -14,12 +21,29 @@ const (
 	reportsDir = base + "/reports"
 	cachesDir  = base + "/caches"
 	leftDir    = base + "/left" // what is known of the stage afterwards
-	scriptFile = base + "/stage.sh"
-	runFile    = base + "/run.sh"
+	scriptsDir = base + "/scripts"
+	scriptFile = scriptsDir + "/stage.sh"
+	runFile    = scriptsDir + "/run.sh"
 )
 
 // wordVariable holds the session's word. The stage itself does not see it.
 const wordVariable = "PENSTOCK_SESSION_WORD"
+
+// scripts are the stage's scripts as a directory of the engine. They go there as files: what a query says shows in Dagger's
+// own view, where pages of shell would hide what matters.
+func (s *Session) scripts(stage *pipelines.Stage, mark string) (*dagger.Directory, error) {
+	sum := sha256.Sum256([]byte(mark))
+	folder := filepath.Join(s.folder.Work, "scripts", hex.EncodeToString(sum[:8]))
+	err := errors.Join(
+		os.MkdirAll(folder, 0o755),
+		os.WriteFile(filepath.Join(folder, filepath.Base(scriptFile)), []byte(stageScript(stage)), 0o644),
+		os.WriteFile(filepath.Join(folder, filepath.Base(runFile)), []byte(runScript(stage, mark)), 0o644),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("write the scripts of stage %s: %w", stage.Name, err)
+	}
+	return s.client.Host().Directory(folder), nil
+}
 
 // stageScript is the stage's commands as one script, so that "cd" and variables carry over.
 func stageScript(stage *pipelines.Stage) string { return strings.Join(stage.Run, "\n") + "\n" }
