@@ -265,6 +265,13 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
 			return (*Penstock).Deploy(&parent, ctx)
+		case "Doctor":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			return (*Penstock).Doctor(&parent, ctx)
 		case "Gates":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)

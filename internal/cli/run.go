@@ -45,6 +45,7 @@ type runFlags struct {
 	parallelism  int
 	hub          hubFlags
 	executor     string
+	only         []string // stages; all, and the gates, when it is empty
 }
 
 func (f *runFlags) addTo(command *cobra.Command, what string) {
@@ -246,10 +247,13 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		}
 	}
 	for _, stage := range r.pipeline.StagesAt(pipelines.WhenBuild) {
+		if !r.flags.asked(r.pipeline, stage.Name) {
+			continue
+		}
 		info.Stages = append(info.Stages, event.Stage{Name: stage.Name, Title: stage.Title, Needs: stage.Needs, Moment: string(pipelines.WhenBuild)})
 	}
 	for _, ref := range r.pipeline.Gates {
-		if ref.Phase == gates.PhaseBuild || (promotes && ref.AskedIn(r.environment.Name)) {
+		if len(r.flags.only) == 0 && (ref.Phase == gates.PhaseBuild || promotes && ref.AskedIn(r.environment.Name)) {
 			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun})
 		}
 	}

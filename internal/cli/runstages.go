@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,7 @@ func newRunStages(shared *common) *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			ctx := command.Context()
+			flags.only = args
 			r, err := begin(ctx, shared, flags, false)
 			if err != nil {
 				return err
@@ -49,6 +51,9 @@ func (r *run) only(ctx context.Context, names []string, into string) error {
 	if into != "" {
 		if entries, err := os.ReadDir(into); err == nil && len(entries) > 0 {
 			return fail(ExitUsage, "name another folder with --into", fmt.Errorf("%s is not empty", into))
+		}
+		if err := os.MkdirAll(into, 0o755); err != nil { // it is there also when nothing is left
+			return fail(ExitUsage, "name another folder with --into", err)
 		}
 	}
 	session := r.session
@@ -77,6 +82,16 @@ func (r *run) only(ctx context.Context, names []string, into string) error {
 		return stageFailure(stages)
 	}
 	return nil
+}
+
+// asked reports whether a stage will run: all do, unless only some were named, and what those need.
+func (f *runFlags) asked(p *pipelines.Pipeline, stage string) bool {
+	if len(f.only) == 0 || slices.Contains(f.only, stage) {
+		return true
+	}
+	return slices.ContainsFunc(p.StagesAt(pipelines.WhenBuild), func(other pipelines.Stage) bool {
+		return slices.Contains(other.Needs, stage) && f.asked(p, other.Name)
+	})
 }
 
 func stageNames(p *pipelines.Pipeline) []string {
