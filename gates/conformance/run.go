@@ -151,7 +151,7 @@ func (k *kit) try(ctx context.Context, description gates.Description) {
 	name := k.ref.Set + "/" + description.Name
 
 	first := k.host.Try(ctx, name, request)
-	answer := k.answer(description, first)
+	answer := k.answer(first)
 	add(answer)
 	if answer.State == Failed {
 		return // the rest would fail for the same reason, and take as long each time
@@ -197,7 +197,7 @@ func (k *kit) about(description gates.Description, config json.RawMessage) gates
 }
 
 // answer: one verdict, of this gate, about this question, in time, that holds together.
-func (k *kit) answer(description gates.Description, trial host.Trial) Result {
+func (k *kit) answer(trial host.Trial) Result {
 	const check = "answer"
 	switch {
 	case errors.Is(trial.Err, context.DeadlineExceeded):
