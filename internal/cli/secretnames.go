@@ -124,7 +124,8 @@ const maxSecret = 5 << 10
 
 // secretValue reads a secret from where it was said to be.
 func (s *Streams) secretValue(name, variable, file string) (string, error) {
-	value, from := "", "the standard input"
+	var value string
+	from := "the standard input"
 	switch {
 	case variable != "":
 		value, from = s.Env(variable), "the variable "+variable

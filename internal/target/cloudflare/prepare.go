@@ -24,7 +24,7 @@ func (t *Target) Prepare(ctx context.Context, id string, _ promotion.State, b *b
 	if err != nil {
 		return "", fmt.Errorf("prepare Worker %s: %w", t.Worker.Name, err)
 	}
-	did := ""
+	var did string
 	if exists {
 		if did, err = t.applyClasses(ctx, id); err != nil {
 			return "", err

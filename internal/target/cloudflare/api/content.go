@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -47,7 +48,7 @@ func (c *Client) Content(ctx context.Context, name, version string) (Content, er
 	form := multipart.NewReader(&body, params["boundary"])
 	for {
 		part, err := form.NextRawPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
