@@ -32,8 +32,9 @@ func (c *Cloud) serveEdge(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !c.ownName(host) {
-		began, zone, found, counting := time.Now(), store.Zone{}, false, &visitWriter{ResponseWriter: w, status: http.StatusOK}
-		if zone, found, err = c.zoneAbove(r.Context(), host); found {
+		began, counting := time.Now(), &visitWriter{ResponseWriter: w, status: http.StatusOK}
+		zone, found, err := c.zoneAbove(r.Context(), host)
+		if found {
 			w = counting
 			defer func() { c.visited(zone, host, counting.status, counting.bytes, began) }()
 		}

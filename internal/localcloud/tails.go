@@ -349,6 +349,7 @@ func (s *tailSocket) heed(from io.Reader) {
 			if s.send(ws.OpPong, body) != nil {
 				return
 			}
+		default: // nothing else is asked of us
 		}
 	}
 }

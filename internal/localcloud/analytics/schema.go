@@ -139,7 +139,3 @@ var schema = func() *ast.Schema {
 	b.WriteString("type account {\n  accountTag: string\n" + account.String() + "}\ntype zone {\n  zoneTag: string\n" + zone.String() + "}\n")
 	return gqlparser.MustLoadSchema(&ast.Source{Name: "analytics", Input: b.String()})
 }()
-
-func datasetNamed(name string) dataset {
-	return datasets[slices.IndexFunc(datasets, func(d dataset) bool { return d.name == name })]
-}

@@ -60,7 +60,7 @@ func trim(args []string) error {
 		wanted := slices.ContainsFunc(kept, func(prefix string) bool { return strings.HasPrefix(path, prefix) }) &&
 			!slices.ContainsFunc(left, func(part string) bool { return strings.Contains(path, part) })
 		if wanted || slices.Contains(exactly, path) {
-			paths[path] = clean(map[string]any(item))
+			paths[path] = clean(item)
 		}
 	}
 	components := map[string]map[string]any{}

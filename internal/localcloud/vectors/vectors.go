@@ -262,7 +262,7 @@ func holds(has any, operator string, value any, list []any) bool {
 	case "$nin":
 		return !slices.Contains(list, has)
 	}
-	order := 0
+	var order int
 	switch mine := has.(type) {
 	case float64:
 		theirs, isNumber := value.(float64)
