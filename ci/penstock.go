@@ -53,7 +53,7 @@ func (p *Penstock) container() *dagger.Container {
 		c = c.WithEnvVariable("CLOUDFLARE_ACCOUNT_ID", p.CloudflareAccount)
 	}
 	if p.GithubToken != nil {
-		c = c.WithSecretVariable("GITHUB_TOKEN", p.GithubToken)
+		c = c.WithSecretVariable("PENSTOCK_GITHUB_TOKEN", p.GithubToken)
 	}
 	return c
 }

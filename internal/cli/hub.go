@@ -54,8 +54,11 @@ type hub struct {
 	progress  func(string) // is told what is at work; may be nil
 }
 
-// findHub reads what GitHub Actions says. Outside of it a run is shown on GitHub when --github-token asks for it and
-// GITHUB_REPOSITORY says where: a token that happens to lie in a developer's environment is no wish to report.
+// reportToken is --github-token as a variable. Unlike GITHUB_TOKEN it is nobody's but ours, and so it is a wish to report.
+const reportToken = "PENSTOCK_GITHUB_TOKEN"
+
+// findHub reads what GitHub Actions says. Outside of it a run is shown on GitHub when --github-token or its variable asks for
+// it; where, is said by GITHUB_REPOSITORY or by the remote origin: a token that happens to lie in a developer's environment is no wish to report.
 func (r *run) findHub(ctx context.Context) error {
 	streams, flags := r.shared.streams, r.flags.hub
 	if r.shared.hub != nil {
@@ -66,10 +69,27 @@ func (r *run) findHub(ctx context.Context) error {
 		return err
 	}
 	inActions := github.InActions(streams.Env)
+	if flags.token == "" {
+		flags.token = streams.Env(reportToken)
+	}
 	if !inActions && (flags.token == "" || flags.off) {
 		return nil
 	}
-	place, err := github.FindPlace(streams.Env)
+	env := streams.Env
+	if !inActions && env("GITHUB_REPOSITORY") == "" {
+		repository, err := r.shared.repositoryOf(ctx, r.folder)
+		if err != nil { // no reason not to deploy
+			r.hub = &hub{why: "nothing is reported to GitHub: " + err.Error() + "; set GITHUB_REPOSITORY to owner/name", commands: actions.NewCommander(streams.Err)}
+			return nil
+		}
+		env = func(name string) string {
+			if name == "GITHUB_REPOSITORY" {
+				return repository
+			}
+			return streams.Env(name)
+		}
+	}
+	place, err := github.FindPlace(env)
 	if err != nil {
 		return fail(ExitUsage, "in GitHub Actions these come from the runner; elsewhere leave out --github-token, or set GITHUB_REPOSITORY and GITHUB_SHA", err)
 	}

@@ -258,6 +258,25 @@ func TestNoReportWithoutAWish(t *testing.T) {
 	}
 }
 
+// TestAReportFromElsewhere: another CI or a container needs a token and a clone.
+func TestAReportFromElsewhere(t *testing.T) {
+	t.Parallel()
+	folder, _ := repository(t)
+	env := map[string]string{"PENSTOCK_GITHUB_TOKEN": "t"}
+	r := &run{folder: folder, root: folder, shared: &common{streams: &Streams{Env: func(name string) string { return env[name] }}}}
+	if err := r.findHub(t.Context()); err != nil || !strings.Contains(r.hub.why, "which repository") {
+		t.Errorf("a clone of nothing is no reason to fail: %+v, %v", r.hub, err)
+	}
+	gitDo(t, folder, "remote", "add", "origin", "git@github.example:o/r.git")
+	if err := r.findHub(t.Context()); err != nil || r.hub == nil || r.hub.place.Repository != "o/r" || r.hub.token != "t" || r.hub.inActions {
+		t.Errorf("%+v, %v", r.hub, err)
+	}
+	r.hub, r.flags.hub.off = nil, true
+	if err := r.findHub(t.Context()); err != nil || r.hub != nil {
+		t.Errorf("--no-github: %+v, %v", r.hub, err)
+	}
+}
+
 // repository has the small app in a folder of a repository, with a policy that is worth changing. It returns the app's folder
 // and the commit.
 func repository(t *testing.T) (folder, commit string) {
