@@ -16,15 +16,17 @@ func (p *Penstock) Check(ctx context.Context) (string, error) {
 	return p.said(ctx, "check", "--executor", "dagger", "--env", p.Env)
 }
 
-// Plan shows exactly what a deployment would change: code, bindings, variables, routes, pending migrations.
+// Plan shows exactly what a deployment would change.
 //
 // +cache="never"
 func (p *Penstock) Plan(ctx context.Context) (string, error) {
 	return p.said(ctx, "plan", "--executor", "dagger", "--env", p.Env)
 }
 
-// Deploy takes the app through stages, gates and plan to the environment: migrations, upload without traffic, smoke, switch,
-// smoke again. When a step fails after traffic was touched, the old version gets it back.
+// Deploy takes the app through stages, gates and plan to the environment.
+//
+// Migrations, upload without traffic, smoke, switch, smoke again: when a step fails after traffic was touched, the old
+// version gets it back.
 //
 // +cache="never"
 func (p *Penstock) Deploy(ctx context.Context) (string, error) {

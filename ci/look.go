@@ -12,8 +12,9 @@ func (p *Penstock) Gates(ctx context.Context) (string, error) { return p.said(ct
 // +cache="never"
 func (p *Penstock) History(ctx context.Context) (string, error) { return p.said(ctx, "history") }
 
-// Doctor goes through the guide's list for the environment: what exists, what is configured, what works, and what to do
-// about the rest.
+// Doctor goes through the guide's list for the environment.
+//
+// What exists, what is configured, what works, and what to do about the rest.
 //
 // +cache="never"
 func (p *Penstock) Doctor(ctx context.Context) (string, error) {

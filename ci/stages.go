@@ -41,8 +41,9 @@ func (p *Penstock) Lint(ctx context.Context) (string, error) {
 	return p.said(ctx, "run", "lint", "--executor", "dagger", "--env", p.Env)
 }
 
-// Build makes the bundle: the very upload that wrangler would send, after tests, types and lint have passed. No gate has
-// judged it; check does that.
+// Build makes the bundle: the very upload that wrangler would send.
+//
+// Tests, types and lint must have passed. No gate has judged it; check does that.
 //
 // +cache="never"
 func (p *Penstock) Build(ctx context.Context) (*dagger.File, error) {
