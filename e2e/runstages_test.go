@@ -24,7 +24,7 @@ func TestRunStages(t *testing.T) {
     needs: [first]
     outputs: [out]
     reports: [{kind: eslint, path: lint.json}]
-  other:
+  bystander:
     image: "node:20.20.2-bookworm-slim"
     run: ["exit 1"]
 `
@@ -41,7 +41,7 @@ func TestRunStages(t *testing.T) {
 		t.Run(executor, func(t *testing.T) {
 			m := m.in(t)
 			into := filepath.Join(t.TempDir(), "into")
-			if o := m.must(0, "run", "second", "--into", into, "--executor", executor); strings.Contains(o.out+o.err, "other") {
+			if o := m.must(0, "run", "second", "--into", into, "--executor", executor); strings.Contains(o.out+o.err, "bystander") {
 				t.Errorf("a stage ran that nobody asked for: %s", o)
 			}
 			for path, want := range map[string]string{"outputs/second/out/twice": "one\none\n", "reports/second/0-lint.json": "{}\n"} {
@@ -55,7 +55,7 @@ func TestRunStages(t *testing.T) {
 			if o := m.must(2, "run", "second", "--into", into, "--executor", executor); !strings.Contains(o.out+o.err, "is not empty") {
 				t.Errorf("a folder with something in it: %s", o)
 			}
-			if o := m.must(3, "run", "other", "--executor", executor); !strings.Contains(o.out+o.err, "failed: other") {
+			if o := m.must(3, "run", "bystander", "--executor", executor); !strings.Contains(o.out+o.err, "failed: bystander") {
 				t.Errorf("a stage that fails: %s", o)
 			}
 		})
