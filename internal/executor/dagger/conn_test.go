@@ -22,6 +22,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/formatter"
 	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
 // recording is what a real engine answered to one scenario, session by session.
@@ -237,7 +238,7 @@ func (r *replay) Do(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, problems := gqlparser.LoadQuery(r.schema, query); len(problems) > 0 {
+	if _, problems := gqlparser.LoadQueryWithRules(r.schema, query, rules.NewDefaultRules()); len(problems) > 0 {
 		r.t.Errorf("the engine's schema does not know the query\n%s\n%v", query, problems)
 	}
 	hidden := r.names.hide(query)

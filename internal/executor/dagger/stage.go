@@ -330,7 +330,7 @@ func (r *stageRun) collectOutputs(ctx context.Context, container *dagger.Contain
 		if err != nil {
 			return err
 		}
-		o, digest, err := leftOutput{Path: clean}, "", error(nil)
+		o, digest := leftOutput{Path: clean}, ""
 		switch r.left.found[fmt.Sprintf("output %d", i)] {
 		case "dir":
 			o.Dir = true
