@@ -172,6 +172,11 @@ func bringGates(from, into string) error {
 	if err != nil {
 		return nil // without a lock file there is nothing to bring; what is wrong with one is said by who opens the gates
 	}
+	root, err := os.OpenRoot(into) // a source can hold links, and nothing is written where they lead out of it
+	if err != nil {
+		return fmt.Errorf("bring the gate sets: %w", err)
+	}
+	defer func() { _ = root.Close() }() // nothing is written through it any more
 	for _, set := range locked {
 		relative, err := filepath.Rel(into, set.Path)
 		if err != nil || !filepath.IsLocal(relative) {
@@ -187,10 +192,10 @@ func bringGates(from, into string) error {
 		if err != nil {
 			return fmt.Errorf("read the gate set %s: %w", set.Set, err)
 		}
-		if err := os.MkdirAll(filepath.Dir(set.Path), 0o755); err != nil {
+		if err := root.MkdirAll(filepath.Dir(relative), 0o755); err != nil {
 			return fmt.Errorf("bring the gate set %s: %w", set.Set, err)
 		}
-		if err := os.WriteFile(set.Path, content, 0o755); err != nil {
+		if err := root.WriteFile(relative, content, 0o755); err != nil {
 			return fmt.Errorf("bring the gate set %s: %w", set.Set, err)
 		}
 	}
@@ -201,6 +206,9 @@ func bringGates(from, into string) error {
 func (r *run) unfitPolicy(err error) error {
 	if r.rules == r.root {
 		return unfit(r.folder, err)
+	}
+	if r.resumes != nil { // wherever it began, this need not be GitHub
+		return fail(ExitUsage, "`penstock deploy` begins anew", fmt.Errorf("what judges run %s (the pipeline at %.12s):\n%w", r.resumes.run.ID, r.rulesCommit, err))
 	}
 	next := "mend what is named on " + r.hub.place.BaseRef + " first"
 	if !r.hub.place.Fork {

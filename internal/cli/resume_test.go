@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/buildinfo"
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/ledger"
@@ -271,6 +273,79 @@ func TestWaitingDoesNotChangeTheJudge(t *testing.T) {
 		t.Error("a base that is gone judges")
 	}
 	if err := r.end(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWaitingDoesNotChangeTheGates: who changes the folder's pins while a run waits does not choose the gates that go on judging it.
+func TestWaitingDoesNotChangeTheGates(t *testing.T) { // not in parallel: it sets the pins of this build
+	pins := buildinfo.GatePins
+	buildinfo.GatePins = "none=" + strings.Repeat("0", 64)
+	t.Cleanup(func() { buildinfo.GatePins = pins })
+	folder, state := app(t), t.TempDir()
+	shared := &common{streams: &Streams{Out: io.Discard, Err: io.Discard, Env: func(name string) string {
+		return map[string]string{"PENSTOCK_STATE_DIR": state, "PATH": os.Getenv("PATH"), "HOME": state}[name]
+	}}, folder: folder, json: true}
+	kept := func() *snapshot.Snapshot {
+		t.Helper()
+		source, err := snapshot.Take(t.Context(), app(t), snapshot.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return source
+	}
+	locked := func(at string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(at, "penstock.lock"), []byte("version: 1\nsets: [{name: quality}]\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	goOn := func(source *snapshot.Snapshot) error {
+		from := &resumption{source: source, run: ledger.Run{RunSummary: ledger.RunSummary{ID: "01JD2QK7", Info: event.RunInfo{Folder: folder, Environment: "production"}}}}
+		r, err := beginFrom(t.Context(), shared, runFlags{environment: "production", executor: executorHost, hub: hubFlags{off: true}}, true, from)
+		if err == nil {
+			err = r.end(t.Context())
+		}
+		return err
+	}
+	locked(folder)
+	if err := goOn(kept()); err != nil {
+		t.Errorf("the pins that the folder has now were read: %v", err)
+	}
+	source := kept()
+	locked(source.Root)
+	if err := goOn(source); err == nil || !strings.Contains(err.Error(), "penstock.lock") {
+		t.Errorf("the pins that were kept were not read: %v", err)
+	}
+}
+
+// TestGatesAreBroughtNoFurther: a link in a kept source does not lead what is copied into it to another folder.
+func TestGatesAreBroughtNoFurther(t *testing.T) {
+	t.Parallel()
+	from, into, elsewhere := t.TempDir(), t.TempDir(), t.TempDir()
+	lock := []byte("version: 1\nsets: [{name: x, version: '1', path: tools/gate, sha256: {linux/amd64: " + strings.Repeat("0", 64) + "}}]\n")
+	err := errors.Join(os.MkdirAll(filepath.Join(from, "tools"), 0o755), os.WriteFile(filepath.Join(from, "tools", "gate"), []byte("x"), 0o755),
+		os.WriteFile(filepath.Join(into, "penstock.lock"), lock, 0o644), os.Symlink(elsewhere, filepath.Join(into, "tools")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = bringGates(from, into)
+	if written, _ := os.ReadDir(elsewhere); err == nil || len(written) > 0 {
+		t.Errorf("%v, and elsewhere there is %v", err, written)
+	}
+	if err := errors.Join(os.Remove(filepath.Join(into, "tools")), bringGates(from, into)); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(into, "tools", "gate")); err != nil || string(text) != "x" {
+		t.Errorf("not brought: %q, %v", text, err)
+	}
+}
+
+// TestAJudgeThatDoesNotFit: outside of GitHub, too, a pipeline that cannot judge a run that goes on is told in words.
+func TestAJudgeThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	r := &run{folder: "a", root: "a", rules: "b", rulesCommit: strings.Repeat("a", 40), resumes: &resumption{run: ledger.Run{RunSummary: ledger.RunSummary{ID: "r1"}}}}
+	if err := r.unfitPolicy(errors.New("penstock.yaml: nonsense")); err == nil || !strings.Contains(err.Error(), "run r1") || !strings.Contains(err.Error(), "nonsense") {
 		t.Error(err)
 	}
 }

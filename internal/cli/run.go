@@ -183,11 +183,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, noSession(executor.Name(), err)
 	}
 	r.ending(func(ctx context.Context) error { return r.session.Close(ctx) })
-	locked := r.rules
-	if from != nil { // what was kept of the source need not have its gate binaries; the pins are in the plan
-		locked = folder
-	}
-	if r.gates, err = openGates(shared.streams, locked, state, r.hide); err != nil {
+	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
