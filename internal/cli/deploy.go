@@ -171,6 +171,7 @@ func promotionFailure(promoted promotion.Result, err error) error {
 	}
 	var blocked *promotion.BlockedError
 	var missing *promotion.MissingError
+	var refused *promotion.RefusedError
 	var stuck *promotion.PutBackError
 	switch {
 	case errors.As(cause, &stuck): // before everything that it may also be: traffic may be where it should not
@@ -183,6 +184,8 @@ func promotionFailure(promoted promotion.Result, err error) error {
 		return fail(ExitBusy, promoted.NextStep, cause)
 	case errors.As(cause, &blocked), errors.As(cause, &missing):
 		return fail(ExitBlocked, promoted.NextStep, cause)
+	case errors.As(cause, &refused):
+		return fail(ExitBlocked, refused.NextStep, cause)
 	case errors.Is(cause, promotion.ErrBusy), errors.Is(cause, promotion.ErrUnreachable), errors.Is(cause, context.Canceled):
 		return cause
 	case err != nil:

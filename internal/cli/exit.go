@@ -84,6 +84,7 @@ func classify(err error) (ExitCode, string) {
 		tools    *engine.MissingToolsError
 		problems pipelines.Problems
 		serviced *promotion.MaintenanceError
+		refused  *promotion.RefusedError
 	)
 	switch {
 	case err == nil:
@@ -96,6 +97,8 @@ func classify(err error) (ExitCode, string) {
 		return ExitUsage, ""
 	case errors.As(err, &serviced):
 		return ExitBusy, "`penstock maintenance status` shows what is out of service"
+	case errors.As(err, &refused):
+		return ExitBlocked, refused.NextStep
 	case errors.Is(err, promotion.ErrBusy):
 		return ExitBusy, "`penstock status` shows who is at work"
 	case errors.Is(err, promotion.ErrUnreachable):

@@ -21,11 +21,15 @@ type settlement struct {
 
 // Hold records that a run waits. Older runs that wait for the same environment are superseded by it, and named. A run that
 // is itself older than one that waits or was promoted there is refused: [*promotion.OvertakenError]. Held again, a run
-// waits with its new plan, and what was decided about the old one does not count any more.
+// waits with its new plan, and what was decided about the old one does not count any more; one that was rejected meanwhile
+// does not wait again: [*promotion.RefusedError].
 func (l *Ledger) Hold(ctx context.Context, hold promotion.Hold) (superseded []string, err error) {
 	err = l.write(ctx, func(tx *sql.Tx) ([]entry, error) {
 		superseded = nil
 		if err := overtaken(ctx, tx, hold.App, hold.Environment, hold.Run); err != nil {
+			return nil, err
+		}
+		if err := ended(ctx, tx, hold.App, hold.Environment, hold.Run); err != nil {
 			return nil, err
 		}
 		made, err := newEntry(record{Time: time.Now().UTC(), Kind: kindHold, Hold: &hold})
@@ -63,6 +67,9 @@ func (l *Ledger) Decide(ctx context.Context, decision promotion.Decision) (promo
 		if err != nil {
 			return nil, err
 		}
+		if err := l.beingPromoted(ctx, tx, held); err != nil {
+			return nil, err
+		}
 		after, err := held.Take(decision, time.Now())
 		if err != nil {
 			return nil, err
@@ -74,6 +81,47 @@ func (l *Ledger) Decide(ctx context.Context, decision promotion.Decision) (promo
 		return promotion.Held{}, fmt.Errorf("decide about run %s: %w", decision.Run, err)
 	}
 	return l.Held(ctx, decision.Run)
+}
+
+// beingPromoted refuses a decision about a run at which a living process is at work under the lease: it comes too late, and
+// must not be on record as if it had stopped anything.
+func (l *Ledger) beingPromoted(ctx context.Context, tx *sql.Tx, held promotion.Held) error {
+	lease, found, err := readLease(ctx, tx, held.App, held.Environment)
+	if err != nil || !found || lease.released || !l.holds(lease, time.Now()) {
+		return err
+	}
+	var run string
+	err = tx.QueryRowContext(ctx, "SELECT run FROM promotions WHERE id = ? AND state NOT IN (?, ?, ?)",
+		lease.promotion, promotion.Gating, promotion.AwaitingApproval, promotion.Approved).Scan(&run)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) || (err == nil && run != held.Run):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return &promotion.RefusedError{
+			What:     fmt.Sprintf("run %s is being promoted already, by %s", held.Run, lease.process),
+			NextStep: "stop it with Ctrl-C where it runs, which puts back what it changed, or `penstock rollback` once it is over",
+		}
+	}
+}
+
+// ended refuses to go on with a run whose waiting is over: it was rejected, or superseded, after whoever goes on had looked.
+func ended(ctx context.Context, q querier, app, environment, run string) error {
+	var state, reason string
+	err := q.QueryRowContext(ctx, "SELECT state, reason FROM holds WHERE app = ? AND environment = ? AND run = ? AND waits = 0", app, environment, run).Scan(&state, &reason)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	default:
+		what := fmt.Sprintf("run %s does not wait any more: it is %s", run, state)
+		if reason != "" {
+			what += " (" + reason + ")"
+		}
+		return &promotion.RefusedError{What: what, NextStep: "`penstock history` shows what came after it"}
+	}
 }
 
 // Settle records that a run waits no longer: it expired, or something newer superseded it. One that does not wait is left

@@ -246,6 +246,54 @@ func TestOneOfManyDecides(t *testing.T) {
 	sound(t, l)
 }
 
+// TestARejectionStopsAPromotionOrComesTooLate: whatever a process read before, a run that was rejected does not begin to be
+// promoted, does not wait again, and nobody is told that what is being promoted was stopped.
+func TestARejectionStopsAPromotionOrComesTooLate(t *testing.T) {
+	t.Parallel()
+	l := fresh(t)
+	h := began(t, l, "r1")
+	hold(t, l, h)
+	promote(t, l, "r1", "p-r1", promotion.Leased, promotion.Failed) // so that the next attempt has an id of its own
+	no := approval("r1", "cyd")
+	no.Approve = false
+
+	lease, err := l.Acquire(t.Context(), "guide", "production", "p-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leased := promotion.Checkpoint{Promotion: "p-2", Run: "r1", State: promotion.Leased}
+	if err := l.Checkpoint(t.Context(), lease, leased); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Decide(t.Context(), no); !errors.Is(err, promotion.ErrRefused) || !strings.Contains(err.Error(), "being promoted") {
+		t.Errorf("a run is rejected while it is being promoted: %v", err)
+	}
+	if err := errors.Join(l.Checkpoint(t.Context(), lease, promotion.Checkpoint{Promotion: "p-2", Run: "r1", State: promotion.Failed}), l.Release(t.Context(), lease)); err != nil {
+		t.Fatal(err)
+	}
+
+	lease, err = l.Acquire(t.Context(), "guide", "production", "p-3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, err := l.Decide(t.Context(), no); err != nil || held.State != promotion.Rejected {
+		t.Fatalf("%v, %+v", err, held)
+	}
+	leased.Promotion = "p-3"
+	if err := l.Checkpoint(t.Context(), lease, leased); !errors.Is(err, promotion.ErrRefused) || !strings.Contains(err.Error(), "rejected") {
+		t.Errorf("a rejected run is promoted: %v", err)
+	}
+	if _, err := l.Hold(t.Context(), h); !errors.Is(err, promotion.ErrRefused) {
+		t.Errorf("a rejected run waits again: %v", err)
+	}
+	if err := l.Release(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	// Another run is not held up by it.
+	promote(t, l, "r2", "p-r2", promotion.Leased, promotion.Completed)
+	sound(t, l)
+}
+
 // TestForgedDecisions: a row without an event, or an event that does not follow, is found.
 func TestForgedDecisions(t *testing.T) {
 	t.Parallel()

@@ -100,13 +100,18 @@ func (l *Ledger) Checkpoint(ctx context.Context, lease promotion.Lease, state pr
 		if err := l.fence(ctx, tx, lease); err != nil {
 			return nil, err
 		}
-		var before string
-		err := tx.QueryRowContext(ctx, "SELECT state FROM promotions WHERE id = ? AND ended = 1", state.Promotion).Scan(&before)
-		if err == nil && before != string(state.State) {
-			return nil, fmt.Errorf("promotion %s ended as %s and cannot become %s", state.Promotion, before, state.State)
-		}
+		var before promotion.Phase
+		err := tx.QueryRowContext(ctx, "SELECT state FROM promotions WHERE id = ?", state.Promotion).Scan(&before)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err
+		}
+		if begins := err != nil || before.Waits() || before.Ended(); begins && state.State == promotion.Leased {
+			if err := ended(ctx, tx, lease.App, lease.Environment, state.Run); err != nil {
+				return nil, err
+			}
+		}
+		if before.Ended() && before != state.State {
+			return nil, fmt.Errorf("promotion %s ended as %s and cannot become %s", state.Promotion, before, state.State)
 		}
 		return entries, nil
 	})
