@@ -16,8 +16,8 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/executor/inputs"
 	"github.com/penstock-ci/penstock/internal/executor/output"
-	"github.com/penstock-ci/penstock/internal/executor/toolcache"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
+	"github.com/penstock-ci/penstock/internal/executor/toolcache"
 	"github.com/penstock-ci/penstock/internal/redact"
 	"github.com/penstock-ci/penstock/pipelines"
 )
