@@ -180,7 +180,11 @@ func (r *Rollback) answerData(ctx context.Context, target Rewinder, past []Check
 		r.Bookmark, r.Source, marks = breaker.Bookmark, "taken by promotion "+breaker.Promotion+" before it migrated", breaker.Marks
 	} else {
 		before := r.Breaking[0].At
-		if r.Bookmark, err = target.BookmarkBefore(ctx, before); err != nil {
+		r.Bookmark, err = target.BookmarkBefore(ctx, before)
+		if err != nil && (ctx.Err() != nil || errors.Is(err, ErrUnreachable)) {
+			return fmt.Errorf("find a bookmark of the data before %s: %w", before.UTC().Format(time.RFC3339), err)
+		}
+		if err != nil {
 			// A bookmark that cannot be had is an answer too: the data cannot be put back.
 			r.Bookmark = ""
 			return nil // LossText says that there is none
@@ -484,6 +488,9 @@ func (b *returning) stop(ctx context.Context, cause error) (Result, error) {
 	}
 	if b.state.Undo != "" {
 		result.NotUndone = append(result.NotUndone, "data: it was put back; what it replaced is bookmark "+b.state.Undo)
+	} else if b.choice == DataRestored && b.state.Step == StepReturn {
+		result.NotUndone = append(result.NotUndone, fmt.Sprintf("data: it was not put back, and version %s may not work with it; `penstock restore --env %s --bookmark '%s' --confirm-loss` puts it back",
+			short(b.state.Version), b.environment().Name, b.rollback.Bookmark))
 	} else if b.state.Step == StepRestore {
 		result.NotUndone = append(result.NotUndone, "data: whether it was put back is not known; the state before is bookmark "+b.state.Bookmark)
 	}

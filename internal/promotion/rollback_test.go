@@ -253,6 +253,51 @@ func TestARollbackThatFailsStays(t *testing.T) {
 	}
 }
 
+// forgetful does not answer when it is asked for a bookmark.
+type forgetful struct {
+	*promotiontest.Cloud
+	err error
+}
+
+func (f *forgetful) BookmarkBefore(context.Context, time.Time) (string, error) { return "", f.err }
+
+// That there is no bookmark is an answer, on which people decide. That nobody answered is none.
+func TestABookmarkThatCouldNotBeAskedForIsNotOneThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, []promotion.Migration{first}, nil)
+	y.cloud.Apply("9999.sql")
+	if _, err := promotion.MakeRollback(t.Context(), &forgetful{y.cloud, promotion.ErrUnreachable}, y.past(), "app", production, ""); !errors.Is(err, promotion.ErrUnreachable) {
+		t.Errorf("nobody answered: %v", err)
+	}
+	r, err := promotion.MakeRollback(t.Context(), &forgetful{y.cloud, errors.New("older than 30 days")}, y.past(), "app", production, "")
+	if err != nil || len(r.Breaking) != 1 || r.Bookmark != "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Who asked for the data too, and stopped it before that, is told that the old code meets the new data.
+func TestARollbackThatIsStoppedBeforeTheDataSaysSo(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, []promotion.Migration{first}, []promotion.Migration{breaking})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	options := y.options("r1")
+	options.Observer = event.ObserverFunc(func(e event.Event) {
+		if e.Type == event.StepFinished && e.Step.Name == promotion.StepReturn {
+			stop()
+		}
+	})
+	result, err := promotion.Return(ctx, options, y.cloud, y.rollback(t, ""), promotion.DataRestored)
+	if err != nil || result.Phase != promotion.Failed || len(y.cloud.Restored()) != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if !slices.ContainsFunc(result.NotUndone, func(s string) bool {
+		return strings.HasPrefix(s, "data: it was not put back") && strings.Contains(s, "--bookmark 'bookmark-1'")
+	}) {
+		t.Errorf("%q", result.NotUndone)
+	}
+}
+
 // TestEveryFaultAtEveryStepOfARollback: whatever goes wrong at whatever call, the version that it came from never gets
 // traffic back once it was taken away, the data is put back at most once, and the next promotion ends what did not.
 func TestEveryFaultAtEveryStepOfARollback(t *testing.T) {
