@@ -354,6 +354,9 @@ func (m *metricsLook) answersOf(ctx context.Context, zone, host string) ([]evide
 		if err := m.target.api.ZoneAnalytics(ctx, query, part.window(map[string]any{"zoneTag": zone, "host": host}), &got); err != nil {
 			return points, err
 		}
+		if _, answered := got[datasetRequests]; !answered {
+			return points, fmt.Errorf("the analytics did not answer about %s", datasetRequests)
+		}
 		if len(got[datasetRequests]) >= maxGroups {
 			return points, fmt.Errorf("the analytics have more than %d groups of %s; not all of them were seen", maxGroups, datasetRequests)
 		}

@@ -124,6 +124,15 @@ func TestMetricsThatCannotBeAsked(t *testing.T) {
 			}
 		})
 	}
+	for _, dataset := range []string{datasetQueries, datasetRequests} {
+		f, target := observedTarget(t)
+		f.observed.silent = dataset
+		found := metrics(t, target)
+		state := map[string]evidence.State{datasetQueries: found.Databases[0].State, datasetRequests: found.Answers[0].State}[dataset]
+		if state != evidence.Unknown || len(found.Gaps) != 1 {
+			t.Errorf("nothing was said about %s: %s, %+v", dataset, state, found.Gaps)
+		}
+	}
 	for _, kind := range []string{"unavailable", "nonsense", "denied"} {
 		f, target := observedTarget(t)
 		f.faults = []*fault{{call: "POST /graphql", kind: kind, times: 1000}}
