@@ -240,7 +240,13 @@ func (r *run) restoreInto(ctx context.Context, target *cloudflare.Target, flags 
 	var restored cloudflare.Restored
 	err = r.doStep("import", "make database "+flags.into+" of it", func() (detail string, err error) {
 		restored, err = target.RestoreInto(ctx, flags.into, file)
-		return describeRestored(restored), err
+		if err != nil && restored.ID != "" {
+			err = fmt.Errorf("%w (the new database stays, for you to look at; `wrangler d1 delete %s` removes it)", err, restored.Name)
+		}
+		if err != nil {
+			return "", err
+		}
+		return describeRestored(restored), nil
 	})
 	if err != nil {
 		return "", err
@@ -263,7 +269,13 @@ func (r *run) restoreInPlace(ctx context.Context, target *cloudflare.Target, boo
 		return r.doStep("restore", "put the data back to bookmark "+bookmark, func() (string, error) {
 			var err error
 			undo, err = target.RestoreData(ctx, id, bookmark)
-			return "what it replaced is bookmark " + undo, err
+			if err != nil && undo != "" {
+				err = fmt.Errorf("%w; some databases were put back, and what that replaced is bookmark %s", err, undo)
+			}
+			if err != nil {
+				return "", err
+			}
+			return "what it replaced is bookmark " + undo, nil
 		})
 	})
 	if err != nil {

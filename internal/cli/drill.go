@@ -76,18 +76,21 @@ func (r *run) drillOne(ctx context.Context, target *cloudflare.Target, resource 
 	name := resource.Name + "-drill-" + strings.ToLower(r.id[len(r.id)-8:])
 	var restored cloudflare.Restored
 	err = r.doStep("restore-"+resource.Name, "make database "+name+" of the export", func() (detail string, err error) {
-		restored, err = target.RestoreInto(ctx, name, saved.File)
-		return describeRestored(restored), err
+		if restored, err = target.RestoreInto(ctx, name, saved.File); err != nil {
+			return "", err
+		}
+		return describeRestored(restored), nil
 	})
-	if err != nil {
-		return err
+	if restored.ID == "" {
+		return err // nothing was made
 	}
-	return r.doStep("discard-"+resource.Name, "delete database "+name, func() (string, error) {
+	// Also when it failed: a copy of production's data must not stay.
+	return errors.Join(err, r.doStep("discard-"+resource.Name, "delete database "+name, func() (string, error) {
 		// Also after a Ctrl-C: what the drill made must not stay.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 		defer cancel()
 		return "", target.Discard(ctx, restored)
-	})
+	}))
 }
 
 // checkDump proves that a file is still what its manifest says.

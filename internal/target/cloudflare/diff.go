@@ -87,6 +87,12 @@ func (t *Target) versionChanges(ctx context.Context, live promotion.State, b *bu
 	if err != nil {
 		return nil, err
 	}
+	for _, change := range waitingSecrets(live) {
+		same := func(other event.Change) bool { return other.Kind == change.Kind && other.Name == change.Name }
+		if !slices.ContainsFunc(bindings, same) {
+			bindings = append(bindings, change)
+		}
+	}
 	return slices.Concat(changes, bindings, diffRuntime(present, u)), nil
 }
 

@@ -154,8 +154,15 @@ func (t *Target) Suspend(ctx context.Context, id string, notice Notice) (Mainten
 		}
 	}
 	now, err := t.Maintenance(ctx)
-	if err != nil || now.Version != "" || !t.ownAddress() {
+	if err != nil || now.Version != "" {
 		return now, err
+	}
+	if !t.ownAddress() {
+		if len(now.Routes)+len(now.Domains) == 0 {
+			return now, fmt.Errorf("nothing that %s names leads to Worker %s: no route, no custom domain and no address of its own, so that nothing was taken out of service; "+
+				"take away what else leads to it in Cloudflare's dashboard", t.ConfigFile, t.Worker.Name)
+		}
+		return now, nil
 	}
 	if err := t.suspendWorker(ctx, id, notice); err != nil {
 		return Maintenance{}, err

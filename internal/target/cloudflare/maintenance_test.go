@@ -2,6 +2,7 @@ package cloudflare_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -133,7 +134,7 @@ func TestAReadOnlyDatabaseRefusesEveryWrite(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, rowsConfig, pipelines.Environment{})
 	p.write("migrations/0001_users.sql", `CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE "odd ""name" (a, b, PRIMARY KEY (a)) WITHOUT ROWID;
-INSERT INTO "odd ""name" VALUES (1, 2); CREATE VIRTUAL TABLE docs USING fts5(text); CREATE TRIGGER mine AFTER INSERT ON users BEGIN SELECT 1; END;`)
+INSERT INTO "odd ""name" VALUES (1, 2); CREATE VIRTUAL TABLE docs USING fts5(text); CREATE TABLE docs_history (a); CREATE TRIGGER mine AFTER INSERT ON users BEGIN SELECT 1; END;`)
 	p.promote(rowsBundle(t, "one", "users"), promotion.Completed)
 	p.get("/write")
 	var databases struct{ Result []struct{ UUID string } }
@@ -169,6 +170,7 @@ INSERT INTO "odd ""name" VALUES (1, 2); CREATE VIRTUAL TABLE docs USING fts5(tex
 		"INSERT INTO users (name) VALUES ('x')", "INSERT OR REPLACE INTO users (id, name) VALUES (1, 'x')", "INSERT OR IGNORE INTO users (id) VALUES (9)",
 		"REPLACE INTO users (id) VALUES (1)", "UPDATE users SET name = 'y'", "UPDATE OR IGNORE users SET name = 'y'", "DELETE FROM users", `DELETE FROM "odd ""name"`,
 		"INSERT INTO users (id) VALUES (1) ON CONFLICT DO UPDATE SET name = 'z'", "INSERT INTO d1_migrations (name) VALUES ('x')",
+		"INSERT INTO docs_history VALUES (1)", // no shadow table of docs, although its name begins like one
 	} {
 		if !refused(sql) {
 			t.Errorf("it was not refused: %s", sql)
@@ -177,7 +179,7 @@ INSERT INTO "odd ""name" VALUES (1, 2); CREATE VIRTUAL TABLE docs USING fts5(tex
 	if got := p.get("/"); got != "200 one 1" {
 		t.Error(got)
 	}
-	if now, err := p.target().Maintenance(t.Context()); err != nil || len(now.Tables) != 3 {
+	if now, err := p.target().Maintenance(t.Context()); err != nil || len(now.Tables) != 4 {
 		t.Errorf("%+v, %v", now, err)
 	}
 	if _, err := p.target().Resume(t.Context()); err != nil {
@@ -188,5 +190,40 @@ INSERT INTO "odd ""name" VALUES (1, 2); CREATE VIRTUAL TABLE docs USING fts5(tex
 	}
 	if triggers := string(p.call("POST", "/accounts/ACCOUNT/d1/database/"+databases.Result[0].UUID+"/query", "application/json", []byte(`{"sql":"SELECT name FROM sqlite_master WHERE type = 'trigger'"}`))); strings.Contains(triggers, "penstock_") || !strings.Contains(triggers, "mine") {
 		t.Errorf("what is left: %s", triggers)
+	}
+}
+
+// A success that changes nothing would leave people at work on an app that is believed to be out of service.
+func TestNothingThatCouldBeTakenOutOfServiceIsAnError(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, strings.Replace(secretConfig, `"version_metadata"`, `"routes": [{ "pattern": "guide.example.com/*", "zone_name": "example.com" }], "version_metadata"`, 1), pipelines.Environment{})
+	if on, err := func() (cloudflare.Maintenance, error) {
+		p.options.PublicURL = nil
+		return p.target().Suspend(t.Context(), "m1", notice)
+	}(); err == nil || on.On() || !strings.Contains(err.Error(), "secretive") {
+		t.Errorf("%+v, %v", on, err)
+	}
+	if _, err := p.target().Lock(t.Context(), "closed"); err == nil || !strings.Contains(err.Error(), "no table") {
+		t.Error(err)
+	}
+}
+
+// A secret that is put makes a deployment of its own, which would not say any more what was live before the maintenance.
+func TestNoSecretIsPutWhileTheMaintenanceVersionIsLive(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{})
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	if _, err := p.target().Suspend(t.Context(), "m1", notice); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "first")
+	if _, ok := errors.AsType[*promotion.MaintenanceError](err); !ok {
+		t.Error(err)
+	}
+	if was, err := p.target().Resume(t.Context()); err != nil || !was.On() {
+		t.Errorf("%+v, %v", was, err)
+	}
+	if got := p.get("/"); got != "200 one undefined undefined" {
+		t.Error(got)
 	}
 }

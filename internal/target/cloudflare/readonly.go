@@ -35,11 +35,13 @@ func (t *Target) guards(ctx context.Context, id, name string) ([]guard, error) {
 // read-only mode, and no PRAGMA for one: triggers on every table refuse inserts, updates and deletes, whoever sends them.
 // They are no protection against changes of the schema, which nothing can refuse.
 func (t *Target) Lock(ctx context.Context, message string) (unprotected []string, err error) {
+	seen := 0
 	err = t.eachDatabase(ctx, func(_ wrangler.D1Database, id, name string) error {
 		var tables []struct{ Name, SQL string }
 		if err := t.rows(ctx, id, `SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '_cf_*' AND name NOT GLOB 'sqlite_*' ORDER BY name`, &tables); err != nil {
 			return fmt.Errorf("read the tables of database %s: %w", name, err)
 		}
+		seen += len(tables)
 		shadows := shadowTables(tables)
 		for _, table := range tables {
 			if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(table.SQL)), "CREATE VIRTUAL") || slices.Contains(shadows, table.Name) {
@@ -59,10 +61,18 @@ func (t *Target) Lock(ctx context.Context, message string) (unprotected []string
 		}
 		return nil
 	})
+	if err == nil && seen == 0 {
+		err = fmt.Errorf("environment %s has no table that could be made read-only", t.Environment.Name)
+	}
 	return unprotected, err
 }
 
-// shadowTables are those in which virtual tables keep their content; they are written through them.
+// shadowSuffixes end the names of the tables in which SQLite's own virtual tables keep their content.
+// Source: https://www.sqlite.org/fts5.html#fts5_data_structures and https://www.sqlite.org/fts3.html#shadow_tables
+var shadowSuffixes = []string{"data", "idx", "content", "docsize", "config", "segments", "segdir", "stat"}
+
+// shadowTables are those in which virtual tables keep their content; they are written through them. A table of the app's own
+// whose name only begins like a virtual table's is none.
 func shadowTables(tables []struct{ Name, SQL string }) []string {
 	var shadows []string
 	for _, virtual := range tables {
@@ -70,7 +80,7 @@ func shadowTables(tables []struct{ Name, SQL string }) []string {
 			continue
 		}
 		for _, table := range tables {
-			if strings.HasPrefix(table.Name, virtual.Name+"_") {
+			if suffix, ok := strings.CutPrefix(table.Name, virtual.Name+"_"); ok && slices.Contains(shadowSuffixes, suffix) {
 				shadows = append(shadows, table.Name)
 			}
 		}

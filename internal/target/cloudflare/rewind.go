@@ -141,12 +141,29 @@ func markOf(marks []promotion.Mark, database, table string) (int64, bool) {
 // RestoreData puts every database back to its bookmark. It is never asked for twice: after a lost reply nobody can tell
 // from the database whether it was put back, and a second time would make the first one's result the state to undo to.
 func (t *Target) RestoreData(ctx context.Context, _, bookmark string) (string, error) {
-	var undo []string
+	states := map[string]string{} // by the database's id: two bindings may lead to one database
 	err := t.eachDatabase(ctx, func(database wrangler.D1Database, id, name string) error {
 		own := t.bookmarkOf(bookmark, database)
 		if own == "" {
-			return fmt.Errorf("the bookmark names no state of database %s", name)
+			return fmt.Errorf("the bookmark names no state of database %s, binding %s; nothing was changed", name, database.Binding)
 		}
+		if other := states[id]; other != "" && other != own {
+			return fmt.Errorf("the bookmark names two states of database %s; nothing was changed", name)
+		}
+		states[id] = own
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	var undo []string
+	undone := map[string]string{}
+	err = t.eachDatabase(ctx, func(database wrangler.D1Database, id, name string) error {
+		if replaced, done := undone[id]; done {
+			undo = append(undo, database.Binding+"="+replaced)
+			return nil
+		}
+		own := t.bookmarkOf(bookmark, database)
 		replaced, err := t.api.Restore(ctx, id, own)
 		if errors.Is(err, promotion.ErrUnreachable) {
 			return fmt.Errorf("restore database %s: %w (whether it was done is not known: compare `wrangler d1 time-travel info %s` and its data with what you expect)", name, err, name)
@@ -154,6 +171,7 @@ func (t *Target) RestoreData(ctx context.Context, _, bookmark string) (string, e
 		if err != nil {
 			return fmt.Errorf("restore database %s: %w", name, err)
 		}
+		undone[id] = replaced
 		if len(t.Worker.D1Databases) > 1 {
 			replaced = database.Binding + "=" + replaced
 		}

@@ -120,17 +120,16 @@ func (t *Target) saveNamespace(ctx context.Context, id, name, dir string) (Saved
 	saved, err := writeSaved(dir, "kv-"+safeName(name)+".json", func(w io.Writer) error {
 		separator := "[\n"
 		for _, key := range keys {
-			var value bytes.Buffer
-			_, err := t.api.GetValue(ctx, id, key.Name, &value, maxValue)
-			if errors.Is(err, api.ErrNotFound) {
+			value, err := t.api.Value(ctx, id, key.Name, maxValue)
+			if api.NoSuchKey(err) {
 				continue // it expired or was deleted since it was listed
 			}
 			if err != nil {
 				return fmt.Errorf("read key %q: %w", key.Name, err)
 			}
-			one := pair{Key: key.Name, Value: value.String(), Expiration: key.Expiration, Metadata: key.Metadata}
-			if !utf8.Valid(value.Bytes()) {
-				one.Value, one.Base64 = base64.StdEncoding.EncodeToString(value.Bytes()), true
+			one := pair{Key: key.Name, Value: string(value), Expiration: key.Expiration, Metadata: key.Metadata}
+			if !utf8.Valid(value) {
+				one.Value, one.Base64 = base64.StdEncoding.EncodeToString(value), true
 			}
 			if _, err := io.WriteString(w, separator+string(encode(one))); err != nil {
 				return err
@@ -271,10 +270,12 @@ type Restored struct {
 }
 
 // RestoreInto makes a new database of a dump and proves that it holds what the dump does. The name must be free: nothing that
-// exists is overwritten.
+// exists is overwritten. When it fails, the database that it made stays, and Name and ID are its; they are empty when it made
+// none.
 func (t *Target) RestoreInto(ctx context.Context, name, path string) (Restored, error) {
+	made := Restored{}
 	fails := func(err error) (Restored, error) {
-		return Restored{}, fmt.Errorf("restore %s into database %s: %w", filepath.Base(path), name, err)
+		return made, fmt.Errorf("restore %s into database %s: %w", filepath.Base(path), name, err)
 	}
 	dump, err := sqldump.Read(ctx, path)
 	if err != nil {
@@ -306,10 +307,11 @@ func (t *Target) RestoreInto(ctx context.Context, name, path string) (Restored, 
 	if err != nil {
 		return fails(err)
 	}
+	made = Restored{Name: name, ID: id}
 	if err := t.load(ctx, id, path); err != nil {
-		return fails(fmt.Errorf("%w (the new database stays, for you to look at)", err))
+		return fails(err)
 	}
-	restored := Restored{Name: name, ID: id}
+	restored := made
 	for _, table := range dump.Tables {
 		var rows []struct{ N int64 }
 		if err := t.rows(ctx, id, "SELECT count(*) AS n FROM "+quoteName(table.Name), &rows); err != nil {

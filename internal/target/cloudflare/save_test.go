@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock-ci/penstock/internal/localcloud/faults"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/sqldump"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
@@ -144,5 +145,108 @@ CREATE TRIGGER t AFTER INSERT ON users BEGIN INSERT INTO pairs VALUES (new.id, 9
 	}
 	if _, err := target.RestoreInto(t.Context(), "recovery", fetched); err == nil {
 		t.Error("half a dump was restored")
+	}
+}
+
+const twoConfig = `{
+	"name": "rows", "main": "worker.js", "compatibility_date": "2026-01-01",
+	"d1_databases": [{ "binding": "DB", "database_name": "rows-db", "database_id": "11111111-1111-1111-1111-111111111111" },
+		{ "binding": "AGAIN", "database_name": "rows-db", "database_id": "11111111-1111-1111-1111-111111111111" },
+		{ "binding": "MORE", "database_name": "more-db", "database_id": "22222222-2222-2222-2222-222222222222", "migrations_dir": "more" }],
+	"version_metadata": { "binding": "VERSION" }
+}`
+
+// A bookmark that does not say what becomes of every database changes none of them, and a database that has two bindings is put
+// back once: the second time would take the state after the first for the one that was replaced.
+func TestARestoreOfSeveralDatabases(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, twoConfig, pipelines.Environment{Backup: pipelines.BackupBookmark})
+	p.write("migrations/0001_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);")
+	p.promote(bundleOf(t, string(rowsBundle(t, "one", "users").Modules[0].Body), map[string]any{
+		"main_module": "worker.js", "compatibility_date": "2026-01-01", "bindings": []any{
+			map[string]any{"name": "DB", "type": "d1", "id": "11111111-1111-1111-1111-111111111111"},
+			map[string]any{"name": "AGAIN", "type": "d1", "id": "11111111-1111-1111-1111-111111111111"},
+			map[string]any{"name": "MORE", "type": "d1", "id": "22222222-2222-2222-2222-222222222222"},
+			map[string]any{"name": "VERSION", "type": "version_metadata"},
+		},
+	}), promotion.Completed)
+	p.get("/write")
+	backup, err := p.target().Backup(t.Context(), "b1")
+	if err != nil || len(strings.Fields(backup.Bookmark)) != 3 {
+		t.Fatalf("%+v, %v", backup, err)
+	}
+	p.get("/write")
+	for _, bookmark := range []string{strings.Fields(backup.Bookmark)[0], backup.Bookmark[:strings.LastIndex(backup.Bookmark, "=")+1]} {
+		if undo, err := p.target().RestoreData(t.Context(), "r1", bookmark); err == nil || undo != "" || !strings.Contains(err.Error(), "nothing was changed") {
+			t.Errorf("%q: %q, %v", bookmark, undo, err)
+		}
+		if got := p.get("/"); got != "200 one 2" {
+			t.Fatalf("after the refused restore of %q: %s", bookmark, got)
+		}
+	}
+	undo, err := p.target().RestoreData(t.Context(), "r2", backup.Bookmark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.get("/"); got != "200 one 1" {
+		t.Error(got)
+	}
+	if _, err := p.target().RestoreData(t.Context(), "r3", undo); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.get("/"); got != "200 one 2" {
+		t.Errorf("after undoing it: %s", got)
+	}
+}
+
+// Cloudflare lets a token ask 1200 times in five minutes, and a namespace has more keys than that.
+func TestANamespaceIsSavedAlthoughCloudflareSaysLater(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, `{ "name": "rows", "main": "worker.js", "compatibility_date": "2026-01-01", "kv_namespaces": [{ "binding": "KEYS" }] }`, pipelines.Environment{})
+	p.call("POST", "/accounts/ACCOUNT/storage/kv/namespaces", "application/json", []byte(`{"title":"rows-KEYS"}`))
+	savable, err := p.target().Savable(t.Context())
+	if err != nil || len(savable) != 1 {
+		t.Fatalf("%+v, %v", savable, err)
+	}
+	var namespaces struct {
+		Result []struct{ ID string }
+	}
+	if err := json.Unmarshal(p.call("GET", "/accounts/ACCOUNT/storage/kv/namespaces", "", nil), &namespaces); err != nil || len(namespaces.Result) != 1 {
+		t.Fatal(err)
+	}
+	p.call("PUT", "/accounts/ACCOUNT/storage/kv/namespaces/"+namespaces.Result[0].ID+"/bulk", "application/json", []byte(`[{"key":"a","value":"1"},{"key":"b","value":"2"}]`))
+	for name, rule := range map[string]faults.Rule{"429": {Status: 429, Times: 2}, "503": {Status: 503, Times: 2}, "lost": {Lost: faults.LostReply, Times: 1}} {
+		rule.Call = "GET /accounts/*/storage/kv/namespaces/*/values/*"
+		p.goWrong(faults.Plan{Calls: []faults.Rule{rule}})
+		if saved, err := savable[0].Save(t.Context(), t.TempDir()); err != nil || saved.Keys != 2 {
+			t.Errorf("%s: %+v, %v", name, saved, err)
+		}
+	}
+	// What is said to be missing, and is still listed, was not saved.
+	p.goWrong(faults.Plan{Calls: []faults.Rule{{Call: "GET /accounts/*/storage/kv/namespaces/*/values/*", Status: 404}}})
+	if saved, err := savable[0].Save(t.Context(), t.TempDir()); err == nil {
+		t.Errorf("%+v", saved)
+	}
+}
+
+// What a restore made and could not finish is told, so that it can be removed.
+func TestARestoreThatFailsTellsWhatItMade(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, rowsConfig, pipelines.Environment{})
+	file := filepath.Join(t.TempDir(), "dump.sql")
+	if err := os.WriteFile(file, []byte("CREATE TABLE users (id);\nINSERT INTO users VALUES (1);\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.goWrong(faults.Plan{Calls: []faults.Rule{{Call: "POST /accounts/*/d1/database/*/import", Status: 400}}})
+	target := p.target()
+	restored, err := target.RestoreInto(t.Context(), "copy", file)
+	if err == nil || restored.ID == "" || restored.Name != "copy" {
+		t.Fatalf("%+v, %v", restored, err)
+	}
+	if err := target.Discard(t.Context(), restored); err != nil {
+		t.Error(err)
+	}
+	if left := string(p.call("GET", "/accounts/ACCOUNT/d1/database", "", nil)); strings.Contains(left, "copy") {
+		t.Error(left)
 	}
 }

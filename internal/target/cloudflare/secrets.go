@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 )
 
@@ -53,6 +56,10 @@ func (t *Target) PutSecret(ctx context.Context, id, name, value string) (version
 	if len(deployments) == 0 || len(versions) == 0 {
 		return fails(errors.New("it has no deployment yet; give the secret to its first one instead"))
 	}
+	if strings.HasPrefix(deployments[0].Annotations.Message, maintenanceMark) {
+		// It would make a deployment that does not say what was live before, and keep those versions from being deployed again.
+		return fails(&promotion.MaintenanceError{Environment: t.Environment.Name})
+	}
 	live := shares(deployments[0])
 	if len(live) == 1 && live[0].Version == versions[0].ID {
 		// Twice the same secret is the same secret, on one version more.
@@ -73,6 +80,33 @@ func (t *Target) PutSecret(ctx context.Context, id, name, value string) (version
 	return version, false, nil
 }
 
+// The tag and the message of a version that was made for a secret begin so; the promotion's id and the secret's name follow.
+const (
+	secretTag     = "secret-"
+	secretMessage = "penstock secret "
+)
+
+// waitingSecrets are those that were put since the live version was made and that no traffic has yet. Every new version has
+// them, since it inherits from the newest one.
+func waitingSecrets(live promotion.State) []event.Change {
+	at := slices.IndexFunc(live.Versions, func(v promotion.Version) bool { return v.ID == live.Live() })
+	if at < 0 {
+		return nil
+	}
+	var changes []event.Change
+	for _, version := range live.Versions {
+		name, ours := strings.CutPrefix(version.Message, secretMessage)
+		if !ours || !strings.HasPrefix(version.Tag, secretTag) || version.Number <= live.Versions[at].Number {
+			continue
+		}
+		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that was put since"}
+		if !slices.Contains(changes, change) {
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}
+
 // secretVersion makes a version of the live one's code and bindings with one secret more.
 func (t *Target) secretVersion(ctx context.Context, id, base string, secret binding) (string, error) {
 	live, err := t.api.Version(ctx, t.Worker.Name, base)
@@ -87,11 +121,11 @@ func (t *Target) secretVersion(ctx context.Context, id, base string, secret bind
 		var b binding
 		return json.Unmarshal(raw, &b) == nil && b.text("name") == secret.text("name")
 	})
-	tag := "secret-" + id
+	tag := secretTag + id
 	metadata := map[string]any{
 		"main_module": content.Main, "bindings": append(bindings, encode(secret)),
 		"compatibility_date": live.Resources.ScriptRuntime.CompatibilityDate, "compatibility_flags": live.Resources.ScriptRuntime.CompatibilityFlags,
-		"annotations": map[string]string{"workers/message": "penstock secret " + secret.text("name"), "workers/tag": tag},
+		"annotations": map[string]string{"workers/message": secretMessage + secret.text("name"), "workers/tag": tag},
 	}
 	if t.Worker.Assets != nil {
 		metadata["keep_assets"] = true

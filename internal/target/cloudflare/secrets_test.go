@@ -87,6 +87,33 @@ func TestSecretsArePutWithoutTouchingWhatIsBeingShifted(t *testing.T) {
 	}
 }
 
+// A secret that no traffic has yet is a change: the same code is deployed again for it.
+func TestASecretThatWaitsIsDeployedWithTheSameCode(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{Secrets: []string{"TOKEN"}})
+	p.options.Secrets = map[string]string{"TOKEN": "first"}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	p.options.Secrets = nil
+	if _, err := p.target().Upload(t.Context(), "u1", secretBundle(t, "two")); err != nil { // newer than what is live
+		t.Fatal(err)
+	}
+	if _, deployed, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second"); err != nil || deployed {
+		t.Fatal(deployed, err)
+	}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	if got := p.get("/"); got != "200 one second undefined" {
+		t.Errorf("after the deployment that was to make it live: %s", got)
+	}
+	live, err := p.target().Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	if again, err := p.target().Inspect(t.Context()); err != nil || again.Live() != live.Live() {
+		t.Errorf("deployed once more: %s, %v", again.Live(), err)
+	}
+}
+
 func TestTailTellsOfWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, secretConfig, pipelines.Environment{})

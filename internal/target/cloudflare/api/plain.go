@@ -1,12 +1,15 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/penstock-ci/penstock/internal/promotion"
 )
@@ -72,14 +75,49 @@ func (c *Client) PutObject(ctx context.Context, bucket, key string, body io.Read
 	return err
 }
 
-// GetValue reads the value of a key of a KV namespace. [ErrNotFound] when there is none.
-func (c *Client) GetValue(ctx context.Context, namespace, key string, into io.Writer, limit int64) (int64, error) {
-	req, err := c.object(ctx, http.MethodGet, "/storage/kv/namespaces/"+namespace+"/values/"+url.PathEscape(key), nil)
-	if err != nil {
-		return 0, err
+// valueWait is for how long one key is asked for again while Cloudflare says "too many requests": it lets a token ask 1200
+// times in five minutes, and shuts it out for as long.
+// Source: https://developers.cloudflare.com/fundamentals/api/reference/limits/
+const valueWait = 6 * time.Minute
+
+// Value reads the value of a key of a KV namespace. It is asked for again like every read, and patiently: a namespace has more
+// keys than Cloudflare answers for at once. [NoSuchKey] says whether an error means that there is none.
+func (c *Client) Value(ctx context.Context, namespace, key string, limit int64) ([]byte, error) {
+	until := time.Now().Add(valueWait)
+	for attempt := 1; ; attempt++ {
+		req, err := c.object(ctx, http.MethodGet, "/storage/kv/namespaces/"+namespace+"/values/"+url.PathEscape(key), nil)
+		if err != nil {
+			return nil, err
+		}
+		var value bytes.Buffer
+		_, _, err = c.plain(req, &value, limit)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, promotion.ErrUnreachable) {
+			return value.Bytes(), err
+		}
+		wait := min(c.backoff<<(attempt-1), maxWait)
+		var answer *Error
+		if errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests {
+			wait = max(wait, answer.RetryAfter)
+		} else if attempt == attempts {
+			return nil, err
+		}
+		if time.Now().Add(wait).After(until) {
+			return nil, err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
 	}
-	_, n, err := c.plain(req, into, limit)
-	return n, err
+}
+
+// codeNoSuchKey is Cloudflare's for a key that a KV namespace does not have.
+const codeNoSuchKey = 10009
+
+// NoSuchKey reports whether an answer says that a KV namespace has no such key. Any other 404, as of the namespace, says
+// nothing about it.
+func NoSuchKey(err error) bool {
+	var answer *Error
+	return errors.As(err, &answer) && answer.Has(codeNoSuchKey)
 }
 
 // plain sends a request whose answer is bytes.
