@@ -69,7 +69,7 @@ func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate, r
 		}
 		waiver := promotion.Waiver{
 			ID: strings.ToLower(ulid.Make().String()), App: run.Info.App, Environment: run.Info.Environment, Run: run.ID, Gate: gate, Phase: judged.Phase,
-			Bundle: run.Bundle, Verdict: promotion.Fingerprint(*judged.Verdict), Outcome: judged.Verdict.Outcome, Summary: judged.Verdict.Summary,
+			Bundle: run.Bundle, Verdict: promotion.Fingerprint(*judged.Verdict), Measured: judged.Verdict.Measurements, Outcome: judged.Verdict.Outcome, Summary: judged.Verdict.Summary,
 			Reason: reason, By: c.streams.whoami(ctx, folder, as), Time: now, Expires: now.Add(lasts),
 		}
 		var refused *promotion.RefusedError

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -241,9 +242,13 @@ func FuzzSigners(f *testing.F) {
 
 func TestWaivers(t *testing.T) {
 	t.Parallel()
-	verdict := gates.Verdict{Outcome: gates.Fail, Summary: "78.2 % of lines, limit 80 %"}
+	limit := 80.0
+	lines := func(value float64) []gates.Measurement {
+		return []gates.Measurement{{Name: "lines", Value: value, Unit: "%", Limit: &limit, Better: "higher"}}
+	}
+	verdict := gates.Verdict{Outcome: gates.Fail, Summary: "78.2 % of lines, limit 80 %", Measurements: lines(78.2)}
 	good := promotion.Waiver{
-		Gate: "quality/coverage", Phase: gates.PhaseBuild, Environment: "production", Bundle: "sha256:b", Verdict: promotion.Fingerprint(verdict),
+		Gate: "quality/coverage", Phase: gates.PhaseBuild, Environment: "production", Bundle: "sha256:b", Verdict: promotion.Fingerprint(verdict), Measured: verdict.Measurements,
 		Outcome: gates.Fail, Reason: "a hot fix", By: person("bea@example.com"), Time: noon, Expires: noon.Add(7 * 24 * time.Hour),
 	}
 	author := person("ann@example.com")
@@ -283,8 +288,8 @@ func TestWaivers(t *testing.T) {
 	type change = func(w *promotion.Waiver, v *gates.Verdict, e *pipelines.Enforcement, at *time.Time)
 	for name, allowed := range map[string]change{
 		"as it was": func(*promotion.Waiver, *gates.Verdict, *pipelines.Enforcement, *time.Time) {},
-		"another number": func(_ *promotion.Waiver, v *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) {
-			v.Summary = "78.1 % of lines, limit 80 %"
+		"a better number": func(_ *promotion.Waiver, v *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) {
+			v.Summary, v.Measurements = "78.3 % of lines, limit 80 %", lines(78.3)
 		},
 		"its last moment": func(w *promotion.Waiver, _ *gates.Verdict, _ *pipelines.Enforcement, at *time.Time) {
 			*at = w.Expires.Add(-1)
@@ -317,12 +322,60 @@ func TestWaivers(t *testing.T) {
 		"an error now": func(_ *promotion.Waiver, v *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) {
 			v.Outcome = gates.Error
 		},
+		"a worse number": func(_ *promotion.Waiver, v *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) {
+			v.Summary, v.Measurements = "10 % of lines, limit 80 %", lines(10)
+		},
+		"no number any more": func(_ *promotion.Waiver, v *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) {
+			v.Measurements = lines(math.NaN())
+		},
+		"a number that was not seen": func(_ *promotion.Waiver, v *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) {
+			v.Measurements = append(lines(78.2), gates.Measurement{Name: "branches", Value: 3, Unit: "%", Limit: &limit, Better: "higher"})
+		},
+		"of an older Penstock": func(w *promotion.Waiver, _ *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) { w.Measured = nil },
 		"a new finding": func(_ *promotion.Waiver, v *gates.Verdict, _ *pipelines.Enforcement, _ *time.Time) {
 			v.Findings = []gates.Finding{{Level: gates.LevelError, Rule: "file", Message: "src/new.ts is below the limit"}}
 		},
 	} {
 		if covers(other) {
 			t.Errorf("%s: covered", name)
+		}
+	}
+}
+
+// TestWhatAWaiverWasGivenFor: what is objected to is told apart by its numbers, except for times and for what measurements say.
+func TestWhatAWaiverWasGivenFor(t *testing.T) {
+	t.Parallel()
+	finding := func(rule, message string) gates.Verdict {
+		return gates.Verdict{Outcome: gates.Fail, Findings: []gates.Finding{{Level: gates.LevelError, Rule: rule, Message: message}}}
+	}
+	limit := 200.0
+	measured := func(verdict gates.Verdict, name string, value float64, unit, better string) gates.Verdict {
+		verdict.Measurements = []gates.Measurement{{Name: name, Value: value, Unit: unit, Limit: &limit, Better: better}}
+		return verdict
+	}
+	slow := func(summary string, value float64) gates.Verdict {
+		return measured(gates.Verdict{Outcome: gates.Fail, Summary: summary}, "p95", value, "ms", "lower")
+	}
+	for name, row := range map[string]struct {
+		was, is gates.Verdict
+		covered bool
+	}{
+		"the same test":             {finding("test failed", "answers 404: took 31 ms"), finding("test failed", "answers 404: took 45.5 ms"), true},
+		"another test":              {finding("test failed", "answers 404"), finding("test failed", "answers 500"), false},
+		"another vulnerability":     {finding("audit", "CVE-2026-1111 in a 1.0"), finding("audit", "CVE-2026-2222 in a 1.0"), false},
+		"without any measurement":   {gates.Verdict{Outcome: gates.Fail, Summary: "3 errors"}, gates.Verdict{Outcome: gates.Fail, Summary: "300 errors"}, false},
+		"times of the day":          {gates.Verdict{Outcome: gates.Pending, Summary: "soaked for 1h2m3s, until 2026-01-02T10:00:00Z"}, gates.Verdict{Outcome: gates.Pending, Summary: "soaked for 1h30m0s, until 2026-01-02T10:00:01Z"}, true},
+		"about as slow":             {slow("p95 is 512.1 ms", 512.1), slow("p95 is 530 ms", 530), true},
+		"much slower":               {slow("p95 is 512.1 ms", 512.1), slow("p95 is 900 ms", 900), false},
+		"an alert that fires less":  {measured(finding("ErrorRate", "ErrorRate: it is 500"), "ErrorRate: errors", 500, "count", "lower"), measured(finding("ErrorRate", "ErrorRate: it is 300"), "ErrorRate: errors", 300, "count", "lower"), true},
+		"an alert that fires more":  {measured(finding("ErrorRate", "ErrorRate: it is 500"), "ErrorRate: errors", 500, "count", "lower"), measured(finding("ErrorRate", "ErrorRate: it is 501"), "ErrorRate: errors", 501, "count", "lower"), false},
+		"worse, within the limit":   {measured(finding("x", "y"), "errors", 5, "count", "lower"), measured(finding("x", "y"), "errors", 6, "count", "lower"), true},
+		"another unit":              {slow("slow", 512), measured(gates.Verdict{Outcome: gates.Fail, Summary: "slow"}, "p95", 512, "s", "lower"), false},
+		"a limit without direction": {measured(finding("x", "y"), "n", 5, "count", ""), measured(finding("x", "y"), "n", 6, "count", ""), false},
+	} {
+		waiver := promotion.Waiver{Gate: "g", Environment: "e", Bundle: "b", Verdict: promotion.Fingerprint(row.was), Measured: row.was.Measurements, Expires: noon.Add(time.Hour)}
+		if got := waiver.Covers("e", "g", "", pipelines.Overridable, "b", row.is, noon); got != row.covered {
+			t.Errorf("%s: covered=%v", name, got)
 		}
 	}
 }

@@ -29,13 +29,15 @@ type Waiver struct {
 	Phase       gates.Phase `json:"phase"`
 	Bundle      string      `json:"bundle"`
 	// Verdict is the fingerprint of what is waived.
-	Verdict string         `json:"verdict"`
-	Outcome gates.Outcome  `json:"outcome"`
-	Summary string         `json:"summary"`
-	Reason  string         `json:"reason"`
-	By      event.Identity `json:"by"`
-	Time    time.Time      `json:"time"`
-	Expires time.Time      `json:"expires"`
+	Verdict string `json:"verdict"`
+	// Measured is what the gate measured: what is worse than that is not waived.
+	Measured []gates.Measurement `json:"measured,omitempty"`
+	Outcome  gates.Outcome       `json:"outcome"`
+	Summary  string              `json:"summary"`
+	Reason   string              `json:"reason"`
+	By       event.Identity      `json:"by"`
+	Time     time.Time           `json:"time"`
+	Expires  time.Time           `json:"expires"`
 	// Signature is the place of a signature, as in [Decision].
 	Signature string `json:"signature,omitempty"`
 }
@@ -43,7 +45,47 @@ type Waiver struct {
 // Covers reports whether the waiver lets this verdict pass now.
 func (w Waiver) Covers(environment, gate string, phase gates.Phase, enforcement pipelines.Enforcement, bundle string, verdict gates.Verdict, now time.Time) bool {
 	return enforcement == pipelines.Overridable && bundle != "" && w.Bundle == bundle && w.Environment == environment &&
-		w.Gate == gate && w.Phase == phase && w.Verdict == Fingerprint(verdict) && now.Before(w.Expires)
+		w.Gate == gate && w.Phase == phase && w.Verdict == Fingerprint(verdict) && noWorse(w.Measured, verdict.Measurements) && now.Before(w.Expires)
+}
+
+// slack is by what share a time may be longer than the waived one and still count as the same: no two measured times are equal.
+const slack = 0.1
+
+// noWorse reports whether nothing that the gate judges by is worse than when it was waived. What keeps its limit was not
+// objected to; what was not measured then was not waived.
+func noWorse(waived, now []gates.Measurement) bool {
+	for _, one := range now {
+		if !judged(one) || keepsLimit(one) {
+			continue
+		}
+		if !slices.ContainsFunc(waived, func(was gates.Measurement) bool {
+			return was.Name == one.Name && was.Unit == one.Unit && asGood(was.Value, one)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+func judged(one gates.Measurement) bool { return one.Limit != nil || one.Better != "" }
+
+func keepsLimit(one gates.Measurement) bool {
+	return one.Limit != nil && (one.Better == "higher" && one.Value >= *one.Limit || one.Better == "lower" && one.Value <= *one.Limit)
+}
+
+// asGood is false for what cannot be compared.
+func asGood(was float64, one gates.Measurement) bool {
+	switch one.Better {
+	case "higher":
+		return one.Value >= was
+	case "lower":
+		if slices.Contains([]string{"ns", "us", "µs", "ms", "s"}, one.Unit) {
+			was += slack * max(was, 0)
+		}
+		return one.Value <= was
+	default:
+		return one.Value == was
+	}
 }
 
 // Check says why the waiver cannot be given ([*RefusedError]).
@@ -72,22 +114,31 @@ func (w Waiver) Check(enforcement pipelines.Enforcement, policy Policy, author *
 	return nil
 }
 
-// numbers differ from one asking to the next (milliseconds, times); what is objected to does not.
-var numbers = regexp.MustCompile(`[0-9]+(?:[.,:][0-9]+)*`)
+// numbers are those of a verdict that measurements say better; times differ from one asking to the next, whatever is objected to.
+var (
+	numbers = regexp.MustCompile(`[0-9]+(?:[.,:][0-9]+)*`)
+	times   = regexp.MustCompile(`\b(?:[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-][0-9:]+)?)?|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]+)?|` +
+		`(?:[0-9]+(?:[.,][0-9]+)* ?(?:ns|us|µs|ms|s|m|min|h|d|(?:second|minute|hour|day)s?))+)\b`)
+)
 
-// Fingerprint names what a verdict objects to: its outcome and its findings, without where exactly in a file they stand, and
-// its summary where it has none, both without their numbers. A gate that finds something new has another fingerprint.
+// Fingerprint names what a verdict objects to: its outcome and its findings, without where exactly in a file they stand and
+// how long something took, and its summary where it has none. Numbers that the verdict's measurements give are left out too:
+// those of the summary, and of a finding whose rule a measurement is named by. A gate that finds something new has another
+// fingerprint.
 func Fingerprint(verdict gates.Verdict) string {
 	var objections []string
 	for _, finding := range verdict.Findings {
 		if finding.Level == gates.LevelNote {
 			continue
 		}
-		objections = append(objections, strings.Join([]string{string(finding.Level), finding.Rule, finding.File, numbers.ReplaceAllString(finding.Message, "#")}, "\x00"))
+		counted := finding.Rule != "" && slices.ContainsFunc(verdict.Measurements, func(one gates.Measurement) bool {
+			return judged(one) && (one.Name == finding.Rule || strings.HasPrefix(one.Name, finding.Rule+": ") || strings.HasPrefix(one.Name, finding.Rule+" of "))
+		})
+		objections = append(objections, strings.Join([]string{string(finding.Level), finding.Rule, finding.File, withoutNumbers(finding.Message, counted)}, "\x00"))
 	}
 	slices.Sort(objections)
 	if len(objections) == 0 {
-		objections = []string{numbers.ReplaceAllString(verdict.Summary, "#")}
+		objections = []string{withoutNumbers(verdict.Summary, slices.ContainsFunc(verdict.Measurements, judged))}
 	}
 	data, err := json.Marshal([]any{verdict.Outcome, objections})
 	if err != nil {
@@ -95,4 +146,12 @@ func Fingerprint(verdict gates.Verdict) string {
 	}
 	sum := sha256.Sum256(data)
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func withoutNumbers(text string, counted bool) string {
+	text = times.ReplaceAllString(text, "#")
+	if counted {
+		text = numbers.ReplaceAllString(text, "#")
+	}
+	return text
 }
