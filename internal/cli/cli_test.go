@@ -254,6 +254,7 @@ func TestClassify(t *testing.T) {
 		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.MissingError{}}, nil), ExitBlocked},
 		{promotionFailure(promotion.Result{Phase: promotion.Failed, Cause: &promotion.MigrationError{}}, nil), ExitStageFailed},
 		{promotionFailure(promotion.Result{Phase: promotion.Failed}, &promotion.BusyError{}), ExitBusy},
+		{promotionFailure(promotion.Result{Phase: promotion.Failed}, fmt.Errorf("take the lease: %w", &promotion.RefusedError{})), ExitBlocked},
 		{promotionFailure(promotion.Result{Phase: promotion.Failed}, nil), ExitStageFailed}, // never 0
 	} {
 		if got, _ := classify(row.err); got != row.want {

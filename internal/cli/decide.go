@@ -55,7 +55,7 @@ func newDecision(shared *common, approve bool, use, short, long, example string)
 	command.Flags().StringVar(&flags.reason, "reason", "", "`why`, for whoever looks back (required)")
 	command.Flags().StringVar(&flags.as, "as", "", "who decides, by the `name` that approvers go by; git's user.email when it is left out")
 	command.Flags().StringVar(&flags.plan, "plan", "", "decide only about the plan with this `digest`, as it was shown")
-	command.Flags().StringVar(&flags.sign, "sign", "", "sign with this SSH `key`: a private key file, or a .pub file whose key is in the agent")
+	command.Flags().StringVar(&flags.sign, "sign", "", signUsage)
 	return command
 }
 
@@ -83,8 +83,8 @@ func (c *common) decide(ctx context.Context, record *ledger.Ledger, name string,
 		decision.Plan = flags.plan
 	}
 	if flags.sign != "" {
-		if err := c.streams.sign(ctx, &decision, flags.sign); err != nil {
-			return fail(ExitUsage, "name a private key without a passphrase, or a .pub file whose key `ssh-add -l` lists", err)
+		if err := c.streams.sign(ctx, decision.Sign, flags.sign); err != nil {
+			return fail(ExitUsage, noSigner, err)
 		}
 		if held.Policy.Signers != "" { // else nobody checks it, and it proves nothing
 			decision.By.Kind = event.IdentitySSH
@@ -124,14 +124,19 @@ func (c *common) showDecision(held promotion.Held, decision promotion.Decision) 
 	return err
 }
 
+const (
+	signUsage = "sign with this SSH `key`: a private key file, or a .pub file whose key is in the agent"
+	noSigner  = "name a private key without a passphrase, or a .pub file whose key `ssh-add -l` lists"
+)
+
 // sign signs with a private key file or, for a public one, with the agent.
-func (s *Streams) sign(ctx context.Context, decision *promotion.Decision, path string) error {
+func (s *Streams) sign(ctx context.Context, with func(ssh.Signer) error, path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("read the key: %w", err)
 	}
 	if signer, err := ssh.ParsePrivateKey(text); err == nil {
-		return decision.Sign(signer)
+		return with(signer)
 	}
 	public, _, _, _, err := ssh.ParseAuthorizedKey(text) //nolint:dogsled // the key is all that is asked for
 	if err != nil {
@@ -152,7 +157,7 @@ func (s *Streams) sign(ctx context.Context, decision *promotion.Decision, path s
 	}
 	for _, signer := range signers {
 		if string(signer.PublicKey().Marshal()) == string(public.Marshal()) {
-			return decision.Sign(signer)
+			return with(signer)
 		}
 	}
 	return errors.New("the SSH agent does not have the key of " + path)

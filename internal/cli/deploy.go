@@ -205,6 +205,9 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 	if err != nil {
 		return nil, promotion.Plan{}, err
 	}
+	if r.asked, err = r.policy(); err != nil { // gates of the plan are told of it
+		return nil, promotion.Plan{}, err
+	}
 	facts, err := r.gateFacts(ctx, made.judgement)
 	if err != nil {
 		return nil, promotion.Plan{}, err

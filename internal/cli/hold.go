@@ -274,11 +274,30 @@ func (r *run) promotionID() string {
 	return strings.ToLower(ulid.Make().String())
 }
 
+// trustWaivers makes sure that the waivers are what people gave, and learns by which rules they count.
+func (r *run) trustWaivers(ctx context.Context) (err error) {
+	if len(r.waivers) == 0 {
+		return nil
+	}
+	if r.asked, err = r.policy(); err != nil {
+		return err
+	}
+	report, err := r.ledger.Verify(ctx)
+	if err == nil && !report.OK {
+		err = fail(ExitBlocked, "`penstock verify` shows what is wrong with the ledger", fmt.Errorf("the waivers for %s do not count: the ledger was changed: %s", r.environment.Name, report.Problems[0]))
+	}
+	return err
+}
+
 // waiver finds what lets a gate that blocks pass; it is asked for each verdict that blocks.
 func (r *run) waiver(bundle string) func(pipelines.GateRef, gates.Phase, gates.Verdict) (engine.Waived, bool) {
 	return func(ref pipelines.GateRef, phase gates.Phase, verdict gates.Verdict) (engine.Waived, bool) {
 		for _, waiver := range r.waivers {
 			if waiver.Covers(r.environment.Name, ref.Gate, phase, ref.Enforcement, bundle, verdict, time.Now()) {
+				if err := waiver.Counts(r.asked, r.author); err != nil {
+					r.note("warning", fmt.Sprintf("the waiver of %s by %s does not count for this run: %v", ref.Gate, waiver.By, err))
+					continue
+				}
 				return engine.Waived{ID: waiver.ID, Text: waiverLine(waiver)}, true
 			}
 		}

@@ -12,12 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/buildinfo"
 	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/snapshot"
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // heldRun is the state folder of a machine on which ann's run r1 waits for bea.
@@ -347,6 +350,59 @@ func TestAJudgeThatDoesNotFit(t *testing.T) {
 	r := &run{folder: "a", root: "a", rules: "b", rulesCommit: strings.Repeat("a", 40), resumes: &resumption{run: ledger.Run{RunSummary: ledger.RunSummary{ID: "r1"}}}}
 	if err := r.unfitPolicy(errors.New("penstock.yaml: nonsense")); err == nil || !strings.Contains(err.Error(), "run r1") || !strings.Contains(err.Error(), "nonsense") {
 		t.Error(err)
+	}
+}
+
+// TestWaiversCountByTheRulesOfTheRunThatUsesThem: what was waived where nobody is asked does not pass where somebody is, and
+// what nobody waived passes nowhere.
+func TestWaiversCountByTheRulesOfTheRunThatUsesThem(t *testing.T) {
+	t.Parallel()
+	ctx, path := t.Context(), filepath.Join(t.TempDir(), ledgerFile)
+	record, err := ledger.Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer record.Close()
+	verdict := gates.Verdict{Outcome: gates.Fail, Summary: "no"}
+	given := promotion.Waiver{
+		ID: "w1", App: "small", Environment: "production", Gate: "quality/coverage", Phase: gates.PhaseBuild, Bundle: "sha256:b", Verdict: promotion.Fingerprint(verdict),
+		Outcome: gates.Fail, Reason: "mine", By: event.Identity{Kind: event.IdentityClaimed, Name: "eve"}, Time: time.Now(), Expires: time.Now().Add(time.Hour),
+	}
+	if err := record.Waive(ctx, given); err != nil {
+		t.Fatal(err)
+	}
+	passes := func(approvers ...string) (bool, error) {
+		t.Helper()
+		r := &run{ledger: record, rules: t.TempDir(), environment: &pipelines.Environment{Name: "production", Approvers: approvers}, author: &event.Identity{Name: "ann"}}
+		r.bus = engine.NewBus("r", event.ObserverFunc(func(event.Event) {}))
+		defer r.bus.Close(ctx)
+		var err error
+		if r.waivers, err = record.Waivers(ctx, "small", "production", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.trustWaivers(ctx); err != nil {
+			return false, err
+		}
+		_, passed := r.waiver("sha256:b")(pipelines.GateRef{Gate: "quality/coverage", Enforcement: pipelines.Overridable}, gates.PhaseBuild, verdict)
+		return passed, nil
+	}
+	if passed, err := passes(); err != nil || !passed {
+		t.Errorf("where nobody is asked: %v, %v", passed, err)
+	}
+	if passed, err := passes("bea"); err != nil || passed {
+		t.Errorf("where bea is asked, eve's waiver counts: %v, %v", passed, err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, `INSERT INTO waivers (id, app, environment, gate, seq, waiver) SELECT 'w2', app, environment, gate, 99, replace(waiver, 'eve', 'bea') FROM waivers`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = passes("bea")
+	if code, _ := classify(err); code != ExitBlocked || !strings.Contains(err.Error(), "the ledger was changed") {
+		t.Errorf("a forged waiver: %v", err)
 	}
 }
 

@@ -174,6 +174,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if r.waivers, err = r.ledger.Waivers(ctx, r.pipeline.Name, r.environment.Name, r.began); err != nil {
 		return nil, err
 	}
+	if err := r.trustWaivers(ctx); err != nil {
+		return nil, err
+	}
 	r.author = r.beganBy(ctx)
 	executor, err := r.openExecutor(state)
 	if err != nil {
@@ -236,6 +239,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	}
 	info.Rules = r.rulesCommit
 	info.By, info.Approvers, info.SelfApproval = r.author, r.environment.Approvers, r.environment.SelfApproval
+	info.Signed = r.environment.Signers != ""
 	if r.resumes != nil {
 		info.Resumed = !r.resumes.elsewhere
 		if r.resumes.elsewhere {

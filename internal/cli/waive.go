@@ -18,7 +18,7 @@ import (
 )
 
 func newWaive(shared *common) *cobra.Command {
-	var reason, as, expires string
+	var flags waiveFlags
 	command := &cobra.Command{
 		Use:   "waive RUN GATE",
 		Short: "Let a run pass one gate that blocked it, for a reason and a time",
@@ -28,7 +28,7 @@ func newWaive(shared *common) *cobra.Command {
 		Example: "  penstock waive 01JD2QK7 quality/coverage --reason hot-fix --expires 7d",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
-			lasts, err := parseDays(expires)
+			lasts, err := parseDays(flags.expires)
 			if err != nil {
 				return fail(ExitUsage, "write a number with its unit, such as 7d, 12h or 90m", err)
 			}
@@ -41,16 +41,19 @@ func newWaive(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return errors.Join(shared.waive(ctx, record, args[0], args[1], strings.TrimSpace(reason), as, lasts), record.Close())
+			return errors.Join(shared.waive(ctx, record, args[0], args[1], flags, lasts), record.Close())
 		},
 	}
-	command.Flags().StringVar(&reason, "reason", "", "`why`, for whoever looks back (required)")
-	command.Flags().StringVar(&expires, "expires", "7d", "how `long` it lasts, at most 90d")
-	command.Flags().StringVar(&as, "as", "", "who waives, by the `name` that approvers go by; git's user.email when it is left out")
+	command.Flags().StringVar(&flags.reason, "reason", "", "`why`, for whoever looks back (required)")
+	command.Flags().StringVar(&flags.expires, "expires", "7d", "how `long` it lasts, at most 90d")
+	command.Flags().StringVar(&flags.as, "as", "", "who waives, by the `name` that approvers go by; git's user.email when it is left out")
+	command.Flags().StringVar(&flags.sign, "sign", "", signUsage)
 	return command
 }
 
-func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate, reason, as string, lasts time.Duration) error {
+type waiveFlags struct{ reason, as, expires, sign string }
+
+func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate string, flags waiveFlags, lasts time.Duration) error {
 	run, err := findRun(ctx, record, name)
 	if err != nil {
 		return err
@@ -70,13 +73,25 @@ func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate, r
 		waiver := promotion.Waiver{
 			ID: strings.ToLower(ulid.Make().String()), App: run.Info.App, Environment: run.Info.Environment, Run: run.ID, Gate: gate, Phase: judged.Phase,
 			Bundle: run.Bundle, Verdict: promotion.Fingerprint(*judged.Verdict), Measured: judged.Verdict.Measurements, Outcome: judged.Verdict.Outcome, Summary: judged.Verdict.Summary,
-			Reason: reason, By: c.streams.whoami(ctx, folder, as), Time: now, Expires: now.Add(lasts),
+			Reason: strings.TrimSpace(flags.reason), By: c.streams.whoami(ctx, folder, flags.as), Time: now, Expires: now.Add(lasts),
 		}
 		var refused *promotion.RefusedError
 		if err := waiver.Check(pipelines.Enforcement(judged.Enforcement), policyOf(run.Info), run.Info.By); errors.As(err, &refused) {
 			return fail(ExitBlocked, refused.NextStep, refused)
 		} else if err != nil {
 			return err
+		}
+		if run.Info.Signed && flags.sign == "" {
+			return fail(ExitBlocked, "sign it with --sign KEY, with a key that the environment's signers file lists for "+waiver.By.Name,
+				fmt.Errorf("environment %s takes signed waivers only", waiver.Environment))
+		}
+		if flags.sign != "" {
+			if err := c.streams.sign(ctx, waiver.Sign, flags.sign); err != nil {
+				return fail(ExitUsage, noSigner, err)
+			}
+			if run.Info.Signed { // else nobody checks it, and it proves nothing
+				waiver.By.Kind = event.IdentitySSH
+			}
 		}
 		given = append(given, waiver)
 	}

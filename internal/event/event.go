@@ -63,6 +63,8 @@ type RunInfo struct {
 	// Approvers of the environment, and whether they may approve their own runs, as they were when it began.
 	Approvers    []string `json:"approvers,omitempty"`
 	SelfApproval bool     `json:"selfApproval,omitempty"`
+	// Signed says that only what they sign counts there.
+	Signed bool `json:"signed,omitempty"`
 	// Rules is the commit whose pipeline judges the run: a pull request's base. "" is the run's own source.
 	Rules string `json:"rules,omitempty"`
 	// From is the run whose source and bundle this one takes to another environment.

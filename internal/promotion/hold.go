@@ -186,5 +186,5 @@ func (p Policy) proven(decision Decision) error {
 	if p.Signers == "" {
 		return nil
 	}
-	return verifySignature(p.Signers, decision)
+	return verifySignature(p.Signers, decision.By.Name, decision.Signed(), decision.Signature)
 }

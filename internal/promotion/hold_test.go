@@ -3,6 +3,7 @@ package promotion_test
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"math"
 	"strings"
@@ -338,6 +339,61 @@ func TestWaivers(t *testing.T) {
 	} {
 		if covers(other) {
 			t.Errorf("%s: covered", name)
+		}
+	}
+}
+
+// TestWhoseWaiversCount: a waiver is judged by the rules of the run that it is used in, signatures too.
+func TestWhoseWaiversCount(t *testing.T) {
+	t.Parallel()
+	beas, eves := key(t), key(t)
+	ann, bea := person("ann@example.com"), person("bea@example.com")
+	approvers := promotion.Policy{Approvers: []string{ann.Name, bea.Name}, Needed: 1}
+	signed := approvers
+	signed.Signers = bea.Name + " " + string(ssh.MarshalAuthorizedKey(beas.PublicKey()))
+	for name, row := range map[string]struct {
+		policy  promotion.Policy
+		by      event.Identity
+		signer  ssh.Signer
+		change  func(*promotion.Waiver)
+		refused string
+	}{
+		"where nobody is asked":      {by: person("eve")},
+		"by an approver":             {policy: approvers, by: bea},
+		"of one's own run":           {policy: approvers, by: ann, refused: "somebody else"},
+		"by a stranger":              {policy: approvers, by: person("eve"), refused: "none of the approvers"},
+		"signed":                     {policy: signed, by: bea, signer: beas},
+		"not signed":                 {policy: signed, by: bea, refused: "not signed"},
+		"with another's key":         {policy: signed, by: bea, signer: eves, refused: "not signed by a key of bea"},
+		"changed after it was given": {policy: signed, by: bea, signer: beas, change: func(w *promotion.Waiver) { w.Expires = w.Expires.Add(time.Hour) }, refused: "not signed by a key of bea"},
+		"for more than was seen": {policy: signed, by: bea, signer: beas, change: func(w *promotion.Waiver) {
+			w.Measured = []gates.Measurement{{Name: "lines", Value: 1, Better: "higher"}}
+		}, refused: "not signed by a key of bea"},
+	} {
+		waiver := promotion.Waiver{
+			ID: "w", App: "guide", Environment: "production", Run: "r1", Gate: "quality/coverage", Phase: gates.PhaseBuild, Bundle: "sha256:b", Verdict: "sha256:v",
+			Outcome: gates.Fail, Reason: "hot fix", By: row.by, Time: noon, Expires: noon.Add(time.Hour),
+		}
+		if row.signer != nil {
+			if err := waiver.Sign(row.signer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if row.change != nil {
+			row.change(&waiver)
+		}
+		// As the ledger gives it back.
+		text, err := json.Marshal(waiver)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept promotion.Waiver
+		if err := json.Unmarshal(text, &kept); err != nil {
+			t.Fatal(err)
+		}
+		err = kept.Counts(row.policy, &ann)
+		if row.refused == "" && err != nil || row.refused != "" && (err == nil || !strings.Contains(err.Error(), row.refused)) {
+			t.Errorf("%s: %v, want %q", name, err, row.refused)
 		}
 	}
 }

@@ -15,25 +15,35 @@ import (
 const SignatureNamespace = "penstock-decision"
 
 // Sign signs the decision with an SSH key, in the form of `ssh-keygen -Y sign`.
-func (d *Decision) Sign(signer ssh.Signer) error {
-	signature, err := sshsig.Sign(bytes.NewReader(d.Signed()), signer, sshsig.HashSHA512, SignatureNamespace)
-	if err != nil {
-		return fmt.Errorf("sign the decision: %w", err)
-	}
-	d.Signature = string(sshsig.Armor(signature))
-	return nil
+func (d *Decision) Sign(signer ssh.Signer) (err error) {
+	d.Signature, err = sign(d.Signed(), signer)
+	return err
 }
 
-// verifySignature checks that one of the keys that the signers file gives to whom the decision names has signed exactly
-// this decision. Every error is a [*RefusedError].
-func verifySignature(signers string, decision Decision) error {
-	refuse := func(what string) error {
-		return &RefusedError{what, "sign it with --sign KEY, with a key that the environment's signers file lists for " + decision.By.Name}
+// Sign signs the waiver, as [Decision.Sign] does.
+func (w *Waiver) Sign(signer ssh.Signer) (err error) {
+	w.Signature, err = sign(w.Signed(), signer)
+	return err
+}
+
+func sign(text []byte, signer ssh.Signer) (string, error) {
+	signature, err := sshsig.Sign(bytes.NewReader(text), signer, sshsig.HashSHA512, SignatureNamespace)
+	if err != nil {
+		return "", fmt.Errorf("sign the decision: %w", err)
 	}
-	if decision.Signature == "" {
+	return string(sshsig.Armor(signature)), nil
+}
+
+// verifySignature checks that one of the keys that the signers file gives to that name has signed exactly this text. Every
+// error is a [*RefusedError].
+func verifySignature(signers, name string, text []byte, armored string) error {
+	refuse := func(what string) error {
+		return &RefusedError{what, "sign it with --sign KEY, with a key that the environment's signers file lists for " + name}
+	}
+	if armored == "" {
 		return refuse("the environment takes signed decisions only, and this one is not signed")
 	}
-	signature, err := sshsig.Unarmor([]byte(decision.Signature))
+	signature, err := sshsig.Unarmor([]byte(armored))
 	if err != nil {
 		return refuse("the signature cannot be read: " + err.Error())
 	}
@@ -42,14 +52,14 @@ func verifySignature(signers string, decision Decision) error {
 		return refuse("the signers file cannot be read: " + err.Error())
 	}
 	for _, known := range keys {
-		if !known.is(decision.By.Name) {
+		if !known.is(name) {
 			continue
 		}
-		if sshsig.Verify(bytes.NewReader(decision.Signed()), signature, known.key, signature.HashAlgorithm, SignatureNamespace) == nil {
+		if sshsig.Verify(bytes.NewReader(text), signature, known.key, signature.HashAlgorithm, SignatureNamespace) == nil {
 			return nil
 		}
 	}
-	return refuse("the decision is not signed by a key of " + decision.By.Name)
+	return refuse("the decision is not signed by a key of " + name)
 }
 
 // signer is one line of an allowed_signers file.

@@ -38,8 +38,31 @@ type Waiver struct {
 	By       event.Identity      `json:"by"`
 	Time     time.Time           `json:"time"`
 	Expires  time.Time           `json:"expires"`
-	// Signature is the place of a signature, as in [Decision].
+	// Signature is an armored SSH signature over [Waiver.Signed]; "" when it is not signed.
 	Signature string `json:"signature,omitempty"`
+}
+
+// Signed is the text that a signature covers: all of the waiver. Its form is part of every signature.
+func (w Waiver) Signed() []byte {
+	w.Signature, w.By = "", event.Identity{Name: w.By.Name}
+	w.Time, w.Expires = w.Time.UTC(), w.Expires.UTC()
+	text, err := json.Marshal(w)
+	if err != nil {
+		panic("promotion: a waiver does not encode: " + err.Error()) // its numbers came out of JSON
+	}
+	return append([]byte("penstock waiver 1\n"), text...)
+}
+
+// Counts says why the waiver does not count for a run of author's under a policy ([*RefusedError]): the rules of the run that
+// it is used in are others than those of the run whose verdict it was about, or its signature is not that of whom it names.
+func (w Waiver) Counts(policy Policy, author *event.Identity) error {
+	if why := policy.MayClear(w.By, author); why != "" {
+		return &RefusedError{why, "ask " + strings.Join(policy.others(author), " or ")}
+	}
+	if policy.Signers == "" {
+		return nil
+	}
+	return verifySignature(policy.Signers, w.By.Name, w.Signed(), w.Signature)
 }
 
 // Covers reports whether the waiver lets this verdict pass now.
