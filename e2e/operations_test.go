@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,22 @@ func (m *machine) rows(path string) string {
 		}
 	}
 	m.t.Fatalf("no Worker rows:\n%s", status)
+	return ""
+}
+
+// bookmark is that of the app's database as it is now.
+func (m *machine) bookmark() string {
+	m.t.Helper()
+	var databases []map[string]any
+	m.cloudflare(http.MethodGet, "/d1/database", nil, &databases)
+	for _, database := range databases {
+		if database["name"] == "rows" || database["name"] == "rows-db" {
+			var now struct{ Bookmark string }
+			m.cloudflare(http.MethodGet, "/d1/database/"+database["uuid"].(string)+"/time_travel/bookmark", nil, &now)
+			return now.Bookmark
+		}
+	}
+	m.t.Fatalf("no database of the app in %v", databases)
 	return ""
 }
 
@@ -94,6 +111,33 @@ func TestOperations(t *testing.T) {
 		}
 		m.must(3, "restore", "--env", "local", "--into", "rows-recovery")
 		m.must(2, "restore", "--env", "local")
+	})
+
+	t.Run("operations that fail", func(t *testing.T) {
+		m := m.in(t)
+		m.faults("calls:\n  - {call: \"POST /accounts/*/d1/database/*/import\", status: 400}\n")
+		m.must(3, "drill", "--env", "local")
+		m.must(0, "local", "faults", "--off")
+		var databases []map[string]any
+		m.cloudflare(http.MethodGet, "/d1/database", nil, &databases)
+		for _, database := range databases {
+			if name := database["name"].(string); strings.Contains(name, "-drill-") {
+				t.Errorf("the drill left database %s", name)
+			}
+		}
+		// Whether it was done is not known, and a second time would lose the way back.
+		m.faults("calls:\n  - {call: \"POST /accounts/*/d1/database/*/time_travel/restore\", lost: reply}\n")
+		before := time.Now().UTC().Format("2006-01-02T")
+		lost := m.must(8, "restore", "--env", "local", "--bookmark", m.bookmark(), "--confirm-loss")
+		m.must(0, "local", "faults", "--off")
+		for _, want := range []string{"d1 time-travel info", "--timestamp=" + before} {
+			if !strings.Contains(lost.out+lost.err, want) {
+				t.Errorf("it does not say %q:\n%s", want, lost)
+			}
+		}
+		if strings.Contains(lost.out+lost.err, "run the same command again") {
+			t.Errorf("it asks for a second time:\n%s", lost)
+		}
 	})
 
 	t.Run("maintenance", func(t *testing.T) {

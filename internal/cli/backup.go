@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 )
 
@@ -264,9 +265,10 @@ func describeRestored(restored cloudflare.Restored) string {
 
 // restoreInPlace goes back by Time Travel, while nobody else changes the environment.
 func (r *run) restoreInPlace(ctx context.Context, target *cloudflare.Target, bookmark string) (string, error) {
-	undo := ""
+	undo, asked := "", ""
 	err := r.underLease(ctx, func(id string) error {
 		return r.doStep("restore", "put the data back to bookmark "+bookmark, func() (string, error) {
+			asked = time.Now().UTC().Format(time.RFC3339)
 			var err error
 			undo, err = target.RestoreData(ctx, id, bookmark)
 			if err != nil && undo != "" {
@@ -278,6 +280,10 @@ func (r *run) restoreInPlace(ctx context.Context, target *cloudflare.Target, boo
 			return "what it replaced is bookmark " + undo, nil
 		})
 	})
+	if err != nil && asked != "" && (undo != "" || errors.Is(err, promotion.ErrUnreachable) || ctx.Err() != nil) {
+		return "look at the data before anything else, and do not ask for it blindly again; `wrangler d1 time-travel info DATABASE --timestamp=" + asked +
+			"` names the bookmark of the state before it", err
+	}
 	if err != nil {
 		return "", err
 	}

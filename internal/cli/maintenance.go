@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
+	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
 func newMaintenance(shared *common) *cobra.Command {
@@ -45,12 +46,23 @@ func newMaintenanceOn(shared *common) *cobra.Command {
 				if readOnly {
 					return r.lockDatabases(ctx, target, notice.Message)
 				}
-				return r.doStep("suspend", "take the app out of service", func() (string, error) {
-					now, err := target.Suspend(ctx, id, notice)
+				var now cloudflare.Maintenance
+				err := r.doStep("suspend", "take the app out of service", func() (_ string, err error) {
+					now, err = target.Suspend(ctx, id, notice)
 					return describeMaintenance(now), err
 				})
+				if err == nil && now.Version != "" {
+					for _, warning := range queuesMeanwhile(target.Worker.Queues.Consumers, notice.RetryAfter) {
+						r.note("warning", warning)
+					}
+				}
+				return err
 			})
-			return r.finish(ctx, event.Result{NextStep: "`penstock maintenance off --env " + environment + "` ends it"}, operationFailure(err))
+			result := event.Result{}
+			if err == nil {
+				result.NextStep = "`penstock maintenance off --env " + environment + "` ends it"
+			}
+			return r.finish(ctx, result, operationFailure(err))
 		},
 	}
 	environmentFlag(command, &environment, "to take out of service")
@@ -58,6 +70,26 @@ func newMaintenanceOn(shared *common) *cobra.Command {
 	command.Flags().StringVar(&notice.Message, "message", "We are working on this service and will be back soon.", "what people are told")
 	command.Flags().DurationVar(&notice.RetryAfter, "retry-after", 10*time.Minute, "when clients may ask again")
 	return command
+}
+
+// queuesMeanwhile says what becomes of the messages that a maintenance version is given: a queue gives up after its retries.
+func queuesMeanwhile(consumers []wrangler.QueueConsumer, after time.Duration) []string {
+	var said []string
+	for _, consumer := range consumers {
+		if consumer.Type == "http_pull" {
+			continue // no Worker is given them
+		}
+		retries, end := 3, "they are lost" // Cloudflare's own
+		if consumer.MaxRetries != nil {
+			retries = *consumer.MaxRetries
+		}
+		if consumer.DeadLetterQueue != "" {
+			end = "they go to queue " + consumer.DeadLetterQueue
+		}
+		said = append(said, fmt.Sprintf("messages of queue %s are given back for %s, %d times; after that %s: `wrangler queues pause-delivery %s` keeps them until `wrangler queues resume-delivery %[5]s`",
+			consumer.Queue, min(max(after, time.Minute), 12*time.Hour), retries, end, consumer.Queue))
+	}
+	return said
 }
 
 // lockDatabases makes the databases read-only, and says what it could not protect.

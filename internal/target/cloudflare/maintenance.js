@@ -33,9 +33,10 @@ export default {
     const body = asJSON ? JSON.stringify({ error: "maintenance", message }) : page(message);
     return new Response(request.method === "HEAD" ? null : body, { status: 503, headers });
   },
-  // Nothing that was sent is lost: it comes again when the app is back, within the queue's own retries.
-  queue(batch) {
-    batch.retryAll({ delaySeconds: 60 });
+  // It comes again when the app is said to be back: a queue gives up after its retries, so that they must not be spent on every
+  // minute until then. Cloudflare takes 12 hours at most.
+  queue(batch, env) {
+    batch.retryAll({ delaySeconds: Math.min(43200, Math.max(60, Number(env.PENSTOCK_RETRY_AFTER))) });
   },
   scheduled() {},
 };

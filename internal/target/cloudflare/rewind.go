@@ -165,7 +165,7 @@ func (t *Target) RestoreData(ctx context.Context, _, bookmark string) (string, e
 		}
 		own := t.bookmarkOf(bookmark, database)
 		replaced, err := t.api.Restore(ctx, id, own)
-		if errors.Is(err, promotion.ErrUnreachable) {
+		if errors.Is(err, promotion.ErrUnreachable) || ctx.Err() != nil {
 			return fmt.Errorf("restore database %s: %w (whether it was done is not known: compare `wrangler d1 time-travel info %s` and its data with what you expect)", name, err, name)
 		}
 		if err != nil {

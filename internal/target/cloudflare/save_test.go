@@ -2,6 +2,7 @@ package cloudflare_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -196,6 +198,24 @@ func TestARestoreOfSeveralDatabases(t *testing.T) {
 	}
 	if got := p.get("/"); got != "200 one 2" {
 		t.Errorf("after undoing it: %s", got)
+	}
+}
+
+// Ctrl-C does not take back what was asked for.
+func TestARestoreThatIsStoppedSaysThatItMayHaveHappened(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, rowsConfig, pipelines.Environment{Backup: pipelines.BackupBookmark})
+	p.write("migrations/0001_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);")
+	p.promote(rowsBundle(t, "one", "users"), promotion.Completed)
+	backup, err := p.target().Backup(t.Context(), "b1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.goWrong(faults.Plan{Calls: []faults.Rule{{Call: "POST /accounts/*/d1/database/*/time_travel/restore", Delay: faults.Duration(5 * time.Second)}}})
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	if _, err := p.target().RestoreData(ctx, "r1", backup.Bookmark); err == nil || !strings.Contains(err.Error(), "whether it was done is not known") {
+		t.Error(err)
 	}
 }
 
