@@ -69,8 +69,15 @@ func TestWrongWords(t *testing.T) {
 		{[]string{"depoly"}, []string{`unknown command "depoly"`, "next: did you mean `penstock deploy`?"}},
 		{[]string{"local", "stauts"}, []string{"next: did you mean `penstock local status`?"}},
 		{[]string{"deploy", "--nonsense"}, []string{"unknown flag: --nonsense", "penstock deploy --help"}},
-		{[]string{"deploy", "extra"}, []string{"next: `penstock deploy --help`"}},
-		{[]string{"gates", "info"}, []string{"accepts 1 arg(s)", "penstock gates info --help"}},
+		{[]string{"deploy", "extra"}, []string{"`penstock deploy` takes flags only, and got \"extra\"", "next: `penstock deploy --help`"}},
+		{[]string{"gates", "info"}, []string{"`penstock gates info` takes GATE, and got nothing", "penstock gates info --help"}},
+		{[]string{"waive", "01JD2QK7"}, []string{"`penstock waive` takes RUN GATE, and got \"01JD2QK7\""}},
+		{[]string{"history", "--limit", "few"}, []string{`"few" is no value for --limit, which takes a whole number`}},
+		{[]string{"history", "--limit", "-1"}, []string{"there are no -1 runs", "--limit 5"}},
+		{[]string{"check", "--parallelism", "-1"}, []string{"-1 stages cannot run at once", "--parallelism 4"}},
+		{[]string{"gates", "backtest", "--runs", "-1"}, []string{"there are no -1 runs", "--runs 50"}},
+		{[]string{"maintenance", "on", "--retry-after", "soon"}, []string{"a time such as 30s, 10m or 1h30m"}},
+		{[]string{"run", "nonsense"}, []string{`penstock: there is no build stage "nonsense"`, "next: the stages are install"}},
 		{[]string{"check", "--env", "produktion"}, []string{`no environment "produktion"`, "production", "--env"}},
 	} {
 		got := say(t, folder, row.args...)
@@ -82,6 +89,37 @@ func TestWrongWords(t *testing.T) {
 				t.Errorf("penstock %v does not say %q:\n%s", row.args, want, got.err)
 			}
 		}
+	}
+}
+
+// TestWrongFlagsAreToldAsJSON: a wrong flag ends the reading of flags, and --json may stand behind it.
+func TestWrongFlagsAreToldAsJSON(t *testing.T) {
+	t.Parallel()
+	got := say(t, t.TempDir(), "deploy", "--nonsense", "--json")
+	var told struct{ Outcome, Error string }
+	if err := json.Unmarshal([]byte(got.out), &told); err != nil || told.Outcome != "unusable" || !strings.Contains(told.Error, "--nonsense") || got.err != "" {
+		t.Errorf("told %q, %q: %v", got.out, got.err, err)
+	}
+}
+
+// TestTheFolderMustBeOne: -C with a slip in it is told in one line.
+func TestTheFolderMustBeOne(t *testing.T) {
+	t.Parallel()
+	folder := app(t)
+	for name, want := range map[string]string{"nowhere": "penstock: there is no folder ", "package.json": "package.json is a file\n"} {
+		got := say(t, filepath.Join(folder, name), "check")
+		if got.code != ExitUsage || !strings.Contains(got.err, want) || !strings.Contains(got.err, "with -C") {
+			t.Errorf("%s: %d %s", name, got.code, got.err)
+		}
+	}
+}
+
+// TestVersionFlag: --version says what the command says.
+func TestVersionFlag(t *testing.T) {
+	t.Parallel()
+	flag, command := say(t, t.TempDir(), "--version"), say(t, t.TempDir(), "version")
+	if flag != command || !strings.HasPrefix(flag.out, "penstock ") {
+		t.Errorf("%+v, want %+v", flag, command)
 	}
 }
 

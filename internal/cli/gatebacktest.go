@@ -89,6 +89,9 @@ func newGatesBacktest(shared *common) *cobra.Command {
 		Example: "  penstock gates backtest quality/coverage --config stricter.yaml    # limit: 90\n  penstock gates backtest --runs 50 --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
+			if runs < 0 {
+				return fail(ExitUsage, "for example --runs 50; 0 takes all", fmt.Errorf("there are no %d runs", runs))
+			}
 			gate := ""
 			if len(args) > 0 {
 				gate = args[0]

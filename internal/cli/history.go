@@ -39,6 +39,9 @@ func newHistory(shared *common) *cobra.Command {
 		Short:   "List runs, newest first",
 		Example: "  penstock history --limit 5\n  penstock history --app atomic-guide --json",
 		RunE: func(command *cobra.Command, _ []string) error {
+			if filter.Limit < 0 {
+				return fail(ExitUsage, "for example --limit 5; 0 lists all", fmt.Errorf("there are no %d runs", filter.Limit))
+			}
 			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
 				var runs []ledger.RunSummary
 				var err error

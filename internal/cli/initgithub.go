@@ -145,7 +145,7 @@ func initGitHub(ctx context.Context, shared *common, environment string, force b
 		}
 		fmt.Fprintf(shared.streams.Out, "wrote %s\n", file.Path)
 	}
-	fmt.Fprintf(shared.streams.Out, "next: put the secrets that production.yml names into the environment %s on GitHub, then commit the files (docs/github.md)\n", environment)
+	fmt.Fprintf(shared.streams.Out, "next: put the secrets that penstock-production.yml names into the environment %s on GitHub, then commit the files (docs/github.md)\n", environment)
 	return nil
 }
 

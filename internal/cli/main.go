@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/penstock-ci/penstock/pipelines"
@@ -17,7 +18,13 @@ import (
 const killTime = 2 * time.Second
 
 // errInterrupted is the cause of a run's end by Ctrl-C or a polite kill.
-var errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
+var errInterrupted error = interruption{}
+
+// interruption is a cancellation that people are told in their words.
+type interruption struct{}
+
+func (interruption) Error() string { return "stopped by Ctrl-C or a signal" }
+func (interruption) Unwrap() error { return context.Canceled }
 
 // Main runs one command line and returns the process's exit code. The first interrupt stops cleanly: processes are
 // stopped, traffic is put back, state is saved. The second stops now: what is left behind is recognised by the next run.
@@ -63,7 +70,9 @@ func Run(ctx context.Context, streams Streams) ExitCode {
 	if errors.Is(context.Cause(ctx), errInterrupted) {
 		code, nextStep = ExitInterrupted, ""
 	}
-	complain(&streams, root.PersistentFlags().Changed("json"), code, err, nextStep)
+	// A wrong flag ends the reading of flags, so a --json behind it was not seen.
+	asJSON := root.PersistentFlags().Changed("json") || slices.Contains(streams.Args, "--json")
+	complain(&streams, asJSON, code, err, nextStep)
 	return code
 }
 

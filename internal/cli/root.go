@@ -2,11 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // common are the flags of every command.
@@ -20,6 +23,7 @@ type common struct {
 
 func newRoot(streams *Streams) *cobra.Command {
 	shared := &common{streams: streams}
+	var version bool
 	root := &cobra.Command{
 		Use:   "penstock",
 		Short: "Take a Cloudflare Worker from source to a gated production",
@@ -29,10 +33,20 @@ func newRoot(streams *Streams) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		RunE:          func(command *cobra.Command, _ []string) error { return command.Help() },
+		RunE: func(command *cobra.Command, _ []string) error {
+			if version {
+				return tellVersion(shared)
+			}
+			return command.Help()
+		},
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the version, as `penstock version` does")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		var invalid *pflag.InvalidValueError
+		if errors.As(err, &invalid) { // in words, not in those of the function that parsed it
+			err = fmt.Errorf("%q is no value for --%s, which takes %s", invalid.GetValue(), invalid.GetFlag().Name, valueOf(invalid.GetFlag()))
+		}
 		return fail(ExitUsage, "`"+command.CommandPath()+" --help` shows the flags and an example", err)
 	})
 	root.PersistentFlags().StringVarP(&shared.folder, "chdir", "C", ".", "the app's `folder`")
@@ -45,6 +59,40 @@ func newRoot(streams *Streams) *cobra.Command {
 	)
 	refuseExtraWords(root)
 	return root
+}
+
+// valueOf says what a flag takes, with an example.
+func valueOf(flag *pflag.Flag) string {
+	switch flag.Value.Type() {
+	case "int":
+		return "a whole number"
+	case "uint":
+		return "a whole number, 0 or more"
+	case "float64":
+		return "a number such as 0.5"
+	case "duration":
+		return "a time such as 30s, 10m or 1h30m"
+	case "bool":
+		return "true or false"
+	default:
+		return "a " + flag.Value.Type()
+	}
+}
+
+// wrongWords says what a command takes beside its flags, and what it got. cobra counts in "arg(s)", and calls a word too many an
+// unknown command.
+func wrongWords(command *cobra.Command, args []string, err error) error {
+	_, takes, _ := strings.Cut(command.Use, " ")
+	switch {
+	case command.HasSubCommands():
+		return err
+	case takes == "":
+		return fmt.Errorf("`%s` takes flags only, and got %q", command.CommandPath(), strings.Join(args, " "))
+	case len(args) == 0:
+		return fmt.Errorf("`%s` takes %s, and got nothing", command.CommandPath(), takes)
+	default:
+		return fmt.Errorf("`%s` takes %s, and got %q", command.CommandPath(), takes, strings.Join(args, " "))
+	}
 }
 
 // refuseExtraWords makes a wrong word a usage error with the exit code for it.
@@ -68,7 +116,7 @@ func refuseExtraWords(command *cobra.Command) {
 				next = "did you mean `" + command.CommandPath() + " " + near[0] + "`?"
 			}
 		}
-		return fail(ExitUsage, next, err)
+		return fail(ExitUsage, next, wrongWords(command, args, err))
 	}
 	for _, below := range command.Commands() {
 		refuseExtraWords(below)

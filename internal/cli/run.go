@@ -115,6 +115,9 @@ func begin(ctx context.Context, shared *common, flags runFlags, promotes bool) (
 
 // beginFrom is begin for what an earlier run left; nil begins with the folder.
 func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes bool, from *resumption) (_ *run, err error) {
+	if flags.parallelism < 0 {
+		return nil, fail(ExitUsage, "for example --parallelism 4; 0 takes the number of processors", fmt.Errorf("%d stages cannot run at once", flags.parallelism))
+	}
 	folder, err := shared.appFolder()
 	if err != nil {
 		return nil, err
@@ -156,6 +159,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	}
 	r.environment = r.pipeline.Environment(flags.environment)
 	if err := tryGates(r.pipeline, r.environment, flags.dryRunGates, promotes); err != nil {
+		return nil, err
+	}
+	if err := namedStages(r.pipeline, flags.only); err != nil {
 		return nil, err
 	}
 	if from != nil {
@@ -300,6 +306,13 @@ func (r *run) on(signal <-chan struct{}, do func()) {
 
 // unfit gives what is wrong with the app's files its exit code.
 func unfit(folder string, err error) error {
+	info, found := os.Stat(folder)
+	if errors.Is(found, fs.ErrNotExist) {
+		return fail(ExitUsage, "name the app's folder with -C", fmt.Errorf("there is no folder %s", folder))
+	}
+	if found == nil && !info.IsDir() {
+		return fail(ExitUsage, "name the folder that it is in with -C", fmt.Errorf("%s is a file", folder))
+	}
 	return fail(ExitUsage, "mend what is named, then run the same command again", fmt.Errorf("%s:\n%w", folder, err))
 }
 

@@ -43,11 +43,6 @@ func newRunStages(shared *common) *cobra.Command {
 
 // only runs the named stages and copies what they left, also of those that failed.
 func (r *run) only(ctx context.Context, names []string, into string) error {
-	for _, name := range names {
-		if stage := r.pipeline.Stage(name); stage == nil || stage.When == pipelines.WhenSmoke {
-			return fail(ExitUsage, "the stages are "+list(stageNames(r.pipeline)), fmt.Errorf("there is no build stage %q", name))
-		}
-	}
 	if into != "" {
 		if entries, err := os.ReadDir(into); err == nil && len(entries) > 0 {
 			return fail(ExitUsage, "name another folder with --into", fmt.Errorf("%s is not empty", into))
@@ -92,6 +87,16 @@ func (f *runFlags) asked(p *pipelines.Pipeline, stage string) bool {
 	return slices.ContainsFunc(p.StagesAt(pipelines.WhenBuild), func(other pipelines.Stage) bool {
 		return slices.Contains(other.Needs, stage) && f.asked(p, other.Name)
 	})
+}
+
+// namedStages refuses names of stages that a pipeline does not build with.
+func namedStages(p *pipelines.Pipeline, names []string) error {
+	for _, name := range names {
+		if stage := p.Stage(name); stage == nil || stage.When == pipelines.WhenSmoke {
+			return fail(ExitUsage, "the stages are "+list(stageNames(p)), fmt.Errorf("there is no build stage %q", name))
+		}
+	}
+	return nil
 }
 
 func stageNames(p *pipelines.Pipeline) []string {

@@ -277,6 +277,18 @@ func (l *Ledger) PromotedFrom(ctx context.Context, app, environment, source stri
 // shortestName is how much of a run's id can stand for it, where no other run's begins or ends so.
 const shortestName = 4
 
+// severalRunsError is an [ErrNotFound] for a name that more than one run has.
+type severalRunsError struct {
+	name  string
+	found []string
+}
+
+func (e *severalRunsError) Error() string {
+	return fmt.Sprintf("run %s: several runs begin or end so: %s", e.name, strings.Join(e.found, ", "))
+}
+
+func (e *severalRunsError) Unwrap() error { return ErrNotFound }
+
 // Resolve returns the id of the run that a name means: an id, or a beginning or end of one that no other has.
 // [ErrNotFound] when none or several are meant.
 func (l *Ledger) Resolve(ctx context.Context, name string) (string, error) {
@@ -293,7 +305,7 @@ func (l *Ledger) Resolve(ctx context.Context, name string) (string, error) {
 	case len(found) == 0:
 		return "", fmt.Errorf("run %s: %w", name, ErrNotFound)
 	case len(found) > 1 && found[0] != name:
-		return "", fmt.Errorf("run %s: %w: several are meant (%s)", name, ErrNotFound, strings.Join(found, ", "))
+		return "", &severalRunsError{name: name, found: found}
 	default:
 		return found[0], nil
 	}

@@ -90,7 +90,7 @@ func (secretsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 	}
 	unknown := errors.New("its history was not granted")
 	if request.History != nil {
-		request.Progress("looking through %s", wanted.told)
+		request.Progress("looking through the commits: %s", wanted.told)
 		if unknown = searchHistory(ctx, rules, request.History, wanted, &found); ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

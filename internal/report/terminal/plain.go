@@ -3,6 +3,7 @@ package terminal
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/event"
@@ -60,6 +61,11 @@ func (p *Plain) Observe(e event.Event) {
 			word = "passed over"
 		}
 		p.say(row.Name, "%s in %s: %s", word, spent, oneLine(text, 0))
+	case event.Note:
+		// Whoever pressed Ctrl-C is answered now; what is known at the beginning is for the summary.
+		if warns(e) && slices.ContainsFunc(p.board.stages, func(row *stageRow) bool { return row.state != waiting }) {
+			fmt.Fprintf(p.lines, "! %s\n", oneLine(e.Text, 0))
+		}
 	case event.RunFinished:
 		p.palette.summary(p.summary, &p.board, 0)
 	}

@@ -165,7 +165,7 @@ func (p palette) ending(w io.Writer, b *board) {
 		switch {
 		case row.Cached:
 			cached++
-		case row.state == done && row.Outcome != event.Skipped:
+		case row.state == done && row.Outcome != event.Skipped && (row.Outcome != event.Cancelled || !row.started.IsZero()):
 			ran++
 		}
 	}
