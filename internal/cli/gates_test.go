@@ -77,7 +77,7 @@ func TestGatesNewRefuses(t *testing.T) {
 		"is there already":   {"gates", "new", "taken", "--sdk", filepath.Join("..", "..")},
 		"holds the gate SDK": {"gates", "new", "acme"},
 		"no such file":       {"gates", "new", "acme", "--sdk", t.TempDir()},
-		"accepts 1 arg(s)":   {"gates", "new"},
+		"takes SET[/GATE], and got nothing":   {"gates", "new"},
 	} {
 		if got := say(t, folder, args...); got.code != ExitUsage || !strings.Contains(got.err, says) {
 			t.Errorf("%v should say %q: %+v", args, says, got)
