@@ -311,9 +311,19 @@ func TestWaitingDoesNotChangeTheGates(t *testing.T) { // not in parallel: it set
 		}
 		return err
 	}
+	inLedger(t, state, func(record *ledger.Ledger) {
+		started := event.Event{Type: event.RunStarted, Run: "01JD2QK7", RunInfo: &event.RunInfo{App: "small", Environment: "production"}}
+		ended := event.Event{Type: event.RunFinished, Run: "01JD2QK7", Result: &event.Result{Outcome: ExitWaiting.Outcome()}}
+		if err := errors.Join(record.Record(t.Context(), started), record.Record(t.Context(), ended)); err != nil {
+			t.Fatal(err)
+		}
+	})
 	locked(folder)
 	if err := goOn(kept()); err != nil {
 		t.Errorf("the pins that the folder has now were read: %v", err)
+	}
+	if err := goOn(kept()); !errors.Is(err, promotion.ErrBusy) {
+		t.Errorf("two go on with one run: %v", err)
 	}
 	source := kept()
 	locked(source.Root)

@@ -197,6 +197,11 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
 	r.gates.Prepare(ctx, r.gateSets()...)
+	if from != nil && !from.elsewhere { // somebody else may have gone on with it since it was looked at
+		if err := r.ledger.Claim(ctx, r.id); err != nil {
+			return nil, err
+		}
+	}
 	r.openObservers(executor.Name(), promotes, problems)
 	return r, nil
 }

@@ -19,6 +19,7 @@ const (
 	kindDecision   = "decision" // somebody approved or rejected it
 	kindSettle     = "settle"   // it waits no longer
 	kindWaiver     = "waiver"
+	kindClaim      = "claim" // a process goes on with a run
 )
 
 // entry is one link of the chain. body is what is hashed and stored; the record is the same, decoded.
@@ -34,7 +35,7 @@ type record struct {
 	Time       time.Time     `json:"time"`
 	Kind       string        `json:"kind"`
 	Event      *event.Event  `json:"event,omitempty"`
-	Process    *Process      `json:"process,omitempty"` // of run.started and lease
+	Process    *Process      `json:"process,omitempty"` // of run.started, claim and lease
 	Lease      *leaseChange  `json:"lease,omitempty"`
 	Checkpoint *placedRecord `json:"checkpoint,omitempty"`
 
@@ -43,6 +44,7 @@ type record struct {
 	After    promotion.Phase     `json:"after,omitempty"` // where the run stood after the decision
 	Settle   *settlement         `json:"settle,omitempty"`
 	Waiver   *promotion.Waiver   `json:"waiver,omitempty"`
+	Claim    string              `json:"claim,omitempty"` // the run
 }
 
 // leaseChange is a lease that was taken or given back.
@@ -106,6 +108,8 @@ func (r record) runID() string {
 		return r.Settle.Run
 	case r.Waiver != nil:
 		return r.Waiver.Run
+	case r.Claim != "":
+		return r.Claim
 	default:
 		return ""
 	}

@@ -141,6 +141,32 @@ func (l *Ledger) Settle(ctx context.Context, run string, state promotion.Phase, 
 	return nil
 }
 
+// Claim records that this process goes on with a run, of which at most one process can: [promotion.ErrBusy] while another
+// is at work on it. Its end is that of the run.
+func (l *Ledger) Claim(ctx context.Context, run string) error {
+	err := l.write(ctx, func(tx *sql.Tx) ([]entry, error) {
+		var process string
+		var finished sql.NullString
+		err := tx.QueryRowContext(ctx, "SELECT process, finished FROM runs WHERE id = ?", run).Scan(&process, &finished)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, ErrNotFound
+		}
+		var holder Process
+		if err := errors.Join(err, json.Unmarshal([]byte(process), &holder)); err != nil {
+			return nil, err
+		}
+		if !finished.Valid && l.me.lifeOf(holder) == alive {
+			return nil, fmt.Errorf("%w: %s is at work on it", promotion.ErrBusy, holder)
+		}
+		made, err := newEntry(record{Time: time.Now().UTC(), Kind: kindClaim, Process: &l.me, Claim: run})
+		return []entry{made}, err
+	})
+	if err != nil {
+		return fmt.Errorf("go on with run %s: %w", run, err)
+	}
+	return nil
+}
+
 // Held returns what is held of a run and what was decided about it. [ErrNotFound] for a run that never waited.
 func (l *Ledger) Held(ctx context.Context, run string) (promotion.Held, error) {
 	return oneHeld(ctx, l.db, run)

@@ -294,6 +294,48 @@ func TestARejectionStopsAPromotionOrComesTooLate(t *testing.T) {
 	sound(t, l)
 }
 
+// TestOneOfManyGoesOn: of all who go on with a waiting run at the same moment, one does.
+func TestOneOfManyGoesOn(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	l := open(t, path)
+	hold(t, l, began(t, l, "r1"))
+	var wg sync.WaitGroup
+	results := make([]error, 8)
+	for i := range results {
+		wg.Go(func() {
+			mine, err := Open(t.Context(), path)
+			if err != nil {
+				results[i] = err
+				return
+			}
+			defer mine.Close()
+			results[i] = mine.Claim(t.Context(), "r1")
+		})
+	}
+	wg.Wait()
+	claimed := 0
+	for _, err := range results {
+		switch {
+		case err == nil:
+			claimed++
+		case !errors.Is(err, promotion.ErrBusy):
+			t.Error(err)
+		}
+	}
+	if got := stateOf(t, l, "r1"); claimed != 1 || got != Running {
+		t.Errorf("%d go on, and it is %s", claimed, got)
+	}
+	tell(t, l, event.Event{Type: event.RunFinished, Run: "r1", Time: noon, Result: &event.Result{Outcome: outcomeWaiting, ExitCode: 5}})
+	if err := l.Claim(t.Context(), "r1"); err != nil {
+		t.Errorf("nobody is at work on it any more: %v", err)
+	}
+	if err := l.Claim(t.Context(), "r2"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a run that is not there: %v", err)
+	}
+	sound(t, l)
+}
+
 // TestForgedDecisions: a row without an event, or an event that does not follow, is found.
 func TestForgedDecisions(t *testing.T) {
 	t.Parallel()

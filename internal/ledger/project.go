@@ -39,6 +39,8 @@ func project(ctx context.Context, tx *sql.Tx, seq int64, r record) error {
 	case r.Waiver != nil:
 		p.exec("INSERT INTO waivers (id, app, environment, gate, seq, waiver) VALUES (?, ?, ?, ?, ?, ?)",
 			r.Waiver.ID, r.Waiver.App, r.Waiver.Environment, r.Waiver.Gate, seq, p.json(r.Waiver))
+	case r.Claim != "":
+		p.exec("UPDATE runs SET finished = NULL, result = NULL, process = ? WHERE id = ?", p.json(r.Process), r.Claim)
 	}
 	return p.err
 }
