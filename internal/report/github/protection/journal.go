@@ -32,23 +32,30 @@ func (j *journal) accept(request Request, signature string) (fresh bool, err err
 		return false, err
 	}
 	digest := sha256.Sum256([]byte(signature))
+	var marks []string
 	for _, name := range []string{"signature-" + hex.EncodeToString(digest[:]), "delivery-" + request.Delivery} {
-		file, err := os.OpenFile(filepath.Join(j.dir, name+".seen"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if errors.Is(err, fs.ErrExist) {
+		mark := filepath.Join(j.dir, name+".seen")
+		if _, err := os.Lstat(mark); err == nil {
 			return false, nil
-		}
-		if err != nil {
+		} else if !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}
-		if err := file.Close(); err != nil {
-			return false, err
-		}
+		marks = append(marks, mark)
 	}
+	// First what is to be done, then that it was seen: wherever this process dies, the delivery is kept or can come again.
 	temporary := filepath.Join(j.dir, request.Delivery+".new")
 	if err := os.WriteFile(temporary, text, 0o600); err != nil {
 		return false, err
 	}
-	return true, os.Rename(temporary, j.openFile(request))
+	if err := os.Rename(temporary, j.openFile(request)); err != nil {
+		return false, err
+	}
+	for _, mark := range marks {
+		if err := os.WriteFile(mark, nil, 0o600); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (j *journal) openFile(request Request) string {

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -322,5 +324,34 @@ func TestWhatANewServerRefuses(t *testing.T) {
 	}
 	if _, err := New(Options{Secret: []byte(secret)}); err == nil {
 		t.Error("no key")
+	}
+}
+
+// TestADeliveryThatCouldNotBeKeptIsTakenAgain: what was not written down was not taken, so GitHub's next delivery of it counts.
+func TestADeliveryThatCouldNotBeKeptIsTakenAgain(t *testing.T) {
+	t.Parallel()
+	j := &journal{dir: t.TempDir()}
+	request := Request{Delivery: "00000000-0000-0000-0000-000000000001", Environment: "production"}
+	inTheWay := filepath.Join(j.dir, request.Delivery+".new")
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if fresh, err := j.accept(request, "sha256=1"); err == nil || fresh {
+		t.Fatalf("%v, %v", fresh, err)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{true, false} {
+		if fresh, err := j.accept(request, "sha256=1"); err != nil || fresh != want {
+			t.Errorf("delivery %d: %v, %v", i+2, fresh, err)
+		}
+	}
+	request.Delivery = "00000000-0000-0000-0000-000000000002"
+	if fresh, err := j.accept(request, "sha256=1"); err != nil || fresh {
+		t.Errorf("a replay under another id: %v, %v", fresh, err)
+	}
+	if open, err := j.open(); err != nil || len(open) != 1 {
+		t.Errorf("open: %v, %v", open, err)
 	}
 }
