@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/bundle"
@@ -76,7 +77,8 @@ func findRun(ctx context.Context, record *ledger.Ledger, name string) (ledger.Ru
 
 // wasPromoted wants a run that went well: what did not work in one environment is not for the next.
 func (a *resumption) wasPromoted() error {
-	if a.run.State == ExitDone.Outcome() {
+	promoted := slices.ContainsFunc(a.run.Promotions, func(one promotion.Checkpoint) bool { return one.State == promotion.Completed })
+	if a.run.State == ExitDone.Outcome() && promoted { // a check is done as well
 		return nil
 	}
 	return fail(ExitBlocked, "`penstock why "+a.run.ID+"` shows what it lacks", fmt.Errorf("run %s to %s is %s: only what was promoted there can go further", a.run.ID, a.run.Info.Environment, a.run.State))

@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/redact"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -180,6 +181,29 @@ func TestWhatCannotGoOn(t *testing.T) {
 				t.Errorf("exit code %d, next %q: %v; want %q", code, next, err, row.says)
 			}
 		})
+	}
+}
+
+// TestOnlyWhatWasPromotedGoesFurther: a check ends well too, and was nowhere.
+func TestOnlyWhatWasPromotedGoesFurther(t *testing.T) {
+	t.Parallel()
+	run := ledger.Run{RunSummary: ledger.RunSummary{ID: "r1", State: ExitDone.Outcome(), Info: event.RunInfo{Environment: "staging"}}}
+	if err := (&resumption{run: run}).wasPromoted(); err == nil {
+		t.Error("a run that was never promoted goes further")
+	}
+	run.Promotions = []promotion.Checkpoint{{State: promotion.Failed}, {State: promotion.Completed}}
+	if err := (&resumption{run: run}).wasPromoted(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBothValuesOfASecretAreHidden: a stage's token can have the name of the app's, and another value.
+func TestBothValuesOfASecretAreHidden(t *testing.T) {
+	t.Parallel()
+	values := secretValues{stages: map[string]string{"TOKEN": "of-the-stages", "OTHER": "x"}, deployed: map[string]string{"TOKEN": "of-the-worker"}}
+	said := redact.New(values.all()).String("of-the-stages of-the-worker")
+	if strings.Contains(said, "of-the") {
+		t.Errorf("shown: %s", said)
 	}
 }
 

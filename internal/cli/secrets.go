@@ -25,10 +25,15 @@ type secretValues struct {
 	deployed map[string]string // that become part of the Worker
 }
 
-// all is every value that must not be shown.
+// all is every value that must not be shown. A stage's may have the name of one that is deployed, and another value.
 func (v secretValues) all() map[string]string {
 	all := maps.Clone(v.deployed)
-	maps.Copy(all, v.stages)
+	for name, value := range v.stages {
+		if other, known := all[name]; known && other != value {
+			name += " of the stages"
+		}
+		all[name] = value
+	}
 	return all
 }
 

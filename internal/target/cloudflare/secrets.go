@@ -99,7 +99,7 @@ func waitingSecrets(live promotion.State) []event.Change {
 		if !ours || !strings.HasPrefix(version.Tag, secretTag) || version.Number <= live.Versions[at].Number {
 			continue
 		}
-		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that was put since"}
+		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that was put since, in version " + version.ID}
 		if !slices.Contains(changes, change) {
 			changes = append(changes, change)
 		}

@@ -100,6 +100,22 @@ func TestASecretThatWaitsIsDeployedWithTheSameCode(t *testing.T) {
 	if _, deployed, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second"); err != nil || deployed {
 		t.Fatal(deployed, err)
 	}
+	// Whoever approved a plan with one value has not approved it with another.
+	made := func() string {
+		t.Helper()
+		plan, err := promotion.MakePlan(t.Context(), p.target(), promotion.Basis{App: "app", Bundle: secretBundle(t, "one")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan.Digest
+	}
+	before, again := made(), made()
+	if _, _, err := p.target().PutSecret(t.Context(), "s2", "TOKEN", "second"); err != nil {
+		t.Fatal(err)
+	}
+	if before != again || before == made() {
+		t.Errorf("the plan is %s, %s and, after another value was put, %s", before, again, made())
+	}
 	p.promote(secretBundle(t, "one"), promotion.Completed)
 	if got := p.get("/"); got != "200 one second undefined" {
 		t.Errorf("after the deployment that was to make it live: %s", got)
