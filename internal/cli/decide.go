@@ -60,6 +60,9 @@ func newDecision(shared *common, approve bool, use, short, long, example string)
 }
 
 func (c *common) decide(ctx context.Context, record *ledger.Ledger, name string, approve bool, flags decideFlags) error {
+	if strings.TrimSpace(flags.reason) == "" {
+		return fail(ExitUsage, "give one with --reason", errors.New("a decision needs a reason: it is what others will read"))
+	}
 	run, err := findRun(ctx, record, name)
 	if err != nil {
 		return err

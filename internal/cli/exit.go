@@ -36,7 +36,7 @@ var exitMeanings = []struct {
 	{ExitDone, "done", "done"},
 	{ExitInternal, "error", "internal error"},
 	{ExitUsage, "unusable", "wrong usage or invalid config"},
-	{ExitStageFailed, "failed", "a stage failed"},
+	{ExitStageFailed, "failed", "a stage or a step failed"},
 	{ExitBlocked, "blocked", "blocked by a gate"},
 	{ExitWaiting, "waiting", "waiting for people"},
 	{ExitRolledBack, "rolled back", "the promotion was rolled back"},

@@ -73,11 +73,11 @@ func TestGatesNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for says, args := range map[string][]string{
-		"lower-case word":    {"gates", "new", "Acme"},
-		"is there already":   {"gates", "new", "taken", "--sdk", filepath.Join("..", "..")},
-		"holds the gate SDK": {"gates", "new", "acme"},
-		"no such file":       {"gates", "new", "acme", "--sdk", t.TempDir()},
-		"takes SET[/GATE], and got nothing":   {"gates", "new"},
+		"lower-case word":                   {"gates", "new", "Acme"},
+		"is there already":                  {"gates", "new", "taken", "--sdk", filepath.Join("..", "..")},
+		"holds the gate SDK":                {"gates", "new", "acme"},
+		"no such file":                      {"gates", "new", "acme", "--sdk", t.TempDir()},
+		"takes SET[/GATE], and got nothing": {"gates", "new"},
 	} {
 		if got := say(t, folder, args...); got.code != ExitUsage || !strings.Contains(got.err, says) {
 			t.Errorf("%v should say %q: %+v", args, says, got)

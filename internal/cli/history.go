@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -86,18 +87,20 @@ func showHistory(streams *Streams, entries []historyEntry) error {
 		return nil
 	}
 	out := tabwriter.NewWriter(streams.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(out, "RUN\tSTARTED\tAPP\tENVIRONMENT\tSTATE\tTOOK\tWHY")
+	fmt.Fprintln(out, "RUN\tSTARTED\tAPP\tENVIRONMENT\tSTATE\tTOOK\tVERSION\tWHY")
 	for _, entry := range entries {
 		took := ""
 		if entry.Duration > 0 {
 			took = entry.Duration.Round(10 * time.Millisecond).String()
 		}
+		// As much as `rollback --to` and people need; --json has the whole.
+		version, _, _ := strings.Cut(entry.Version, "-")
 		state := entry.State
 		if entry.Command != "" {
 			state = entry.Command + ": " + state
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", entry.ID, entry.Started.Local().Format("2006-01-02 15:04:05"), entry.App,
-			entry.Environment, state, took, entry.Reason)
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", entry.ID, entry.Started.Local().Format("2006-01-02 15:04:05"), entry.App,
+			entry.Environment, state, took, version, entry.Reason)
 	}
 	return out.Flush()
 }

@@ -131,7 +131,7 @@ func (c *common) showFaults(said daemon.Faults) error {
 	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
 	for _, rule := range said.Calls {
 		what := strings.TrimSpace(strings.Join([]string{rule.Delay, zeroAsEmpty(rule.Status), rule.Lost}, " "))
-		fmt.Fprintf(out, "%s\t%s\tstruck %d of %d\n", rule.Call, what, rule.Struck, rule.Matched)
+		fmt.Fprintf(out, "%s\t%s\tstruck %d of %d calls\n", rule.Call, what, rule.Struck, rule.Matched)
 	}
 	if delay := said.Propagation["delay"]; delay != "" && delay != "0s" {
 		fmt.Fprintf(out, "deployments\treach the edge after %s\n", delay)

@@ -129,6 +129,9 @@ func newMaintenanceOff(shared *common) *cobra.Command {
 					if err == nil && !was.On() {
 						result.Reason = "there was no maintenance to end"
 					}
+					if err == nil && was.On() {
+						return "ended: " + describeMaintenance(was), nil
+					}
 					return describeMaintenance(was), err
 				})
 			})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -467,4 +468,31 @@ func TestWhyExplainsWhatWaits(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhyPassesOverWhatIsDone: a backup after a run that waits must not stand before it.
+func TestWhyPassesOverWhatIsDone(t *testing.T) {
+	t.Parallel()
+	shared, state := heldRun(t)
+	inLedger(t, state, func(record *ledger.Ledger) {
+		observer := record.Observer()
+		observer.Observe(event.Event{Type: event.RunStarted, Time: time.Now(), Run: "backup-1", RunInfo: &event.RunInfo{App: "small", Environment: "production", Command: "backup"}})
+		observer.Observe(event.Event{Type: event.RunFinished, Time: time.Now(), Run: "backup-1", Result: &event.Result{Outcome: ExitDone.Outcome()}})
+		if err := observer.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		run, err := shared.whichRun(t.Context(), record, nil, "")
+		if err != nil || run.ID != "r1-0001" {
+			t.Errorf("it is about %q: %v", run.ID, err)
+		}
+	})
+}
+
+func TestHistoryNamesVersions(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := showHistory(&Streams{Out: &out}, []historyEntry{{ID: "r1", Version: "090d32a9-c09b-41fb-8e29-ba5fd5f73a15"}})
+	if err != nil || !strings.Contains(out.String(), "VERSION") || !strings.Contains(out.String(), "090d32a9") || strings.Contains(out.String(), "c09b") {
+		t.Errorf("%v: %s", err, out.String())
+	}
 }

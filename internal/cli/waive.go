@@ -54,6 +54,9 @@ func newWaive(shared *common) *cobra.Command {
 type waiveFlags struct{ reason, as, expires, sign string }
 
 func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate string, flags waiveFlags, lasts time.Duration) error {
+	if strings.TrimSpace(flags.reason) == "" {
+		return fail(ExitUsage, "give one with --reason", errors.New("a waiver needs a reason: it is what others will read"))
+	}
 	run, err := findRun(ctx, record, name)
 	if err != nil {
 		return err

@@ -58,7 +58,8 @@ func newWhy(shared *common) *cobra.Command {
 		Short: "Show every condition that keeps a run from going on, who can clear it, and what to do",
 		Long: "Lists what a run waits for or was stopped by: approvals, gates, windows, a stage, somebody at work in the environment; who or\n" +
 			"what can clear each, the earliest time at which it can clear by itself, and what to do. Without RUN it is the newest run of\n" +
-			"the app in this folder, or with --env the newest one to that environment.",
+			"the app in this folder, or with --env the newest one to that environment; backups, rollbacks and the like that went well are\n" +
+			"passed over.",
 		Example: "  penstock why\n  penstock why 01JD2QK7 --json\n  penstock why --env production",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -107,8 +108,17 @@ func (c *common) whichRun(ctx context.Context, record *ledger.Ledger, args []str
 	if len(runs) == 0 {
 		return ledger.Run{}, fail(ExitUsage, "`penstock history` lists the runs there are", errors.New("there is no such run"))
 	}
+	// A backup that went well is nothing to ask about, and must not stand before a run that waits.
+	if open := slices.DeleteFunc(slices.Clone(runs), finishedOperation); len(open) > 0 {
+		runs = open
+	}
 	here := slices.IndexFunc(runs, func(run ledger.RunSummary) bool { return run.Info.Folder == folder })
 	return record.Run(ctx, runs[max(here, 0)].ID)
+}
+
+// finishedOperation reports whether a run was a backup, a rollback or the like, and went well.
+func finishedOperation(run ledger.RunSummary) bool {
+	return run.Info.Command != "" && run.State == ExitDone.Outcome()
 }
 
 func explain(ctx context.Context, record *ledger.Ledger, run ledger.Run) (explanation, error) {

@@ -33,7 +33,7 @@ certificates: {delay: 3s, validityDays: 5}
 
 func TestParseTellsEveryProblem(t *testing.T) {
 	for text, want := range map[string][]string{
-		`calls: [{call: "POST /x", stauts: 500}]`:                      {"stauts", "line 1"},
+		`calls: [{call: "POST /x", stauts: 500}]`:                      {`unknown key "stauts"`, "line 1"},
 		`calls: [{call: "/x", status: 500}, {call: "GET /y"}]`:         {"calls[0]", "a method and a path", "calls[1]", "nothing goes wrong"},
 		`calls: [{call: "GET /a/**/b", lost: answer}]`:                 {"** can only be the last", `lost must be request or reply, not "answer"`},
 		`calls: [{call: "GET /a", lost: reply, status: 500}]`:          {"take one of lost and status"},

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -100,9 +101,24 @@ func Parse(text []byte) (Plan, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&plan); err != nil && !errors.Is(err, io.EOF) {
-		return Plan{}, fmt.Errorf("read the faults: %w", err)
+		return Plan{}, unreadable(err)
 	}
 	return plan, plan.check()
+}
+
+var unknownKey = regexp.MustCompile(`field (\S+) not found in type \S+`)
+
+// unreadable says what is wrong with a text in the words of the file, not in those of the types that it is read into.
+func unreadable(err error) error {
+	var many *yaml.TypeError
+	if !errors.As(err, &many) {
+		return fmt.Errorf("read the faults: %w", err)
+	}
+	var problems []error
+	for _, one := range many.Errors {
+		problems = append(problems, errors.New(unknownKey.ReplaceAllString(one, `unknown key "$1"`)))
+	}
+	return errors.Join(problems...)
 }
 
 // Read is Parse for a file, which errors name.

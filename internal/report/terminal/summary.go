@@ -3,6 +3,7 @@ package terminal
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,7 @@ func (p palette) failure(w io.Writer, b *board) {
 	}
 	for _, row := range b.steps {
 		if row.Error != "" {
-			fmt.Fprintf(w, "\n%s %s\n", p.bad.Render("failed step "+row.Name), oneLine(row.Error, 0))
+			fmt.Fprintf(w, "\n%s %s\n", p.bad.Render("failed step "+row.Name+":"), oneLine(row.Error, 0))
 		}
 	}
 }
@@ -169,12 +170,16 @@ func (p palette) ending(w io.Writer, b *board) {
 			ran++
 		}
 	}
-	fmt.Fprintf(w, "%s in %s · %s ran, %d from cache", word, elapsed(result.Duration), counted(ran, "stage"), cached)
+	fmt.Fprintf(w, "%s in %s", word, elapsed(result.Duration))
+	if b.info.Command == "" {
+		fmt.Fprintf(w, " · %s ran, %d from cache", counted(ran, "stage"), cached)
+	}
 	if b.bundle != nil {
 		fmt.Fprintf(w, " · bundle %s (%d bytes)", short(b.bundle.Digest), b.bundle.Size)
 	}
 	fmt.Fprintln(w)
-	if result.Reason != "" {
+	told := slices.ContainsFunc(b.steps, func(row *stepRow) bool { return row.Error == result.Reason })
+	if result.Reason != "" && !told {
 		fmt.Fprintf(w, "%s\n", oneLine(result.Reason, 0))
 	}
 	if result.Version != "" {

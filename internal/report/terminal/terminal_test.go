@@ -107,6 +107,28 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// TestOperation: a backup or the like has no source and no stages, and says what went wrong once.
+func TestOperation(t *testing.T) {
+	t.Parallel()
+	var lines, summary bytes.Buffer
+	plain := NewPlain(&lines, &summary, false)
+	for _, e := range []event.Event{
+		{Type: event.RunStarted, RunInfo: &event.RunInfo{App: "guide", Environment: "production", Command: "backup"}, Run: "01RUN"},
+		{Type: event.StepStarted, Step: &event.Step{Name: "store"}},
+		{Type: event.StepFinished, Step: &event.Step{Name: "store", Error: "there is no such bucket"}},
+		{Type: event.RunFinished, Result: &event.Result{Outcome: "failed", ExitCode: 3, Reason: "there is no such bucket", NextStep: "make it"}},
+	} {
+		plain.Observe(e)
+	}
+	if want := "penstock backup guide → production · run 01RUN\n"; !strings.HasPrefix(lines.String(), want) {
+		t.Errorf("%q does not begin with %q", lines.String(), want)
+	}
+	want := "\n  ✗ store        0 ms  there is no such bucket\n\nfailed step store: there is no such bucket\n\nfailed in 0 ms\nnext: make it\n"
+	if diff := cmp.Diff(want, summary.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestTree draws the tree in the middle of a run: what is waiting, running and done must be told apart without colour.
 func TestTree(t *testing.T) {
 	t.Parallel()

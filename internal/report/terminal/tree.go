@@ -55,6 +55,9 @@ func (p palette) tree(b *board, now time.Time, width int) string {
 
 func (p palette) heading(b *board) string {
 	text := b.info.App
+	if b.info.Command != "" { // an operation, which has no source
+		text = b.info.Command + " " + text
+	}
 	if b.info.Environment != "" {
 		text += " → " + b.info.Environment
 	}
@@ -66,7 +69,9 @@ func (p palette) heading(b *board) string {
 		}
 		facts = append(facts, commit)
 	}
-	facts = append(facts, fmt.Sprintf("%d files", b.info.Files))
+	if b.info.Command == "" {
+		facts = append(facts, fmt.Sprintf("%d files", b.info.Files))
+	}
 	if b.run != "" {
 		facts = append(facts, "run "+b.run)
 	}
