@@ -488,7 +488,7 @@ func (b *returning) stop(ctx context.Context, cause error) (Result, error) {
 	}
 	if b.state.Undo != "" {
 		result.NotUndone = append(result.NotUndone, "data: it was put back; what it replaced is bookmark "+b.state.Undo)
-	} else if b.choice == DataRestored && b.state.Step == StepReturn {
+	} else if b.choice == DataRestored && b.state.Step == StepReturn && (b.state.Done || result.Version == b.state.Version) {
 		result.NotUndone = append(result.NotUndone, fmt.Sprintf("data: it was not put back, and version %s may not work with it; `penstock restore --env %s --bookmark '%s' --confirm-loss` puts it back",
 			short(b.state.Version), b.environment().Name, b.rollback.Bookmark))
 	} else if b.state.Step == StepRestore {

@@ -298,6 +298,28 @@ func TestARollbackThatIsStoppedBeforeTheDataSaysSo(t *testing.T) {
 	}
 }
 
+// refusing deploys nothing.
+type refusing struct{ *promotiontest.Cloud }
+
+func (refusing) Route(context.Context, string, promotion.Routing) error {
+	return errors.New("secrets were changed")
+}
+
+// As long as the newer code has all traffic, nobody is to be told to put the data back under it.
+func TestARollbackWhoseTrafficIsRefusedAsksForNoRestore(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, []promotion.Migration{first}, []promotion.Migration{breaking})
+	result, err := promotion.Return(t.Context(), y.options("r1"), refusing{y.cloud}, y.rollback(t, ""), promotion.DataRestored)
+	if err != nil || result.Phase != promotion.Failed || result.Version != y.versions[1] {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	for _, said := range result.NotUndone {
+		if strings.HasPrefix(said, "data:") {
+			t.Error(said)
+		}
+	}
+}
+
 // TestEveryFaultAtEveryStepOfARollback: whatever goes wrong at whatever call, the version that it came from never gets
 // traffic back once it was taken away, the data is put back at most once, and the next promotion ends what did not.
 func TestEveryFaultAtEveryStepOfARollback(t *testing.T) {
