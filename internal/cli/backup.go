@@ -292,6 +292,17 @@ func (r *run) restoreInPlace(ctx context.Context, target *cloudflare.Target, boo
 
 // underLease does something to the environment that must not meet a promotion.
 func (r *run) underLease(ctx context.Context, do func(id string) error) error {
+	return r.besideUnfinished(ctx, func(id string, unfinished []promotion.Checkpoint) error {
+		if len(unfinished) > 0 {
+			return fail(ExitBusy, "run `penstock deploy --env "+r.environment.Name+"` first: it puts in order what that left",
+				fmt.Errorf("promotion %s never came to its end", unfinished[0].Promotion))
+		}
+		return do(id)
+	})
+}
+
+// besideUnfinished is underLease for what can be done although a promotion died: maintenance, which deployments wait for in turn.
+func (r *run) besideUnfinished(ctx context.Context, do func(id string, unfinished []promotion.Checkpoint) error) error {
 	id := strings.ToLower(r.id)
 	lease, err := r.ledger.Acquire(ctx, r.pipeline.Name, r.environment.Name, id)
 	if err != nil {
@@ -302,11 +313,7 @@ func (r *run) underLease(ctx context.Context, do func(id string) error) error {
 			r.note("warning", "the lease could not be given back and ends with this process: "+err.Error())
 		}
 	}()
-	if len(lease.Abandoned) > 0 {
-		return fail(ExitBusy, "run `penstock deploy --env "+r.environment.Name+"` first: it puts in order what that left",
-			fmt.Errorf("promotion %s never came to its end", lease.Abandoned[0].Promotion))
-	}
-	return do(id)
+	return do(id, lease.Abandoned)
 }
 
 // findDump finds the export that is to be restored, and checks it against the manifest.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 )
@@ -42,7 +43,8 @@ func newMaintenanceOn(shared *common) *cobra.Command {
 				return err
 			}
 			r.announce("maintenance", nil)
-			err = r.underLease(ctx, func(id string) error {
+			err = r.besideUnfinished(ctx, func(id string, unfinished []promotion.Checkpoint) error {
+				r.noteUnfinished(unfinished)
 				if readOnly {
 					return r.lockDatabases(ctx, target, notice.Message)
 				}
@@ -70,6 +72,12 @@ func newMaintenanceOn(shared *common) *cobra.Command {
 	command.Flags().StringVar(&notice.Message, "message", "We are working on this service and will be back soon.", "what people are told")
 	command.Flags().DurationVar(&notice.RetryAfter, "retry-after", 10*time.Minute, "when clients may ask again")
 	return command
+}
+
+func (r *run) noteUnfinished(promotions []promotion.Checkpoint) {
+	for _, unfinished := range promotions {
+		r.note("warning", fmt.Sprintf("promotion %s never came to its end; the first deployment after the maintenance puts in order what it left", unfinished.Promotion))
+	}
 }
 
 // queuesMeanwhile says what becomes of the messages that a maintenance version is given: a queue gives up after its retries.
@@ -123,7 +131,8 @@ func newMaintenanceOff(shared *common) *cobra.Command {
 			}
 			r.announce("maintenance", nil)
 			result := event.Result{}
-			err = r.underLease(ctx, func(string) error {
+			err = r.besideUnfinished(ctx, func(_ string, unfinished []promotion.Checkpoint) error {
+				r.noteUnfinished(unfinished)
 				return r.doStep("resume", "put the app back into service", func() (string, error) {
 					was, err := target.Resume(ctx)
 					if err == nil && !was.On() {

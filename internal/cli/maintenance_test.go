@@ -1,12 +1,54 @@
 package cli
 
 import (
+	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/wrangler"
+	"github.com/penstock-ci/penstock/pipelines"
 )
+
+// What a dead promotion left keeps nobody from taking the app out of service, or from putting it back: a deployment, which would
+// put it in order, refuses while maintenance is on.
+func TestMaintenanceDoesNotWaitForWhatADeadPromotionLeft(t *testing.T) {
+	t.Parallel()
+	record, err := ledger.Open(t.Context(), filepath.Join(t.TempDir(), "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer record.Close()
+	lease, err := record.Acquire(t.Context(), "app", "production", "p1")
+	if err == nil {
+		err = record.Checkpoint(t.Context(), lease, promotion.Checkpoint{Promotion: "p1", Run: "RUN1", State: promotion.Shifting, Step: "shift-50", Touched: true})
+	}
+	if err = errors.Join(err, record.Release(t.Context(), lease)); err != nil {
+		t.Fatal(err)
+	}
+	r := &run{id: "RUN2", ledger: record, pipeline: &pipelines.Pipeline{Name: "app"}, environment: &pipelines.Environment{Name: "production"}}
+	done := 0
+	do := func(string) error { done++; return nil }
+	if err := r.underLease(t.Context(), do); err == nil || done != 0 || !strings.Contains(err.Error(), "p1") {
+		t.Errorf("other operations: %v, %d", err, done)
+	}
+	for range 2 { // on and off
+		if err := r.besideUnfinished(t.Context(), func(id string, left []promotion.Checkpoint) error {
+			if len(left) != 1 || left[0].Promotion != "p1" {
+				t.Errorf("%+v", left)
+			}
+			return do(id)
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if done != 2 {
+		t.Error(done)
+	}
+}
 
 func TestWhatBecomesOfMessagesInMaintenance(t *testing.T) {
 	t.Parallel()
