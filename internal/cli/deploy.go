@@ -52,7 +52,7 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	if err := r.sameAsInSlot(made); err != nil {
 		return event.Result{}, err
 	}
-	if err := r.upstream(ctx); err != nil {
+	if err := errors.Join(r.upstream(ctx), r.throughSlot(ctx)); err != nil {
 		return event.Result{}, err
 	}
 	if err := r.putInOrder(ctx); err != nil {

@@ -79,6 +79,25 @@ func (r *run) sameAsInSlot(made built) error {
 	}
 }
 
+// throughSlot wants an environment with a slot to be reached by its slot: also when the folder's penstock.yaml, by which the slot
+// was looked for, is not what judges the run, and when a run from elsewhere is taken there.
+func (r *run) throughSlot(ctx context.Context) error {
+	if r.environment.Strategy != pipelines.StrategySlots || r.slot != nil || (r.resumes != nil && !r.resumes.elsewhere) {
+		return nil
+	}
+	earlier := ""
+	if r.resumes != nil {
+		var err error
+		if earlier, err = r.ledger.PromotedFrom(ctx, r.pipeline.Name, r.environment.Slot, r.source.Digest); err != nil {
+			return err
+		}
+	}
+	if earlier != "" {
+		return nil
+	}
+	return fail(ExitBlocked, "`penstock deploy --env "+r.environment.Slot+"` first", fmt.Errorf("environment %s is reached by its slot %s, which never had this source", r.environment.Name, r.environment.Slot))
+}
+
 // integrate adds the integration stages to a promotion to a slot.
 func (r *run) integrate(options *promotion.Options) {
 	if !r.pipeline.IsSlot(r.environment.Name) || len(r.pipeline.StagesAt(pipelines.WhenIntegration)) == 0 {

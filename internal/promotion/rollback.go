@@ -275,7 +275,26 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 	case strings.HasPrefix(found[0].Message, placeholderMark):
 		return Version{}, fmt.Errorf("%w: before it there was only the placeholder that answers 503; `penstock maintenance on` takes the app out of service", ErrNoSuchVersion)
 	}
-	return found[0], nil
+	return found[0], neverGood(found[0].ID, past)
+}
+
+// neverGood refuses a version that a promotion made and did not take to its end, by whatever name it is asked for: what gates
+// or smoke tests stopped must not become live as something to go back to.
+func neverGood(version string, past []Checkpoint) error {
+	var stopped *Checkpoint
+	for i, done := range past {
+		switch {
+		case done.Version != version:
+		case done.State == Completed:
+			return nil
+		case done.Kind != KindRollback && stopped == nil:
+			stopped = &past[i]
+		}
+	}
+	if stopped == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: promotion %s ended as %s, so that its version %s was never good for everybody", ErrNoSuchVersion, stopped.Promotion, stopped.State, short(version))
 }
 
 // before is the version that was live before the live one.

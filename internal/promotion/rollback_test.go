@@ -402,3 +402,47 @@ func (w *rewinding) RestoreData(ctx context.Context, id, bookmark string) (undo 
 	err = w.call("restore", true, func() (err error) { undo, err = w.cloud.RestoreData(ctx, id, bookmark); return err })
 	return undo, err
 }
+
+// TestNoWayBackToWhatWasStopped: a version that gates or smoke tests stopped is not gone back to, by whatever name.
+func TestNoWayBackToWhatWasStopped(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, nil, nil, nil)
+	to := y.versions[1]
+	for name, row := range map[string]struct {
+		change  func(promotion.Checkpoint) []promotion.Checkpoint
+		refused bool
+	}{
+		"it completed": {func(c promotion.Checkpoint) []promotion.Checkpoint { return []promotion.Checkpoint{c} }, false},
+		"it was put back": {func(c promotion.Checkpoint) []promotion.Checkpoint {
+			c.State = promotion.RolledBack
+			return []promotion.Checkpoint{c}
+		}, true},
+		"it failed before any traffic": {func(c promotion.Checkpoint) []promotion.Checkpoint {
+			c.State = promotion.Failed
+			return []promotion.Checkpoint{c}
+		}, true},
+		"it was not made by Penstock": {func(promotion.Checkpoint) []promotion.Checkpoint { return nil }, false},
+		"a rollback to it did not work": {func(c promotion.Checkpoint) []promotion.Checkpoint {
+			c.Kind, c.State = promotion.KindRollback, promotion.Failed
+			return []promotion.Checkpoint{c}
+		}, false},
+		"it failed once and completed once": {func(c promotion.Checkpoint) []promotion.Checkpoint {
+			failed := c
+			failed.Promotion, failed.State = "p9", promotion.Failed
+			return []promotion.Checkpoint{failed, c}
+		}, false},
+	} {
+		var past []promotion.Checkpoint
+		for _, c := range y.past() {
+			if c.Version == to {
+				past = append(past, row.change(c)...)
+			} else {
+				past = append(past, c)
+			}
+		}
+		_, err := promotion.MakeRollback(t.Context(), y.cloud, past, "app", production, to)
+		if (err != nil) != row.refused || row.refused && !errors.Is(err, promotion.ErrNoSuchVersion) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
