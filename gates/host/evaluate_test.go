@@ -43,8 +43,13 @@ func TestDescribe(t *testing.T) {
 		"good":                 `has no gate ""`,
 		"":                     `there is no gate set ""`,
 	} {
-		if _, err := h.Describe(t.Context(), gate); !errors.Is(err, host.ErrUnknownGate) || !strings.Contains(err.Error(), says) {
+		_, err := h.Describe(t.Context(), gate)
+		if !errors.Is(err, host.ErrUnknownGate) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", gate, err)
+		}
+		var advised interface{ NextStep() string }
+		if !errors.As(err, &advised) || !strings.Contains(advised.NextStep(), "`penstock gates list`") {
+			t.Errorf("%q: no next step: %v", gate, err)
 		}
 	}
 }

@@ -114,15 +114,15 @@ func (h *Host) Describe(ctx context.Context, gate string) (engine.GateInfo, erro
 	setName, gateName, _ := strings.Cut(gate, "/")
 	set, err := h.find(setName)
 	if err != nil {
-		return engine.GateInfo{}, fmt.Errorf("describe gate %s: %w", gate, err)
+		return engine.GateInfo{}, &undescribed{gate: gate, err: err}
 	}
 	info, err := set.describe(ctx)
 	if err != nil {
-		return engine.GateInfo{}, fmt.Errorf("describe gate %s: %w", gate, err)
+		return engine.GateInfo{}, &undescribed{gate: gate, err: err}
 	}
 	description, err := info.gate(gateName)
 	if err != nil {
-		return engine.GateInfo{}, fmt.Errorf("describe gate %s: %w", gate, err)
+		return engine.GateInfo{}, &undescribed{gate: gate, err: err}
 	}
 	return engine.GateInfo{Description: description, SetVersion: info.Version, SetDigest: info.Digest}, nil
 }

@@ -29,6 +29,16 @@ func refusal(gate string, err error, redact func(string) string) gates.Verdict {
 	return verdict
 }
 
+// undescribed says that a gate could not be described, and like a refusal what a person can do about it.
+type undescribed struct {
+	gate string
+	err  error
+}
+
+func (u *undescribed) Error() string    { return fmt.Sprintf("describe gate %s: %v", u.gate, u.err) }
+func (u *undescribed) Unwrap() error    { return u.err }
+func (u *undescribed) NextStep() string { return nextStep(u.gate, u.err) }
+
 // nextStep is what a person can do about it. The order matters: the more special comes first.
 func nextStep(gate string, err error) string {
 	set, _, _ := strings.Cut(gate, "/")

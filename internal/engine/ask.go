@@ -64,7 +64,12 @@ func evaluateStep(ref pipelines.GateRef, options *JudgeOptions, found *gathering
 	ask := stepFunc[Judged](func(ctx context.Context) (Judged, error) {
 		info, err := options.Gatekeeper.Describe(ctx, ref.Gate)
 		if err != nil {
-			return Judged{Verdict: couldNotAsk(ref.Gate, "could not be described: "+err.Error())}, nil
+			verdict := couldNotAsk(ref.Gate, "could not be described: "+err.Error())
+			var advised interface{ NextStep() string } // the gatekeeper may know what to do
+			if errors.As(err, &advised) {
+				verdict.NextStep = advised.NextStep()
+			}
+			return Judged{Verdict: verdict}, nil
 		}
 		request := options.Request
 		request.Phase = options.Phase

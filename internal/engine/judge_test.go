@@ -27,7 +27,15 @@ type keeper struct {
 	answer  func(ctx context.Context, gate string, request gates.Request, attempt int) gates.Verdict
 }
 
+// advice is an error of a gatekeeper that knows what to do.
+type advice struct{ error }
+
+func (advice) NextStep() string { return "correct the name" }
+
 func (k *keeper) Describe(_ context.Context, gate string) (engine.GateInfo, error) {
+	if gate == "unknown/advised" {
+		return engine.GateInfo{}, advice{errors.New("no set has it")}
+	}
 	if strings.HasPrefix(gate, "unknown/") {
 		return engine.GateInfo{}, errors.New("no plugin serves it")
 	}
@@ -361,5 +369,16 @@ func TestNoGateAskedIsNoConsent(t *testing.T) {
 	}
 	if len(keeper.asked) != 0 {
 		t.Errorf("asked %v", keeper.asked)
+	}
+}
+
+// TestTheGatekeepersAdviceIsKept: whoever could not describe a gate may know what to do about it.
+func TestTheGatekeepersAdviceIsKept(t *testing.T) {
+	t.Parallel()
+	j, err := engine.Judge(t.Context(), engine.JudgeOptions{
+		Gatekeeper: &keeper{answer: says(gates.Pass)}, Gates: []pipelines.GateRef{ref("unknown/advised", pipelines.Mandatory)}, Phase: gates.PhaseBuild,
+	})
+	if err != nil || len(j.Blocking()) != 1 || j.Blocking()[0].Verdict.NextStep != "correct the name" {
+		t.Errorf("%v: %+v", err, j.Blocking())
 	}
 }

@@ -46,8 +46,12 @@ func (p *Plain) Observe(e event.Event) {
 		row := p.board.gate(e.Gate)
 		text, spent := row.tell(e.Time)
 		if e.Gate.Verdict != nil { // its outcome is told anyway
-			text = strings.TrimPrefix(text, string(e.Gate.Verdict.Outcome)+": ")
-			p.say("gate "+row.Name, "%s in %s: %s", e.Gate.Verdict.Outcome, spent, oneLine(text, 0))
+			rest, cut := strings.CutPrefix(text, string(e.Gate.Verdict.Outcome))
+			if !cut || !(strings.HasPrefix(rest, ": ") || strings.HasPrefix(rest, " (") || strings.HasPrefix(rest, ", ")) {
+				rest = ": " + text
+			}
+			text = rest
+			p.say("gate "+row.Name, "%s in %s%s", e.Gate.Verdict.Outcome, spent, oneLine(text, 0))
 		}
 	case event.StepProgress:
 		p.say(e.Step.Name, "%s", oneLine(e.Text, 0))

@@ -107,6 +107,22 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// TestPlainTellsAnOutcomeOnce: what a verdict weighs stands beside its outcome, and a summary is never cut.
+func TestPlainTellsAnOutcomeOnce(t *testing.T) {
+	t.Parallel()
+	for want, gate := range map[string]event.Gate{
+		"[gate q/a] inconclusive in 0 ms (advisory, does not block): nobody knows\n": {Name: "q/a", Enforcement: "advisory", Verdict: &gates.Verdict{Outcome: gates.Inconclusive, Summary: "nobody knows"}},
+		"[gate q/b] fail in 0 ms: two lines\n":                                       {Name: "q/b", Enforcement: "mandatory", Blocks: true, Verdict: &gates.Verdict{Outcome: gates.Fail, Summary: "two lines"}},
+		"[gate q/c] pass in 0 ms: passes all\n":                                      {Name: "q/c", Enforcement: "mandatory", Verdict: &gates.Verdict{Outcome: gates.Pass, Summary: "passes all"}},
+	} {
+		var lines bytes.Buffer
+		NewPlain(&lines, &lines, false).Observe(event.Event{Type: event.GateFinished, Gate: &gate})
+		if lines.String() != want {
+			t.Errorf("%q, want %q", lines.String(), want)
+		}
+	}
+}
+
 // TestOperation: a backup or the like has no source and no stages, and says what went wrong once.
 func TestOperation(t *testing.T) {
 	t.Parallel()
