@@ -140,6 +140,11 @@ func (t *Target) Maintenance(ctx context.Context) (Maintenance, error) {
 // Suspend takes the app out of service: routes and custom domains lead to a maintenance Worker; a Worker that is reached by
 // its own address gets a maintenance version with all traffic. What is out of service already stays so.
 func (t *Target) Suspend(ctx context.Context, id string, notice Notice) (Maintenance, error) {
+	if t.ownAddress() {
+		if err := t.canComeBack(ctx); err != nil {
+			return Maintenance{}, err
+		}
+	}
 	routes, err := t.routesTo(ctx, t.Worker.Name)
 	if err != nil {
 		return Maintenance{}, err
@@ -172,6 +177,21 @@ func (t *Target) Suspend(ctx context.Context, id string, notice Notice) (Mainten
 
 // ownAddress says whether people reach the Worker by an address that no route or domain takes away.
 func (t *Target) ownAddress() bool { return t.PublicURL != nil || t.onSubdomain() }
+
+// canComeBack refuses a maintenance version that would take up secrets which the live version does not have: Cloudflare would not go
+// back from it to the live one (10220).
+func (t *Target) canComeBack(ctx context.Context) error {
+	now, err := t.Inspect(ctx)
+	if err != nil {
+		return err
+	}
+	waiting := waitingSecrets(now)
+	if len(waiting) == 0 {
+		return nil
+	}
+	return fmt.Errorf("secret %s was put and is in no live version yet: a maintenance version would have it, and Cloudflare would not go back from there "+
+		"to what is live; `penstock deploy --env %s` makes it live, then this works", waiting[0].Name, t.Environment.Name)
+}
 
 // swap leads routes and domains to the maintenance Worker.
 func (t *Target) swap(ctx context.Context, notice Notice, routes []ownRoute, domains []api.CustomDomain) error {

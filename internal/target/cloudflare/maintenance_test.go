@@ -227,3 +227,24 @@ func TestNoSecretIsPutWhileTheMaintenanceVersionIsLive(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A maintenance version takes up a secret that waits, and Cloudflare refuses to go back from there to the version before it.
+func TestNoMaintenanceFromWhichThereIsNoWayBack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{Secrets: []string{"TOKEN"}})
+	p.options.Secrets = map[string]string{"TOKEN": "first"}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	p.options.Secrets = nil
+	if _, err := p.target().Upload(t.Context(), "u1", secretBundle(t, "two")); err != nil { // newer than what is live
+		t.Fatal(err)
+	}
+	if _, deployed, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second"); err != nil || deployed {
+		t.Fatal(deployed, err)
+	}
+	if _, err := p.target().Suspend(t.Context(), "m1", notice); err == nil || !strings.Contains(err.Error(), "secret TOKEN") || !strings.Contains(err.Error(), "penstock deploy") {
+		t.Error(err)
+	}
+	if got := p.get("/"); got != "200 one first undefined" {
+		t.Error(got)
+	}
+}
