@@ -97,6 +97,10 @@ func defects() []defect {
 		edits: []edit{{"migrations/0004_more.sql", "", "INSERT INTO courses (id, title) VALUES ('learning-basics', 'Again');\n"}},
 		says:  []string{"0004_more.sql was refused", "UNIQUE constraint failed", "has not been touched"},
 	}, {
+		name: "a migration that the code cannot live with", gate: "data/rehearsal", stages: []string{"smoke"}, code: 4,
+		edits: []edit{{"migrations/0004_slugs.sql", "", "UPDATE guides SET slug = 'en/' || slug WHERE slug NOT LIKE 'en/%';\n"}},
+		says:  []string{"the live version does not pass the smoke tests after the migrations, and does before", "guides API: every listed guide can be read"},
+	}, {
 		name: "no copy outside the database", gate: "data/backup", config: "{ kind: export }", code: 6,
 		edits: []edit{harmless}, says: []string{"no export that is still there", "penstock backup"},
 	}, {

@@ -7,6 +7,32 @@ type Rehearsal struct {
 	Environment string              `json:"environment"`
 	Databases   []RehearsedDatabase `json:"databases"`
 	Gaps        []Gap               `json:"gaps"`
+	Smoke       RehearsedSmoke      `json:"smoke"`
+}
+
+// RehearsedSmoke is how the smoke tests (probes and smoke stages) of the environment went against the live and the next version,
+// each on a Cloudflare of its own on the machine that tells it, with copies of the databases and with nothing in everything else.
+type RehearsedSmoke struct {
+	// State is Present when both versions were asked, Missing when there was nothing to ask or to ask it of, Unknown when they
+	// could not be asked; the Reason says why in both.
+	State  State  `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// Live and Next are the versions on migrated copies.
+	Live SmokeTrial `json:"live"`
+	Next SmokeTrial `json:"next"`
+	// Control is the live version on copies as the data is now. It is asked only when another failed: what it does not pass
+	// either is not the migrations' doing, but asks for what is not there on such a place.
+	Control *SmokeTrial `json:"control,omitempty"`
+	Millis  int64       `json:"millis"` // that all of it took
+}
+
+// SmokeTrial is how the smoke tests went against one version.
+type SmokeTrial struct {
+	OK      bool     `json:"ok"`
+	Summary string   `json:"summary"`
+	Lines   []string `json:"lines"` // what the probes were answered and the stages said at their end
+	// StandIns are the secrets that had random values, because nobody can read theirs.
+	StandIns []string `json:"standIns"`
 }
 
 // RehearsedDatabase is one database's rehearsal.

@@ -105,22 +105,6 @@ func (s *evidenceSource) metrics(ctx context.Context, path string) error {
 	return evidence.Write(path, found)
 }
 
-// rehearsal tries the pending migrations on copies. Later than in the phase plan there are none left to try.
-func (s *evidenceSource) rehearsal(ctx context.Context, path string) error {
-	planned := s.planned.Load()
-	if planned == nil {
-		return errNoPlan
-	}
-	s.asking.Lock()
-	defer s.asking.Unlock()
-	told, err := planned.target.Rehearse(ctx, planned.plan.Basis.Bundle)
-	if err != nil {
-		return err
-	}
-	told.App = s.run.pipeline.Name
-	return evidence.Write(path, told)
-}
-
 // known is what the ledger has of promotions to the environment.
 func (s *evidenceSource) known(ctx context.Context) (cloudflare.Known, error) {
 	app, environment := s.run.pipeline.Name, s.run.environment.Name

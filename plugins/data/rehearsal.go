@@ -17,6 +17,7 @@ type rehearsalConfig struct {
 	MayLose []string `json:"mayLose"`
 	// MaxSeconds is how long the migrations of one database may take; 0 for as long as they like.
 	MaxSeconds float64 `json:"maxSeconds"`
+	Smoke      string  `json:"smoke"` // smokeRequired: smoke tests that could not be run do not pass
 }
 
 const rehearseAgain = "mend what kept it from being tried, and run the same command again"
@@ -32,7 +33,8 @@ func (rehearsalGate) Describe() gates.Description {
 			"type": "object", "additionalProperties": false,
 			"properties": {
 				"mayLose": {"type": "array", "uniqueItems": true, "items": {"type": "string", "minLength": 1}, "description": "tables that may go, or have fewer rows afterwards"},
-				"maxSeconds": {"type": "number", "minimum": 0, "default": 0, "description": "how long the migrations of one database may take; 0 for any time"}
+				"maxSeconds": {"type": "number", "minimum": 0, "default": 0, "description": "how long the migrations of one database may take; 0 for any time"},
+				"smoke": {"enum": ["told", "required"], "default": "told", "description": "whether smoke tests that could not be run on a copy are only told, or keep the gate from passing"}
 			}
 		}`,
 	}
@@ -95,10 +97,13 @@ func (c rehearsalConfig) judge(told evidence.Rehearsal) *gates.Verdict {
 	for _, gap := range told.Gaps {
 		unknown = append(unknown, gap.What+": "+gap.Reason)
 	}
+	smoke := c.judgeSmoke(told.Smoke)
+	verdict.Findings = append(verdict.Findings, smoke.findings...)
+	wrong, unknown = append(wrong, smoke.wrong...), append(unknown, smoke.unknown...)
 	switch {
 	case len(wrong) > 0:
 		verdict.Outcome, verdict.Summary = gates.Fail, first(wrong)
-		verdict.NextStep = "change the migrations: the data itself has not been touched; where a loss is meant, name the table under mayLose"
+		verdict.NextStep = "change the migrations, or the new code: the data itself has not been touched; where a loss is meant, name the table under mayLose"
 	case len(unknown) > 0:
 		verdict.Outcome, verdict.Summary, verdict.NextStep = gates.Inconclusive, first(unknown), rehearseAgain
 	case len(doubts) > 0:
@@ -109,6 +114,9 @@ func (c rehearsalConfig) judge(told evidence.Rehearsal) *gates.Verdict {
 		verdict.Summary = "no migration is pending"
 	default:
 		verdict.Summary = fmt.Sprintf("%s on a copy with %s: no row is lost, and the running version's SQL is understood", gates.Counted(tried, "migration"), gates.Counted(int(rows), "row"))
+		if smoke.passed {
+			verdict.Summary += "; both versions pass the smoke tests there"
+		}
 	}
 	return verdict
 }

@@ -20,7 +20,7 @@ func rehearsed(change func(*evidence.RehearsedDatabase)) evidence.Rehearsal {
 	if change != nil {
 		change(&database)
 	}
-	return evidence.Rehearsal{Header: evidence.Header{TakenAt: now}, Databases: []evidence.RehearsedDatabase{database}}
+	return evidence.Rehearsal{Header: evidence.Header{TakenAt: now}, Databases: []evidence.RehearsedDatabase{database}, Smoke: evidence.RehearsedSmoke{State: evidence.Missing}}
 }
 
 func TestRehearsal(t *testing.T) {
@@ -101,5 +101,57 @@ func TestRehearsal(t *testing.T) {
 	}, {
 		Name: "a rehearsal that cannot be read", Want: gates.Inconclusive,
 		Request: gates.Request{Reports: []gates.Report{{Kind: gates.ReportRehearsal, Path: gatetest.Written(t, "{}")}}},
+	}})
+}
+
+func TestSmokeTestsOnCopies(t *testing.T) {
+	passed := evidence.SmokeTrial{OK: true, Summary: "all well"}
+	failed := evidence.SmokeTrial{Summary: "GET / says 500", Lines: []string{"GET / → 500"}}
+	about := func(smoke evidence.RehearsedSmoke) gates.Request {
+		told := rehearsed(nil)
+		told.Smoke = smoke
+		return gates.Request{Reports: []gates.Report{asEvidence(t, gates.ReportRehearsal, told)}}
+	}
+	asked := func(live, next evidence.SmokeTrial, control *evidence.SmokeTrial) evidence.RehearsedSmoke {
+		return evidence.RehearsedSmoke{State: evidence.Present, Live: live, Next: next, Control: control}
+	}
+	lacking := failed
+	lacking.StandIns = []string{"NEW_KEY"}
+	unknown := evidence.RehearsedSmoke{State: evidence.Unknown, Reason: "there is no workerd"}
+
+	gatetest.Try(t, rehearsalGate{}, []gatetest.Case{{
+		Name: "both pass", Config: `{"smoke": "required"}`, Request: about(asked(passed, passed, nil)), Want: gates.Pass,
+		Check: gatetest.Says("both versions pass the smoke tests there"),
+	}, {
+		Name: "the live version breaks", Request: about(asked(failed, passed, &passed)), Want: gates.Fail,
+		Check: gatetest.All(gatetest.Says("the live version does not pass the smoke tests after the migrations, and does before: GET / says 500"), gatetest.Finds(gates.Finding{
+			Level: gates.LevelError, Rule: "smoke", Detail: "GET / → 500",
+			Message: "the live version does not pass the smoke tests after the migrations, and does before: GET / says 500",
+		})),
+	}, {
+		Name: "the new version does not work", Request: about(asked(passed, failed, &passed)), Want: gates.Fail,
+		Check: gatetest.Says("the new version does not pass the smoke tests on the migrated copy"),
+	}, {
+		Name: "the copies lack what the tests ask for", Request: about(asked(failed, failed, &failed)), Want: gates.Pass,
+		Check: gatetest.Finds(gates.Finding{
+			Level: gates.LevelNote, Rule: "smoke",
+			Message: "the smoke tests say nothing of the migrations: the live version does not pass them on a copy of the data as it is either: GET / says 500",
+		}),
+	}, {
+		Name: "the copies lack it and it is required", Config: `{"smoke": "required"}`, Request: about(asked(failed, failed, &failed)), Want: gates.Inconclusive,
+	}, {
+		Name: "nobody asked the control", Config: `{"smoke": "required"}`, Request: about(asked(failed, passed, nil)), Want: gates.Inconclusive, Check: gatetest.Says("nobody asked it"),
+	}, {
+		Name: "a secret of the new version alone", Config: `{"smoke": "required"}`, Request: about(asked(passed, lacking, &passed)), Want: gates.Inconclusive,
+		Check: gatetest.Says("maybe for want of the true NEW_KEY"),
+	}, {
+		Name: "it could not be run", Request: about(unknown), Want: gates.Pass,
+		Check: gatetest.Finds(gates.Finding{Level: gates.LevelNote, Rule: "smoke", Message: "the smoke tests could not be run on a copy: there is no workerd"}),
+	}, {
+		Name: "it could not be run and is required", Config: `{"smoke": "required"}`, Request: about(unknown), Want: gates.Inconclusive, Check: gatetest.Says("there is no workerd"),
+	}, {
+		Name: "a state that nobody knows", Config: `{"smoke": "required"}`, Request: about(evidence.RehearsedSmoke{}), Want: gates.Inconclusive,
+	}, {
+		Name: "there is nothing to ask", Config: `{"smoke": "required"}`, Request: about(evidence.RehearsedSmoke{State: evidence.Missing}), Want: gates.Pass,
 	}})
 }

@@ -172,14 +172,20 @@ func (p *place) promote(b *bundle.Bundle, want promotion.Phase) promotion.Result
 
 func (p *place) get(path string) string {
 	p.t.Helper()
-	res, err := http.Get(p.cloud.URL(p.options.Worker.Name) + path)
+	return answered(p.t, p.cloud.URL(p.options.Worker.Name)+path)
+}
+
+// answered is the status and the body that an address answers.
+func answered(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return fmt.Sprintf("%d %s", res.StatusCode, body)
 }

@@ -31,14 +31,15 @@ const removeTime = 30 * time.Second
 
 // Rehearse tries the pending migrations of every database on a copy of it, made of an export, in the same account, and asks the
 // copy whether it still understands the SQL of the version that is live and of next. The databases themselves are only read;
-// one answers nobody else while it is exported. Each copy is removed, whatever happens.
-func (t *Target) Rehearse(ctx context.Context, next *bundle.Bundle) (evidence.Rehearsal, error) {
+// one answers nobody else while it is exported. Each copy is removed, whatever happens; the exports stay with the trial.
+func (tr *Trial) Rehearse(ctx context.Context, next *bundle.Bundle) (evidence.Rehearsal, error) {
+	t := tr.target
 	told := evidence.Rehearsal{
 		Header: evidence.Header{TakenAt: time.Now().UTC()}, Environment: t.Environment.Name, Databases: []evidence.RehearsedDatabase{}, Gaps: []evidence.Gap{},
 	}
 	code := &codeSQL{next: sqlOfBundle(next)}
 	for _, database := range t.Worker.D1Databases {
-		one := rehearsal{target: t, database: database, code: code, told: evidence.RehearsedDatabase{
+		one := rehearsal{target: t, trial: tr, database: database, code: code, told: evidence.RehearsedDatabase{
 			Binding: database.Binding, Name: t.databaseName(database), State: evidence.Unknown,
 			Pending: []string{}, Applied: []string{}, Before: []evidence.TableRows{}, After: []evidence.TableRows{}, Unsound: []string{}, UnsoundBefore: []string{},
 			Live: evidence.Statements{State: evidence.Missing, Broken: []evidence.BrokenStatement{}}, Next: evidence.Statements{State: evidence.Missing, Broken: []evidence.BrokenStatement{}},
@@ -113,6 +114,7 @@ func (t *Target) liveSQL(ctx context.Context) (sqlOf, error) {
 // rehearsal is that of one database.
 type rehearsal struct {
 	target   *Target
+	trial    *Trial
 	database wrangler.D1Database
 	code     *codeSQL
 	told     evidence.RehearsedDatabase
@@ -193,16 +195,11 @@ func (r *rehearsal) removeLeft(ctx context.Context, name string) error {
 
 // fill makes the copy hold what the database holds.
 func (r *rehearsal) fill(ctx context.Context, source string) error {
-	folder, err := os.MkdirTemp("", "penstock-rehearsal-*")
-	if err != nil {
-		return fmt.Errorf("make a folder for the copy: %w", err)
-	}
-	defer os.RemoveAll(folder)
-	export, err := r.target.export(ctx, source, r.told.Name, folder)
+	file, err := r.trial.keep(ctx, source, r.database.Binding, r.told.Name)
 	if err != nil {
 		return err
 	}
-	if err := r.target.importFile(ctx, r.copy, export.File); err != nil {
+	if err := r.target.importFile(ctx, r.copy, file); err != nil {
 		return fmt.Errorf("import the copy of database %s: %w", r.told.Name, err)
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 // rehearse tries what is pending and wants one database.
 func (p *place) rehearse(next string) evidence.RehearsedDatabase {
 	p.t.Helper()
-	told, err := p.target().Rehearse(p.t.Context(), rowsBundle(p.t, "next", next))
+	told, err := p.target().NewTrial(p.t.TempDir()).Rehearse(p.t.Context(), rowsBundle(p.t, "next", next))
 	if err != nil {
 		p.t.Fatal(err)
 	}
