@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -361,5 +362,21 @@ func TestKeepWorkerd(t *testing.T) {
 	}
 	if newestFile(kept) != copies[2] {
 		t.Errorf("newest is %s", newestFile(kept))
+	}
+}
+
+// TestAWrongAccountIsWrongUsage: a slip in a variable is the caller's to mend, and no fault of Penstock.
+func TestAWrongAccountIsWrongUsage(t *testing.T) {
+	t.Parallel()
+	folder, state := app(t), t.TempDir()
+	var complaints bytes.Buffer
+	code := Run(t.Context(), Streams{
+		Args: []string{"secrets", "list", "--env", "production", "-C", folder}, In: strings.NewReader(""), Out: io.Discard, Err: &complaints,
+		Env: func(name string) string {
+			return map[string]string{"PENSTOCK_STATE_DIR": state, "CLOUDFLARE_API_TOKEN": "t", "CLOUDFLARE_ACCOUNT_ID": "mine"}[name]
+		},
+	})
+	if code != ExitUsage || !strings.Contains(complaints.String(), `"mine" is not 32 hexadecimal digits`) || !strings.Contains(complaints.String(), "next: correct") {
+		t.Errorf("%d: %s", code, complaints.String())
 	}
 }

@@ -117,7 +117,11 @@ func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
 				fmt.Errorf("environment %s is on Cloudflare, and there is no token or no account id to deploy with", r.environment.Name))
 		}
 	}
-	return cloudflare.New(options)
+	target, err := cloudflare.New(options)
+	if err != nil { // it judges what it was given, and has asked nobody yet
+		return nil, fail(ExitUsage, "correct what is named, then run the same command again", err)
+	}
+	return target, nil
 }
 
 func (r *run) startLocal(ctx context.Context, options *cloudflare.Options) error {
