@@ -73,6 +73,7 @@ type Deployment struct {
 	// What else it binds, consumes or is reached by.
 	HasKV, HasR2, HasDurableObjects, HasQueues, HasVectorize, HasRoutes bool
 	VersionMetadata                                                     bool     // a version_metadata binding exists
+	Assets                                                              string   // folder of static files within the app's; "" when there are none
 	Secrets                                                             []string // names that wrangler is told to require
 }
 

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -48,6 +49,9 @@ func Worker(app App) Pipeline {
 
 // BundleFile is where a pipeline's bundle stage leaves the upload that wrangler made, among its outputs.
 const BundleFile = ".penstock-bundle/worker.form"
+
+// AssetsFolder is where it leaves a copy of the static files that ship with the Worker, in an app that has some.
+const AssetsFolder = ".penstock-bundle/assets"
 
 // The names of the shipped stages, by which gates and penstock.yaml refer to them.
 const (
@@ -170,12 +174,43 @@ func bundle(app App) Stage {
 			program("wrangler")+` deploy --dry-run --outfile `+BundleFile+` --config `+app.Worker.ConfigFile+` --env "$`+EnvWranglerEnvironment+`"`)
 	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit, StageBuild}
 	stage.Outputs = []string{BundleFile}
+	if command := app.assetsCommand(); command != "" {
+		stage.Run = append(stage.Run, command)
+		stage.Outputs = append(stage.Outputs, AssetsFolder)
+	}
 	stage.PerEnvironment = true
 	if app.WranglerNodeRange != "" {
 		stage.Tools = append(stage.Tools, Tool{Name: "node", Version: app.WranglerNodeRange})
 	}
 	return stage
 }
+
+// assetsCommand copies the static files of the environment that is built for beside the upload, after wrangler, which may run
+// a build of its own: what was tested is what ships. Links become what they point to. "" when no environment has static files.
+func (a *App) assetsCommand() string {
+	folders := map[string]string{}
+	for env, deployment := range a.Worker.Deployments {
+		folders[env] = deployment.Assets
+	}
+	different := slices.Compact(slices.Sorted(maps.Values(folders)))
+	if len(different) == 0 || slices.Equal(different, []string{""}) {
+		return ""
+	}
+	take := func(folder string) string { return "cp -RL " + quoted("./"+folder) + " " + AssetsFolder }
+	if len(different) == 1 {
+		return take(different[0])
+	}
+	command := `case "$` + EnvWranglerEnvironment + `" in`
+	for _, env := range slices.Sorted(maps.Keys(folders)) {
+		if folders[env] != "" {
+			command += "\n" + quoted(env) + ") " + take(folders[env]) + " ;;"
+		}
+	}
+	return command + "\n*) mkdir " + AssetsFolder + " ;; # no static files there\nesac"
+}
+
+// quoted is a text as one word of the shell.
+func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 // bench comes last, so that nothing of the pipeline's runs beside it and is measured too.
 func bench(app App) Stage {
@@ -481,8 +516,8 @@ func (a *App) environment(name, wranglerEnv string) Environment {
 	if a.Worker.HealthPath != "" {
 		env.Smoke.Probes = []Probe{{Path: a.Worker.HealthPath, Status: 200}}
 	}
-	if deployment.VersionMetadata {
-		// Cloudflare ignores an override that matches nothing: only the id in the answer shows who answered.
+	if deployment.VersionMetadata && (deployment.Assets == "" || a.Worker.HealthPath != "") {
+		// A static file at / is served without asking the code, which alone can show its version. Cloudflare ignores an override that matches nothing: only the id in the answer shows who answered.
 		env.Smoke.Version = ProofRequired
 	}
 	return env

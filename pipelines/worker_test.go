@@ -117,6 +117,38 @@ func roundTrip(t *testing.T, p Pipeline, written []byte) {
 	}
 }
 
+func TestWorkerTakesStaticFilesAlong(t *testing.T) {
+	t.Parallel()
+	app := bareApp()
+	app.Worker.Deployments = map[string]Deployment{"": {Name: "site", Assets: "pub lic", VersionMetadata: true}}
+	p, problems := Build(Worker(app), nil)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	stage := p.Stage(StageBundle)
+	if diff := cmp.Diff([]string{BundleFile, AssetsFolder}, stage.Outputs); diff != "" {
+		t.Error(diff)
+	}
+	if last := stage.Run[len(stage.Run)-1]; last != "cp -RL './pub lic' "+AssetsFolder {
+		t.Errorf("it runs %q", last)
+	}
+	for _, env := range p.Environments {
+		if env.Smoke.Version != ProofIfShown {
+			t.Errorf("%s: a file at / cannot show a version", env.Name)
+		}
+	}
+	app.Worker.Environments = []string{"it's", "plain"}
+	app.Worker.Deployments["it's"], app.Worker.Deployments["plain"] = Deployment{Assets: "dist"}, Deployment{}
+	want := `case "$` + EnvWranglerEnvironment + `" in
+'') cp -RL './pub lic' .penstock-bundle/assets ;;
+'it'\''s') cp -RL './dist' .penstock-bundle/assets ;;
+*) mkdir .penstock-bundle/assets ;; # no static files there
+esac`
+	if diff := cmp.Diff(want, app.assetsCommand()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWorkerLeavesOutWhatTheAppLacks(t *testing.T) {
 	t.Parallel()
 	p, problems := Build(Worker(bareApp()), nil)

@@ -125,6 +125,9 @@ func (r *reading) readWorker() error {
 		}
 		r.built(worker.Main)
 		if worker.Assets != nil {
+			deployment := facts.Deployments[env]
+			deployment.Assets = folderWithin(worker.Assets.Directory)
+			facts.Deployments[env] = deployment
 			r.built(worker.Assets.Directory)
 		}
 	}

@@ -19,8 +19,7 @@ var builtFolders = []string{"dist", "build", "out", ".output", ".svelte-kit", ".
 
 // built remembers a path of the wrangler config that the sources do not hold.
 func (r *reading) built(name string) {
-	name = path.Clean(strings.TrimPrefix(filepath.ToSlash(name), "./"))
-	if name == "." || strings.HasPrefix(name, "../") || path.IsAbs(name) {
+	if name = folderWithin(name); name == "" {
 		return
 	}
 	top, _, _ := strings.Cut(name, "/")
@@ -32,6 +31,15 @@ func (r *reading) built(name string) {
 		r.app.Worker.Built = append(r.app.Worker.Built, top)
 		slices.Sort(r.app.Worker.Built)
 	}
+}
+
+// folderWithin cleans the path of a file or folder; "" when it does not lie within the app's folder.
+func folderWithin(name string) string {
+	name = path.Clean(strings.TrimPrefix(filepath.ToSlash(name), "./"))
+	if name == "." || name == ".." || strings.HasPrefix(name, "../") || path.IsAbs(name) {
+		return ""
+	}
+	return name
 }
 
 // readSource looks for alerts, a seed file and a health check.

@@ -15,7 +15,8 @@ import (
 )
 
 // Bundle is what the build made. It is immutable. Two bundles with the same digest are the same upload: the digest covers
-// the canonical metadata and every module's name, type and content, and nothing of where or when it was built.
+// the canonical metadata, every module's name, type and content, and the static assets where there are some, and nothing of
+// where or when it was built.
 type Bundle struct {
 	Digest string // "sha256:…"
 	// Metadata is the upload's metadata part, canonical JSON (RFC 8785 in all that wrangler writes: sorted keys, no
@@ -23,6 +24,8 @@ type Bundle struct {
 	Metadata json.RawMessage
 	// Modules are sorted by name.
 	Modules []Module
+	// Assets are the static files that ship with it; nil when it has none.
+	Assets *Assets
 }
 
 // Module is one file of the upload.

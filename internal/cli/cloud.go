@@ -2,15 +2,18 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
+	"github.com/penstock-ci/penstock/internal/vault"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -97,6 +100,13 @@ func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
 	options := cloudflare.Options{
 		Worker: worker, ConfigFile: config.File, Environment: *r.environment, AppDir: r.root, Secrets: r.secrets.deployed,
 		Note: r.noteWhenTold,
+	}
+	options.KeptAssets = func(digest string) *bundle.Assets {
+		assets, err := vaultIn(r.state).AssetList(digest)
+		if err != nil && !errors.Is(err, vault.ErrGone) {
+			r.note("warning", err.Error())
+		}
+		return assets
 	}
 	if options.BackupDir, err = r.backupDir(); err != nil {
 		return nil, err

@@ -316,23 +316,26 @@ func (r *run) sameCode(made built) error {
 		return nil
 	}
 	return fail(ExitBlocked, "see which of its modules depend on the environment; what differs should be a var or a binding",
-		fmt.Errorf("the code for %s is not the code that run %s took to %s: %s", r.environment.Name, r.resumes.run.ID, r.resumes.run.Info.Environment, differingModules(before.Modules, made.bundle.Modules)))
+		fmt.Errorf("the code for %s is not the code that run %s took to %s: %s", r.environment.Name, r.resumes.run.ID, r.resumes.run.Info.Environment, differingModules(before, made.bundle)))
 }
 
-func differingModules(before, now []bundle.Module) string {
+func differingModules(before, now *bundle.Bundle) string {
 	var differ []string
-	for _, module := range now {
-		same := slices.ContainsFunc(before, func(was bundle.Module) bool {
+	for _, module := range now.Modules {
+		same := slices.ContainsFunc(before.Modules, func(was bundle.Module) bool {
 			return was.Name == module.Name && was.ContentType == module.ContentType && bytes.Equal(was.Body, module.Body)
 		})
 		if !same {
 			differ = append(differ, module.Name)
 		}
 	}
-	for _, was := range before {
-		if !slices.ContainsFunc(now, func(module bundle.Module) bool { return module.Name == was.Name }) {
+	for _, was := range before.Modules {
+		if !slices.ContainsFunc(now.Modules, func(module bundle.Module) bool { return module.Name == was.Name }) {
 			differ = append(differ, was.Name+" (gone)")
 		}
+	}
+	if len(differ) == 0 {
+		return "its static files"
 	}
 	return list(differ)
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/replay"
 	"github.com/penstock-ci/penstock/internal/report/terminal"
 	"github.com/penstock-ci/penstock/internal/snapshot"
+	"github.com/penstock-ci/penstock/internal/wrangler"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -519,6 +520,42 @@ func (r *run) readBundle(ctx context.Context) (*bundle.Bundle, error) {
 	made, err := bundle.Parse(file, result.Root)
 	if err != nil {
 		return nil, fail(ExitStageFailed, "look at the stage's output: `penstock check --json`", fmt.Errorf("read what the stage %s wrote: %w", pipelines.StageBundle, err))
+	}
+	if made, err = r.withAssets(ctx, reader, *result, made); err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+// withAssets adds the static files that the stage left, when the environment has some, and keeps their list, so that the next
+// plan can name what changes.
+func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result engine.Result, made *bundle.Bundle) (*bundle.Bundle, error) {
+	config, err := wrangler.Load(r.root)
+	if err != nil {
+		return nil, err
+	}
+	worker, err := config.For(r.environment.WranglerEnv)
+	if err != nil || worker.Assets == nil {
+		return made, err
+	}
+	if !slices.Contains(r.pipeline.Stage(result.Stage).Outputs, pipelines.AssetsFolder) {
+		return nil, fail(ExitStageFailed, "let the stage copy assets.directory to "+pipelines.AssetsFolder+" and list that among its outputs",
+			fmt.Errorf("%s has assets, and the stage %s leaves no static files", config.File, result.Stage))
+	}
+	folder, err := reader.OutputPath(ctx, result, pipelines.AssetsFolder)
+	if err != nil {
+		return nil, fmt.Errorf("find the static files: %w", err)
+	}
+	assets, err := bundle.ReadAssets(folder, bundle.AssetConfig{
+		HTMLHandling: worker.Assets.HTMLHandling, NotFoundHandling: worker.Assets.NotFoundHandling, RunWorkerFirst: worker.Assets.RunWorkerFirst,
+	})
+	if err != nil {
+		return nil, fail(ExitStageFailed, "look at assets.directory in "+config.File, err)
+	}
+	made = made.WithAssets(assets)
+	kept := vaultIn(r.state)
+	if err := errors.Join(kept.KeepAssetList(made), kept.PruneAssetLists(time.Now().Add(-keptFor))); err != nil {
+		r.note("warning", "the next plan cannot name the static files that change: "+err.Error())
 	}
 	return made, nil
 }

@@ -2,13 +2,10 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 
 	"github.com/penstock-ci/penstock/internal/appfacts"
-	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -49,23 +46,12 @@ func deploySlot(ctx context.Context, shared *common, flags runFlags) (*slotted, 
 	return slot, nil
 }
 
-// codeDigest names the code of a bundle without its metadata, which differs from environment to environment.
-func codeDigest(b *bundle.Bundle) string {
-	sum := sha256.New()
-	for _, module := range b.Modules {
-		// Sizes make the fields unambiguous; a hash never returns an error.
-		_, _ = fmt.Fprintf(sum, "%q %q %d\n", module.Name, module.ContentType, len(module.Body))
-		_, _ = sum.Write(module.Body)
-	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
-}
-
 // sameAsInSlot makes sure that the code which goes on is the very code that the slot was tested with.
 func (r *run) sameAsInSlot(made built) error {
 	if r.slot == nil || made.bundle == nil {
 		return nil
 	}
-	code := codeDigest(made.bundle)
+	code := made.bundle.Code()
 	switch {
 	case r.slot.name == r.environment.Name: // this is the slot's own run
 		r.slot.code = code

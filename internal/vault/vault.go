@@ -41,6 +41,11 @@ func (v Vault) KeepBundle(b *bundle.Bundle) error {
 	if err != nil {
 		return fmt.Errorf("keep the bundle: %w", err)
 	}
+	if b.Assets != nil { // before the form, by which the bundle is found
+		if err := errors.Join(v.keepFiles(b.Assets), v.KeepAssetList(b)); err != nil {
+			return fmt.Errorf("keep the bundle: %w", err)
+		}
+	}
 	if touched(path) {
 		return nil
 	}
@@ -76,6 +81,17 @@ func (v Vault) Bundle(digest string) (*bundle.Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the kept bundle %s was changed: %w", digest, err)
 	}
+	switch assets, err := v.AssetList(digest); {
+	case err == nil:
+		b = b.WithAssets(assets)
+		for _, asset := range assets.Files {
+			if !touched(v.file(asset.Digest)) {
+				return nil, fmt.Errorf("the static file %s of bundle %s: %w", asset.Path, digest, ErrGone)
+			}
+		}
+	case !errors.Is(err, ErrGone):
+		return nil, err
+	}
 	if b.Digest != digest {
 		return nil, fmt.Errorf("the kept bundle %s was changed: it is %s now", digest, b.Digest)
 	}
@@ -101,7 +117,7 @@ func (v Vault) Prune(before time.Time, wanted map[string]bool) error {
 			}
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, v.pruneFiles(before))...)
 }
 
 // touched reports whether the file is there, and makes it young.

@@ -90,6 +90,12 @@ func (t *Target) checkClasses(ctx context.Context) (pending []wrangler.DurableOb
 				"when you are sure, run `wrangler deploy --env=%q` once, then deploy with Penstock again", migration.Tag, what, t.Worker.Environment)
 		}
 	}
+	if len(pending) > 0 {
+		if err := t.withoutAssets(ctx); err != nil {
+			return nil, fmt.Errorf("the Durable Object migration %q is applied by an upload of the code that is live, and %w; "+
+				"run `wrangler deploy --env=%q` once, then deploy with Penstock again", pending[0].Tag, err, t.Worker.Environment)
+		}
+	}
 	return pending, nil
 }
 
@@ -174,9 +180,6 @@ func (t *Target) withClasses(ctx context.Context, id, from string, pending []wra
 		"main_module": entry, "bindings": bindingsOf(live), "migrations": changes,
 		"compatibility_date": live.Resources.ScriptRuntime.CompatibilityDate, "compatibility_flags": live.Resources.ScriptRuntime.CompatibilityFlags,
 		"annotations": map[string]string{"workers/message": "penstock Durable Object migrations for promotion " + id},
-	}
-	if t.Worker.Assets != nil {
-		metadata["keep_assets"] = true
 	}
 	// A PUT sets these too, and what is not sent falls back to Cloudflare's default.
 	if settings, said := t.settings(); said {

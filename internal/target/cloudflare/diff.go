@@ -93,7 +93,7 @@ func (t *Target) versionChanges(ctx context.Context, live promotion.State, b *bu
 			bindings = append(bindings, change)
 		}
 	}
-	return slices.Concat(changes, bindings, diffRuntime(present, u)), nil
+	return slices.Concat(changes, bindings, diffRuntime(present, u), t.diffAssets(present, b.Assets)), nil
 }
 
 // diffBindings compares by name. A secret's value is not readable; the mark in the version's message tells whether the

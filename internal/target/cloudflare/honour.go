@@ -2,6 +2,7 @@ package cloudflare
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -55,8 +56,13 @@ func (t *Target) unsupported() error {
 			refuse(key.Line, key.Path, "Penstock cannot deploy this yet; deploy this Worker with wrangler, or remove the key")
 		}
 	}
-	if t.Worker.Assets != nil {
-		refuse(0, "assets", "static assets cannot be uploaded yet; deploy this Worker with wrangler")
+	if assets := t.Worker.Assets; assets != nil {
+		if folder := filepath.Clean(filepath.FromSlash(assets.Directory)); assets.Directory == "" || folder == "." || !filepath.IsLocal(folder) {
+			refuse(0, "assets.directory", "static files must lie in a folder of their own within the app's folder")
+		}
+		if t.Worker.Main == "" {
+			refuse(0, "assets", `a Worker with static files only cannot be promoted yet; give it a "main", or deploy it with wrangler`)
+		}
 	}
 	for i, database := range t.Worker.D1Databases {
 		if database.MigrationsPattern != "" {

@@ -80,7 +80,7 @@ func (t *Target) prepareUpload(b *bundle.Bundle, found resources) (*upload, erro
 	for _, name := range slices.Sorted(maps.Keys(t.Secrets)) {
 		u.set(newBinding(name, "secret_text", "text", t.Secrets[name]))
 	}
-	return u, nil
+	return u, t.assetsForThis(b)
 }
 
 // set replaces the binding of that name, in its place, or adds it.

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 	"github.com/penstock-ci/penstock/internal/wrangler"
@@ -47,6 +48,9 @@ type Options struct {
 	Resources Resources
 	// Secrets are values by name. Those given are part of each uploaded version; all others are kept as they are.
 	Secrets map[string]string
+	// KeptAssets returns which static files a bundle has that was deployed before, nil when that is not known any more. It may
+	// be nil; then plans cannot name the static files that change.
+	KeptAssets func(bundle string) *bundle.Assets
 	// PublicURL overrides where people reach a Worker: the local Cloudflare has no workers.dev.
 	PublicURL func(worker string) string
 	// HTTPClient is for tests; nil means one with time-outs.

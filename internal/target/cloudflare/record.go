@@ -8,20 +8,25 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+
+	"github.com/penstock-ci/penstock/internal/bundle"
 )
 
 // A version's message says what it was made from, so that the next plan can tell whether anything changed. Cloudflare
 // keeps up to 1000 bytes of it.
-var recorded = regexp.MustCompile(`penstock bundle (sha256:[0-9a-f]{64})(?: secrets ([0-9a-f]{32}))?`)
+var recorded = regexp.MustCompile(`penstock bundle (sha256:[0-9a-f]{64})(?: secrets ([0-9a-f]{32}))?(?: assets (sha256:[0-9a-f]{64}))?`)
 
 // preparedFor finds the promotion in the message of a version that Prepare made.
 var preparedFor = regexp.MustCompile(`^penstock .* for promotion ([0-9a-z]+)$`)
 
 // message is what Upload writes on a version.
-func (t *Target) message(bundle string) string {
-	text := "penstock bundle " + bundle
+func (t *Target) message(b *bundle.Bundle) string {
+	text := "penstock bundle " + b.Digest
 	if mark := t.secretsMark(); mark != "" {
 		text += " secrets " + mark
+	}
+	if b.Assets != nil {
+		text += " assets " + b.Assets.Digest()
 	}
 	return text
 }
@@ -32,6 +37,14 @@ func readMessage(text string) (bundle, secrets string) {
 		return match[1], match[2]
 	}
 	return "", ""
+}
+
+// readAssets returns the digest of the static files that message wrote; "" when the version has none, or somebody else made it.
+func readAssets(text string) string {
+	if match := recorded.FindStringSubmatch(text); match != nil {
+		return match[3]
+	}
+	return ""
 }
 
 // secretsMark changes when a secret's value changes, and tells nothing about it: it is keyed with the API token, so that

@@ -109,6 +109,9 @@ func waitingSecrets(live promotion.State) []event.Change {
 
 // secretVersion makes a version of the live one's code and bindings with one secret more.
 func (t *Target) secretVersion(ctx context.Context, id, base string, secret binding) (string, error) {
+	if err := t.withoutAssets(ctx); err != nil {
+		return "", fmt.Errorf("%w; finish the deployment that is under way, then put the secret again", err)
+	}
 	live, err := t.api.Version(ctx, t.Worker.Name, base)
 	if err != nil {
 		return "", err
@@ -126,9 +129,6 @@ func (t *Target) secretVersion(ctx context.Context, id, base string, secret bind
 		"main_module": content.Main, "bindings": append(bindings, encode(secret)),
 		"compatibility_date": live.Resources.ScriptRuntime.CompatibilityDate, "compatibility_flags": live.Resources.ScriptRuntime.CompatibilityFlags,
 		"annotations": map[string]string{"workers/message": secretMessage + secret.text("name"), "workers/tag": tag},
-	}
-	if t.Worker.Assets != nil {
-		metadata["keep_assets"] = true
 	}
 	contentType, body, err := encodeUpload(metadata, content.Modules)
 	if err != nil {

@@ -651,7 +651,7 @@ func TestRefusesWhatItCannotHonour(t *testing.T) {
 			{Path: "env.production.workflows", Line: 7, Known: true}, {Path: "hyperdrive", Known: true}, {Path: "limits.new_one", Known: true},
 			{Path: "colour", Known: false},
 		}
-		o.Worker.Assets = &wrangler.Assets{Directory: "public"}
+		o.Worker.Assets, o.Worker.Main = &wrangler.Assets{Directory: "../public"}, ""
 	})
 	_, err := target.Diff(t.Context(), promotion.State{}, fixtureBundle(t))
 	var refused *UnsupportedError
@@ -662,7 +662,7 @@ func TestRefusesWhatItCannotHonour(t *testing.T) {
 	for _, key := range refused.Keys {
 		paths = append(paths, key.Path)
 	}
-	if !slices.Equal(paths, []string{"env.production.workflows", "assets"}) {
+	if !slices.Equal(paths, []string{"env.production.workflows", "assets.directory", "assets"}) {
 		t.Errorf("refused %v", paths)
 	}
 	if text := err.Error(); !strings.Contains(text, "wrangler.jsonc") || !strings.Contains(text, "(line 7)") {

@@ -22,7 +22,11 @@ func (t *Target) Upload(ctx context.Context, id string, b *bundle.Bundle) (strin
 	if err := t.nothingMissing(found); err != nil {
 		return "", err
 	}
-	contentType, body, err := t.uploadBody(id, b, found)
+	token, err := t.uploadAssets(ctx, b.Assets)
+	if err != nil {
+		return "", fmt.Errorf("upload the static files of Worker %s: %w", t.Worker.Name, err)
+	}
+	contentType, body, err := t.uploadBody(id, b, found, token)
 	if err != nil {
 		return "", err
 	}
@@ -45,13 +49,17 @@ func (t *Target) Upload(ctx context.Context, id string, b *bundle.Bundle) (strin
 	return version, nil
 }
 
-func (t *Target) uploadBody(id string, b *bundle.Bundle, found resources) (contentType string, body []byte, err error) {
+// uploadBody is the body of a version's upload; assets is the token of its static files, "" when it has none.
+func (t *Target) uploadBody(id string, b *bundle.Bundle, found resources, assets string) (contentType string, body []byte, err error) {
 	u, err := t.prepareUpload(b, found)
 	if err != nil {
 		return "", nil, err
 	}
+	if b.Assets != nil {
+		u.rest["assets"] = encode(map[string]any{"jwt": assets, "config": b.Assets.Config})
+	}
 	var out bytes.Buffer
-	contentType, err = b.Encode(&out, u.encode(id, t.message(b.Digest)))
+	contentType, err = b.Encode(&out, u.encode(id, t.message(b)))
 	return contentType, out.Bytes(), err
 }
 

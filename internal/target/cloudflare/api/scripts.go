@@ -15,6 +15,8 @@ type Script struct {
 	Name string `json:"id"`
 	// MigrationTag is the last Durable Object migration that was applied, "" when there was none.
 	MigrationTag string `json:"migration_tag"`
+	// HasAssets says that static files were uploaded with it.
+	HasAssets bool `json:"has_assets"`
 }
 
 // Script returns the Worker of that name; [ErrNotFound] when there is none. Only the account's list carries the
