@@ -74,6 +74,9 @@ func TestStaticFilesGoWithTheirVersion(t *testing.T) {
 		t.Errorf("%+v", change)
 	}
 	first := p.promote(one, promotion.Completed)
+	if _, err := p.target().NewTrial(t.TempDir()).Next(t.Context(), one); err == nil || !strings.Contains(err.Error(), "static assets") {
+		t.Errorf("a trial without the static files: %v", err)
+	}
 	for path, want := range map[string]string{ // what is no file is the code's to answer
 		"/": "200 <p>first</p>", "/css/site.css": "200 p {}", "/api/x": "200 one", "/source.map": "200 one", "/.assetsignore": "200 one",
 	} {

@@ -117,7 +117,7 @@ func (tr *Trial) Next(ctx context.Context, b *bundle.Bundle) (TrialVersion, erro
 		}
 	}
 	next := TrialVersion{code: *b, bindings: u.bindings, metadata: map[string]json.RawMessage{}}
-	if u.rest["assets"] != nil {
+	if b.Assets != nil {
 		return TrialVersion{}, errors.New("it has static assets, which are not copied for a trial")
 	}
 	for _, key := range []string{"main_module", "compatibility_date", "compatibility_flags"} {
