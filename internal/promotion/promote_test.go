@@ -299,23 +299,23 @@ func TestALostLeaseStopsWithoutPuttingBack(t *testing.T) {
 // dies promotes under id and lets the process die after the nth routing.
 func (b *bench) dies(t *testing.T, id string, routings int) {
 	t.Helper()
-	w := &wire{cloud: b.cloud, journal: b.journal, fault: killAfter}
+	w := wrong(b.cloud, b.journal, 0, promotiontest.KillAfter)
 	clean := newBench("update")
 	clean.scenario = b.scenario
 	clean.cloud = b.scenario.cloud()
-	counter := &wire{cloud: clean.cloud, journal: clean.journal}
+	counter := newWire(clean.cloud, clean.journal)
 	if _, err := b.attempt(t, counter, id); err != nil {
 		t.Fatal(err)
 	}
-	for i, call := range counter.calls {
+	for i, call := range counter.Calls {
 		if call == "route" {
 			if routings--; routings == 0 {
-				w.at = i + 1
+				w.At = i + 1
 			}
 		}
 	}
 	_, _ = b.attempt(t, w, id)
-	if !w.dead {
+	if !w.Dead {
 		t.Fatal("did not die")
 	}
 	b.journal.HolderDied()

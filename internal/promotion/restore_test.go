@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/promotion/promotiontest"
 )
 
 func putBackFailed(err error) bool {
@@ -118,11 +119,11 @@ func TestADeploymentThatComesAfterADeathIsPutBackToo(t *testing.T) {
 	t.Parallel()
 	for after := 1; after <= 4; after++ {
 		b := newBench("update")
-		count := &wire{cloud: b.scenario.cloud(), journal: newBench("update").journal}
+		count := newWire(b.scenario.cloud(), newBench("update").journal)
 		if _, err := b.attempt(t, count, "dead"); err != nil {
 			t.Fatal(err)
 		}
-		w := &wire{cloud: b.cloud, journal: b.journal, at: slices.Index(count.calls, "route") + 1, fault: killBefore}
+		w := wrong(b.cloud, b.journal, slices.Index(count.Calls, "route")+1, promotiontest.KillBefore)
 		_, _ = b.attempt(t, w, "dead")
 		b.journal.HolderDied()
 		dead := b.cloud.Tagged("dead")[0].ID
@@ -166,22 +167,22 @@ func TestAPutBackThatFailsIsToldApart(t *testing.T) {
 	}
 }
 
-// Nobody can say what is live after an outage: what was asked for last counts.
+// Nobody can say what is live after an promotiontest.Outage: what was asked for last counts.
 func TestWhatIsProbablyLiveInAnOutage(t *testing.T) {
 	t.Parallel()
 	s := scenarios["canary with gates and smoke stages"]
 	for routing, want := range []float64{0, 10, 50, 100} {
-		clean := &wire{cloud: s.cloud(), journal: newBench("update").journal}
+		clean := newWire(s.cloud(), newBench("update").journal)
 		if _, err := s.attempt(t, clean, "p1"); err != nil {
 			t.Fatal(err)
 		}
 		at := 0
 		for seen := -1; seen < routing; at++ {
-			if clean.calls[at] == "route" {
+			if clean.Calls[at] == "route" {
 				seen++
 			}
 		}
-		w := &wire{cloud: s.cloud(), journal: newBench("update").journal, at: at, fault: outage}
+		w := wrong(s.cloud(), newBench("update").journal, at, promotiontest.Outage)
 		_, err := s.attempt(t, w, "p1")
 		if failed, ok := errors.AsType[*promotion.PutBackError](err); !ok || failed.Share != want {
 			t.Errorf("routing %d: %v, want %g %%", routing, err, want)

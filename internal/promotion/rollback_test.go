@@ -325,21 +325,22 @@ func TestARollbackWhoseTrafficIsRefusedAsksForNoRestore(t *testing.T) {
 func TestEveryFaultAtEveryStepOfARollback(t *testing.T) {
 	t.Parallel()
 	runs := 0
-	for _, fault := range faults {
+	for _, fault := range promotiontest.Faults {
 		for at := 1; ; at++ {
 			y := promoted(t, []promotion.Migration{first}, []promotion.Migration{breaking})
 			r := y.rollback(t, "")
 			ctx, cancel := context.WithCancel(t.Context())
-			w := &rewinding{wire: &wire{cloud: y.cloud, journal: y.journal, at: at, fault: fault, cancel: cancel}}
+			w := wrong(y.cloud, y.journal, at, fault)
+			w.Cancel = cancel
 			options := y.options("r1")
 			options.Journal, options.Prober, options.Observer = w, w, nil
 			result, err := promotion.Return(ctx, options, w, r, promotion.DataRestored)
 			cancel()
-			if len(w.calls) < at {
+			if len(w.Calls) < at {
 				break
 			}
 			runs++
-			where := fmt.Sprintf("%s at call %d (%s)", fault, at, w.calls[at-1])
+			where := fmt.Sprintf("%s at call %d (%s)", fault, at, w.Calls[at-1])
 			if n := len(y.cloud.Restored()); n > 1 {
 				t.Errorf("%s: the data was put back %d times", where, n)
 			}
@@ -380,27 +381,6 @@ func TestEveryFaultAtEveryStepOfARollback(t *testing.T) {
 	if runs < 100 {
 		t.Errorf("only %d runs", runs)
 	}
-}
-
-// rewinding is the wire with what a rollback needs besides.
-type rewinding struct{ *wire }
-
-func (w *rewinding) AppliedSince(ctx context.Context, moment time.Time) (applied []promotion.Applied, err error) {
-	err = w.call("applied since", true, func() (err error) { applied, err = w.cloud.AppliedSince(ctx, moment); return err })
-	return applied, err
-}
-
-func (w *rewinding) BookmarkBefore(ctx context.Context, moment time.Time) (string, error) {
-	return w.cloud.BookmarkBefore(ctx, moment)
-}
-
-func (w *rewinding) Written(ctx context.Context, marks []promotion.Mark) ([]promotion.Written, error) {
-	return w.cloud.Written(ctx, marks)
-}
-
-func (w *rewinding) RestoreData(ctx context.Context, id, bookmark string) (undo string, err error) {
-	err = w.call("restore", true, func() (err error) { undo, err = w.cloud.RestoreData(ctx, id, bookmark); return err })
-	return undo, err
 }
 
 // TestNoWayBackToWhatWasStopped: a version that gates or smoke tests stopped is not gone back to, by whatever name.
