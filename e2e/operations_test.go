@@ -45,6 +45,14 @@ func (m *machine) bookmark() string {
 	return ""
 }
 
+// deployments counts those of a Worker.
+func (m *machine) deployments(worker string) int {
+	m.t.Helper()
+	var told struct{ Deployments []any }
+	m.cloudflare(http.MethodGet, "/workers/scripts/"+worker+"/deployments", nil, &told)
+	return len(told.Deployments)
+}
+
 // TestOperations goes through the guide's procedures by their commands: a slot first, a rollback with its data question, backup,
 // drill and restore, maintenance, secrets.
 func TestOperations(t *testing.T) {
@@ -58,6 +66,31 @@ func TestOperations(t *testing.T) {
 	if got := m.rows("/write"); got != `{"code":"one","rows":1}` {
 		t.Fatal(got)
 	}
+
+	t.Run("smoke on demand", func(t *testing.T) {
+		m := m.in(t)
+		before := m.deployments("rows")
+		sound := m.must(0, "smoke", "--env", "local")
+		if !strings.Contains(sound.out, "what everybody gets is sound") || strings.Contains(sound.out, "the smoke tests are those of") {
+			t.Error(sound)
+		}
+		m.must(2, "smoke", "--env", "local", "--version", "0123456789")
+		func() {
+			defer m.edit("worker.js", `"one"`, `"other"`)()
+			if other := m.must(0, "smoke", "--env", "local"); !strings.Contains(other.out, "with changes; version") {
+				t.Errorf("it does not say that the tests are of another source:\n%s", other)
+			}
+		}()
+		m.must(0, "maintenance", "on", "--env", "local")
+		m.must(3, "smoke", "--env", "local")
+		m.must(0, "maintenance", "off", "--env", "local")
+		if history := m.must(0, "history", "--env", "local"); !strings.Contains(history.out, "smoke: done") || !strings.Contains(history.out, "smoke: failed") {
+			t.Error(history)
+		}
+		if after := m.deployments("rows"); after != before+2 { // the maintenance, and its end
+			t.Errorf("%d deployments before, %d after", before, after)
+		}
+	})
 
 	t.Run("the slot says no", func(t *testing.T) {
 		m := m.in(t)

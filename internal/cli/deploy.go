@@ -73,13 +73,7 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 		Promotion: r.promotionID(),
 		Judge:     proxiedJudge{judge: engine.PromotionJudge{Options: judging}, smoke: r.environment.Smoke},
 	}
-	if len(r.pipeline.StagesAt(pipelines.WhenSmoke)) > 0 {
-		options.SmokeStages = proxiedSmoke{proof: r.environment.Smoke.Version, stages: engine.Smoke{
-			Environment: r.environment.Name, Options: engine.Options{
-				Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Secrets: r.secrets.stages, Earlier: r.stages.Results, KeepGoing: true,
-			},
-		}}
-	}
+	r.smokeWith(&options)
 	r.integrate(&options)
 	r.recordSmoke(&options)
 	promoted, err := promotion.Promote(ctx, options, plan)

@@ -34,7 +34,7 @@ type evidenceSource struct {
 	smoke smokeRecord
 }
 
-// planned is what a promotion would do, and where.
+// planned is what a promotion would do, and where. The plan is zero where nothing is promoted.
 type planned struct {
 	target *cloudflare.Target
 	plan   promotion.Plan
@@ -140,7 +140,7 @@ func (s *evidenceSource) lastPromoted(ctx context.Context) (*evidence.Promoted, 
 
 func (s *evidenceSource) plan(ctx context.Context, path string) error {
 	planned := s.planned.Load()
-	if planned == nil {
+	if planned == nil || planned.plan.Digest == "" {
 		return errNoPlan
 	}
 	r, plan := s.run, planned.plan

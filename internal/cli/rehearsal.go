@@ -22,7 +22,7 @@ import (
 // to try.
 func (s *evidenceSource) rehearsal(ctx context.Context, path string) error {
 	planned := s.planned.Load()
-	if planned == nil {
+	if planned == nil || planned.plan.Digest == "" {
 		return errNoPlan
 	}
 	s.asking.Lock()

@@ -46,7 +46,10 @@ type runFlags struct {
 	parallelism  int
 	hub          hubFlags
 	executor     string
-	only         []string // stages; all, and the gates, when it is empty
+	// only are the build stages that are run; all when it is nil.
+	only []string
+	// command is how the record calls a run that is less than the pipeline's; "" for the whole.
+	command string
 }
 
 func (f *runFlags) addTo(command *cobra.Command, what string) {
@@ -165,6 +168,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err := namedStages(r.pipeline, flags.only); err != nil {
 		return nil, err
 	}
+	if flags.command == commandSmoke {
+		r.flags.only = neededBySmoke(r.pipeline)
+	}
 	if from != nil {
 		r.source = from.source
 	} else if r.source, err = snapshot.Take(ctx, folder, snapshot.Options{StateDir: state}); err != nil {
@@ -197,6 +203,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
+	if err := r.narrow(ctx); err != nil {
+		return nil, err
+	}
 	r.gates.Prepare(ctx, r.gateSets()...)
 	if from != nil && !from.elsewhere { // somebody else may have gone on with it since it was looked at
 		if err := r.ledger.Claim(ctx, r.id); err != nil {
@@ -249,7 +258,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
 		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
 	}
-	info.Rules = r.rulesCommit
+	info.Command, info.Rules = r.flags.command, r.rulesCommit
 	info.By, info.Approvers, info.SelfApproval = r.author, r.environment.Approvers, r.environment.SelfApproval
 	info.Signed = r.environment.Signers != ""
 	if r.resumes != nil {
@@ -265,7 +274,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		info.Stages = append(info.Stages, event.Stage{Name: stage.Name, Title: stage.Title, Needs: stage.Needs, Moment: string(pipelines.WhenBuild)})
 	}
 	for _, ref := range r.pipeline.Gates {
-		if len(r.flags.only) == 0 && (ref.Phase == gates.PhaseBuild || promotes && ref.AskedIn(r.environment.Name)) {
+		if r.asks(ref, promotes) {
 			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun})
 		}
 	}
@@ -366,6 +375,41 @@ func (r *run) hasGates(phase gates.Phase) bool {
 	return false
 }
 
+// narrow leaves the gates that are asked by a command that does less than the pipeline. One that cannot be described stays: it
+// says why when it is asked, and blocks.
+func (r *run) narrow(ctx context.Context) error {
+	if r.flags.command != commandSmoke {
+		return nil
+	}
+	var kept []pipelines.GateRef
+	for _, ref := range r.pipeline.Gates {
+		if !ref.AskedIn(r.environment.Name) || ref.Phase == gates.PhaseBuild || ref.Phase == gates.PhasePlan {
+			continue
+		}
+		info, err := r.gates.Describe(ctx, ref.Gate)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil || judgesRunning(info.Description) {
+			kept = append(kept, ref)
+		}
+	}
+	r.pipeline.Gates = kept
+	return nil
+}
+
+// asks reports whether a run will ask the gate.
+func (r *run) asks(ref pipelines.GateRef, promotes bool) bool {
+	switch {
+	case r.flags.command == commandSmoke:
+		return true
+	case r.flags.only != nil: // single stages are judged by nobody
+		return false
+	default:
+		return ref.Phase == gates.PhaseBuild || promotes && ref.AskedIn(r.environment.Name)
+	}
+}
+
 func (r *run) note(level, text string) {
 	r.bus.Observe(event.Event{Type: event.Note, Level: level, Text: text})
 }
@@ -380,21 +424,10 @@ type built struct {
 // where. The error carries the exit code of what stopped it.
 func (r *run) build(ctx context.Context) (built, error) {
 	var made built
-	session := r.session
-	if r.flags.explainCache {
-		session = withExplanations(session, func(text string) { r.note("info", text) })
-	}
-	stages, err := engine.Run(ctx, engine.Options{
-		Run: r.id, Pipeline: r.pipeline, Session: session, Observer: r.bus, Parallelism: r.flags.parallelism,
-		NoCache: r.flags.noCache, Secrets: r.secrets.stages, KeepGoing: true,
-	})
-	if err != nil {
+	if err := r.runBuild(ctx, nil); err != nil {
 		return made, err
 	}
-	r.stages = stages
-	if ctx.Err() != nil {
-		return made, context.Cause(ctx)
-	}
+	stages := r.stages
 	var bundleProblem error
 	if stages.Passed() {
 		made.bundle, bundleProblem = r.readBundle(ctx)
@@ -417,6 +450,7 @@ func (r *run) build(ctx context.Context) (built, error) {
 	if err := r.openEvidence(ctx); err != nil {
 		return made, err
 	}
+	var err error
 	made.judgement, err = engine.Judge(ctx, r.judgeOptions(made, gates.PhaseBuild))
 	switch {
 	case ctx.Err() != nil:
@@ -430,6 +464,26 @@ func (r *run) build(ctx context.Context) (built, error) {
 	default:
 		return made, refused(made.judgement)
 	}
+}
+
+// runBuild runs the named build stages and what they need, or all of them.
+func (r *run) runBuild(ctx context.Context, only []string) error {
+	session := r.session
+	if r.flags.explainCache {
+		session = withExplanations(session, func(text string) { r.note("info", text) })
+	}
+	stages, err := engine.Run(ctx, engine.Options{
+		Run: r.id, Pipeline: r.pipeline, Session: session, Observer: r.bus, Parallelism: r.flags.parallelism,
+		NoCache: r.flags.noCache, Secrets: r.secrets.stages, KeepGoing: true, Only: only,
+	})
+	if err != nil {
+		return err
+	}
+	r.stages = stages
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // openEvidence makes what gates may ask for beside the reports: the snapshot as files, without what git ignores (secrets

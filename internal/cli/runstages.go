@@ -51,37 +51,25 @@ func (r *run) only(ctx context.Context, names []string, into string) error {
 			return fail(ExitUsage, "name another folder with --into", err)
 		}
 	}
-	session := r.session
-	if r.flags.explainCache {
-		session = withExplanations(session, func(text string) { r.note("info", text) })
-	}
-	stages, err := engine.Run(ctx, engine.Options{
-		Run: r.id, Pipeline: r.pipeline, Session: session, Observer: r.bus, Parallelism: r.flags.parallelism,
-		NoCache: r.flags.noCache, Secrets: r.secrets.stages, KeepGoing: true, Only: names,
-	})
-	if err != nil {
+	if err := r.runBuild(ctx, names); err != nil {
 		return err
-	}
-	r.stages = stages
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
 	}
 	if into != "" {
 		for _, name := range names {
-			if err := r.hand(ctx, stages.Result(name), into); err != nil {
+			if err := r.hand(ctx, r.stages.Result(name), into); err != nil {
 				return fmt.Errorf("copy what stage %s left: %w", name, err)
 			}
 		}
 	}
-	if !stages.Passed() {
-		return stageFailure(stages)
+	if !r.stages.Passed() {
+		return stageFailure(r.stages)
 	}
 	return nil
 }
 
 // asked reports whether a stage will run: all do, unless only some were named, and what those need.
 func (f *runFlags) asked(p *pipelines.Pipeline, stage string) bool {
-	if len(f.only) == 0 || slices.Contains(f.only, stage) {
+	if f.only == nil || slices.Contains(f.only, stage) {
 		return true
 	}
 	return slices.ContainsFunc(p.StagesAt(pipelines.WhenBuild), func(other pipelines.Stage) bool {

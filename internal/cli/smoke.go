@@ -26,6 +26,18 @@ type proxiedSmoke struct {
 
 var _ promotion.SmokeStages = proxiedSmoke{}
 
+// smokeWith adds the pipeline's smoke stages, where it has some.
+func (r *run) smokeWith(options *promotion.Options) {
+	if len(r.pipeline.StagesAt(pipelines.WhenSmoke)) == 0 {
+		return
+	}
+	options.SmokeStages = proxiedSmoke{proof: r.environment.Smoke.Version, stages: engine.Smoke{
+		Environment: r.environment.Name, Options: engine.Options{
+			Run: r.id, Pipeline: r.pipeline, Session: r.session, Observer: r.bus, Secrets: r.secrets.stages, Earlier: r.stages.Results, KeepGoing: true,
+		},
+	}}
+}
+
 // RunSmoke implements promotion.SmokeStages. Stages that pass without the wanted version having answered them have not
 // smoked it: that is a failure, not a pass.
 func (s proxiedSmoke) RunSmoke(ctx context.Context, moment string, address promotion.Address, version string, log io.Writer) (bool, string, error) {

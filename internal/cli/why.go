@@ -259,7 +259,7 @@ func blockedByGate(run ledger.Run, judged event.Gate) unmet {
 		}
 		one.Do = joinSteps(verdict.NextStep, "`penstock promote "+run.ID+"` asks it again")
 	}
-	if judged.Enforcement == string(pipelines.Overridable) {
+	if judged.Enforcement == string(pipelines.Overridable) && run.Bundle != "" { // a waiver holds for one bundle
 		one.Do = joinSteps(one.Do, "or `penstock waive "+run.ID+" "+judged.Name+" --reason …`, then `penstock promote "+run.ID+"`")
 		if len(run.Info.Approvers) > 0 {
 			one.Who += "; to waive it, " + strings.Join(run.Info.Approvers, " or ")

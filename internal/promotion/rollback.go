@@ -240,6 +240,9 @@ func versionOf(live State, id string) Version {
 // placeholderMark begins the message of the version that holds the place of a Worker's first one.
 const placeholderMark = "penstock placeholder"
 
+// IsPlaceholder reports whether a version only holds the place of a Worker's first one.
+func IsPlaceholder(version Version) bool { return strings.HasPrefix(version.Message, placeholderMark) }
+
 func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 	if !live.Exists || len(live.Shares) == 0 {
 		return Version{}, fmt.Errorf("%w: the Worker has none", ErrNoSuchVersion)
@@ -272,7 +275,7 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 		return Version{}, fmt.Errorf("%w: %q is neither one of the %d newest versions, which are those that can be deployed, nor a run or promotion on record", ErrNoSuchVersion, id, len(live.Versions))
 	case len(found) > 1:
 		return Version{}, fmt.Errorf("%w: %q begins the ids of %d versions; give more of it", ErrNoSuchVersion, id, len(found))
-	case strings.HasPrefix(found[0].Message, placeholderMark):
+	case IsPlaceholder(found[0]):
 		return Version{}, fmt.Errorf("%w: before it there was only the placeholder that answers 503; `penstock maintenance on` takes the app out of service", ErrNoSuchVersion)
 	}
 	return found[0], neverGood(found[0].ID, past)

@@ -96,14 +96,8 @@ func (a *attempt) smoke(ctx context.Context, step, moment, override string) (don
 	if err != nil {
 		return done{}, err
 	}
-	ok, summary, err := a.SmokeStages.RunSmoke(ctx, moment, address, a.state.Version, a.Log)
-	if err != nil {
-		return done{}, fmt.Errorf("run the smoke stages %s: %w", moment, err)
-	}
-	if !ok {
-		return done{detail: summary}, &SmokeError{Moment: moment, Version: a.state.Version, Summary: summary}
-	}
-	return done{detail: joined(report.Summary, summary)}, nil
+	summary, err := question{a.Options, moment, address, a.state.Version}.stages(ctx)
+	return done{detail: joined(report.Summary, summary)}, err
 }
 
 // probe asks the address of override ("" for what everybody gets) and wants version to answer.
@@ -112,21 +106,7 @@ func (a *attempt) probe(ctx context.Context, step, moment, override, version str
 	if err != nil {
 		return Report{}, err
 	}
-	prober := a.Prober
-	if moment == whileShifting || moment == whileBaking {
-		prober = a.Watcher
-	}
-	report, err := prober.Probe(ctx, address, version, a.environment().Smoke)
-	if err != nil {
-		return report, fmt.Errorf("probe version %s %s: %w", short(version), moment, err)
-	}
-	for _, line := range report.Lines {
-		a.progress(step, line)
-	}
-	if !report.OK {
-		return report, &SmokeError{Moment: moment, Version: version, Summary: report.Summary, Lines: report.Lines}
-	}
-	return report, nil
+	return question{a.Options, moment, address, version}.probe(ctx, a.environment().Smoke, func(line string) { a.progress(step, line) })
 }
 
 func (a *attempt) address(ctx context.Context, step, version string) (Address, error) {

@@ -31,6 +31,7 @@ const (
 const (
 	BeforeTraffic = "before-traffic"
 	AfterSwitch   = "after-switch"
+	OnDemand      = "on-demand" // of no promotion: somebody asked
 	whileShifting = "while-shifting"
 	whileBaking   = "while-baking"
 )
