@@ -71,6 +71,9 @@ func (r *Reporter) putOperation() {
 	if a.Result == nil || a.Ending() != account.Passed || !r.options.Deploys {
 		return
 	}
+	if a.Result.Previous == "" || a.Result.Previous == a.Result.Version { // another version is live only after a rollback
+		return
+	}
 	says := markdown.Line(a.Info.Command+": version "+a.Result.Version+" is live", maxDescription)
 	environment := a.Info.Environment
 	r.put("operation", "deployment", says, func(ctx context.Context, _ int) error {

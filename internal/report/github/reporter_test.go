@@ -364,9 +364,20 @@ func TestARollback(t *testing.T) {
 	g := hub(t)
 	tell(t, open(t, g, nil), story{steps: true, promote: true, result: done})
 	before := len(g.StatusesOf(sha))
+	for _, harmless := range []string{"backup", "smoke"} { // they change nothing about what is live
+		r := open(t, g, nil)
+		r.Observe(event.Event{Type: event.RunStarted, Run: "LOOK", RunInfo: &event.RunInfo{App: "guide", Environment: "production", Command: harmless}})
+		r.Observe(event.Event{Type: event.RunFinished, Run: "LOOK", Result: &event.Result{Outcome: "done", Version: "new"}})
+		if problems := r.Close(t.Context()); len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		if states := g.Deployments()[0].Statuses; states[len(states)-1].State != "success" {
+			t.Errorf("after a %s: %+v", harmless, states)
+		}
+	}
 	r := open(t, g, nil)
 	r.Observe(event.Event{Type: event.RunStarted, Run: "BACK", RunInfo: &event.RunInfo{App: "guide", Environment: "production", Command: "rollback", Steps: []event.Step{{Name: "switch"}}}})
-	r.Observe(event.Event{Type: event.RunFinished, Run: "BACK", Result: &event.Result{Outcome: "done", Version: "old"}})
+	r.Observe(event.Event{Type: event.RunFinished, Run: "BACK", Result: &event.Result{Outcome: "done", Version: "old", Previous: "new"}})
 	if problems := r.Close(t.Context()); len(problems) > 0 {
 		t.Fatal(problems)
 	}
