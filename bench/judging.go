@@ -169,8 +169,12 @@ func startByHand(ctx context.Context, sets []gateSet, atOnce int) (sample, error
 func startOneByHand(ctx context.Context, set gateSet) (peak int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	shown, err := identity()
+	if err != nil {
+		return 0, err
+	}
 	process := exec.CommandContext(ctx, set.path)
-	process.Env = []string{cookie, "PLUGIN_PROTOCOL_VERSIONS=1", "TMPDIR=" + filepath.Dir(set.path)}
+	process.Env = append([]string{cookie, "PLUGIN_PROTOCOL_VERSIONS=1", "TMPDIR=" + filepath.Dir(set.path)}, shown...)
 	stdout, err := process.StdoutPipe()
 	if err != nil {
 		return 0, err
