@@ -115,5 +115,6 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 		names:  map[string]int{}, sources: map[string]*sourceFolder{}, exported: map[string]*exportedOutput{}, ran: map[string]bool{},
 	}
 	s.logs = followLogs(conn)
+	s.spans = newStageSpans(ctx)
 	return s, nil
 }

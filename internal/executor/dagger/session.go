@@ -14,8 +14,6 @@ import (
 
 	"dagger.io/dagger"
 	"dagger.io/dagger/engineconn"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/codes"
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
@@ -35,6 +33,7 @@ type Session struct {
 	inputs   *inputs.Sets
 	mirror   *inputs.Mirror
 	logs     *logStream
+	spans    *stageSpans
 	word     string
 
 	mu       sync.Mutex
@@ -54,18 +53,10 @@ var (
 const chain = 32
 
 // Run runs one stage, or answers with the result that the engine knows.
-func (s *Session) Run(ctx context.Context, job engine.Job) (_ engine.Result, err error) {
-	// Where the process is part of a Dagger session the span shows in Dagger's own view; elsewhere nobody listens.
-	ctx, span := otel.Tracer("penstock.dev/executor").Start(ctx, "stage "+job.Stage.Name)
-	defer span.End()
-	result, err := s.run(ctx, job)
-	switch {
-	case err != nil:
-		span.SetStatus(codes.Error, "could not be run")
-	case result.Outcome != event.Passed:
-		span.SetStatus(codes.Error, string(result.Outcome))
-	}
-	return result, err
+func (s *Session) Run(ctx context.Context, job engine.Job) (result engine.Result, err error) {
+	ctx, span := s.spans.start(ctx, job.Stage.Name)
+	defer func() { s.spans.end(span, result, err) }()
+	return s.run(ctx, job)
 }
 
 func (s *Session) run(ctx context.Context, job engine.Job) (engine.Result, error) {
@@ -134,8 +125,9 @@ func (s *Session) OutputPath(ctx context.Context, result engine.Result, output s
 func (s *Session) SourceDir(ctx context.Context) (string, error) { return s.mirror.Path(ctx) }
 
 // Close ends the session with the engine and removes the copies of the source.
-func (s *Session) Close(context.Context) error {
+func (s *Session) Close(ctx context.Context) error {
 	s.logs.close()
+	s.spans.close(ctx)
 	err := s.conn.Close()
 	s.folder.Close()
 	if err != nil {
