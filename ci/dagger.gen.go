@@ -66,6 +66,7 @@ func (r Penstock) MarshalJSON() ([]byte, error) {
 		Tools             *dagger.Directory
 		Env               string
 		Ledger            string
+		As                string
 		CloudflareAccount string
 		CloudflareToken   *dagger.Secret
 		GithubToken       *dagger.Secret
@@ -76,6 +77,7 @@ func (r Penstock) MarshalJSON() ([]byte, error) {
 	concrete.Tools = r.Tools
 	concrete.Env = r.Env
 	concrete.Ledger = r.Ledger
+	concrete.As = r.As
 	concrete.CloudflareAccount = r.CloudflareAccount
 	concrete.CloudflareToken = r.CloudflareToken
 	concrete.GithubToken = r.GithubToken
@@ -90,6 +92,7 @@ func (r *Penstock) UnmarshalJSON(bs []byte) error {
 		Tools             *dagger.Directory
 		Env               string
 		Ledger            string
+		As                string
 		CloudflareAccount string
 		CloudflareToken   *dagger.Secret
 		GithubToken       *dagger.Secret
@@ -104,6 +107,7 @@ func (r *Penstock) UnmarshalJSON(bs []byte) error {
 	r.Tools = concrete.Tools
 	r.Env = concrete.Env
 	r.Ledger = concrete.Ledger
+	r.As = concrete.As
 	r.CloudflareAccount = concrete.CloudflareAccount
 	r.CloudflareToken = concrete.CloudflareToken
 	r.GithubToken = concrete.GithubToken
@@ -230,6 +234,34 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 	switch parentName {
 	case "Penstock":
 		switch fnName {
+		case "Approve":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var run string
+			if inputArgs["run"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["run"]), &run)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg run", err))
+				}
+			}
+			var reason string
+			if inputArgs["reason"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["reason"]), &reason)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg reason", err))
+				}
+			}
+			var key *dagger.Secret
+			if inputArgs["key"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["key"]), &key)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg key", err))
+				}
+			}
+			return (*Penstock).Approve(&parent, ctx, run, reason, key)
 		case "Audit":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -356,6 +388,20 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
 			return (*Penstock).Typecheck(&parent, ctx)
+		case "Why":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var run string
+			if inputArgs["run"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["run"]), &run)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg run", err))
+				}
+			}
+			return (*Penstock).Why(&parent, ctx, run)
 		case "":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -425,6 +471,13 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg ledger", err))
 				}
 			}
+			var as string
+			if inputArgs["as"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["as"]), &as)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg as", err))
+				}
+			}
 			var penstock *dagger.Directory
 			if inputArgs["penstock"] != nil {
 				err = json.Unmarshal([]byte(inputArgs["penstock"]), &penstock)
@@ -432,7 +485,7 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg penstock", err))
 				}
 			}
-			return New(ctx, workspace, source, app, env, cloudflareToken, cloudflareAccount, githubToken, devVars, ledger, penstock)
+			return New(ctx, workspace, source, app, env, cloudflareToken, cloudflareAccount, githubToken, devVars, ledger, as, penstock)
 		default:
 			return nil, fmt.Errorf("unknown function %s", fnName)
 		}

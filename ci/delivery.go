@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"regexp"
+
+	"github.com/penstock-ci/penstock/ci/internal/dagger"
 )
 
 // afterwards matches the lines of a run's end that are about the local Cloudflare, which lives in the call's container.
 var afterwards = regexp.MustCompile(`(?m)^(url|next): .*\n?`)
 
-// Check runs all stages and asks the gates of the build. It deploys nothing.
+// Runs all stages and asks the gates of the build. Deploys nothing.
 //
 // +check
 // +cache="never"
@@ -16,21 +18,21 @@ func (p *Penstock) Check(ctx context.Context) (string, error) {
 	return p.said(ctx, "check", "--executor", "dagger", "--env", p.Env)
 }
 
-// Plan shows exactly what a deployment would change.
+// Shows exactly what a deployment would change.
 //
 // +cache="never"
 func (p *Penstock) Plan(ctx context.Context) (string, error) {
 	return p.said(ctx, "plan", "--executor", "dagger", "--env", p.Env)
 }
 
-// Deploy takes the app through stages, gates and plan to the environment.
+// Takes the app through stages, gates and plan to the environment.
 //
 // Migrations, upload without traffic, smoke, switch, smoke again: when a step fails after traffic was touched, the old
 // version gets it back.
 //
 // +cache="never"
 func (p *Penstock) Deploy(ctx context.Context) (string, error) {
-	told, err := p.said(ctx, "deploy", "--executor", "dagger", "--env", p.Env)
+	told, err := p.said(ctx, p.by("deploy", "--executor", "dagger", "--env", p.Env)...)
 	if err == nil && p.Env == "local" {
 		// What it says of the address and of the next step is about a machine that is gone by now.
 		told = afterwards.ReplaceAllString(told, "") +
@@ -39,7 +41,30 @@ func (p *Penstock) Deploy(ctx context.Context) (string, error) {
 	return told, err
 }
 
-// Promote goes on with a run that waited for people, or takes a run to a further environment.
+// Approves exactly what a run that waits would change now; void when anything in that changes.
+//
+// Say who approves with --as.
+//
+// +cache="never"
+func (p *Penstock) Approve(
+	ctx context.Context,
+	// The run, by its id or the beginning of it
+	run string,
+	// Why, for whoever looks back
+	reason string,
+	// The SSH key that proves who approves (file:$HOME/.ssh/id_ed25519), where the environment asks for proof
+	// +optional
+	key *dagger.Secret,
+) (string, error) {
+	c, args := p.container(), p.by("approve", run, "--reason", reason)
+	if key != nil {
+		const at = "/run/approver-key"
+		c, args = c.WithMountedSecret(at, key), append(args, "--sign", at)
+	}
+	return answer(ctx, c, args...)
+}
+
+// Goes on with a run that waited for people, or takes a run to a further environment.
 //
 // +cache="never"
 func (p *Penstock) Promote(
@@ -50,14 +75,14 @@ func (p *Penstock) Promote(
 	// +optional
 	to string,
 ) (string, error) {
-	args := []string{"promote", run, "--executor", "dagger"}
+	args := p.by("promote", run, "--executor", "dagger")
 	if to != "" {
 		args = append(args, "--env", to)
 	}
 	return p.said(ctx, args...)
 }
 
-// Rollback gives all traffic of the environment back to an earlier version.
+// Gives all traffic of the environment back to an earlier version.
 //
 // +cache="never"
 func (p *Penstock) Rollback(
@@ -77,4 +102,12 @@ func (p *Penstock) Rollback(
 		args = append(args, "--code-only")
 	}
 	return p.said(ctx, args...)
+}
+
+// by adds who acts to a command that records it.
+func (p *Penstock) by(args ...string) []string {
+	if p.As != "" {
+		args = append(args, "--as", p.As)
+	}
+	return args
 }

@@ -2,21 +2,38 @@ package main
 
 import "context"
 
-// Gates lists the gates that there are, with what each looks at.
+// Lists the gates that there are, with what each looks at.
 //
 // +cache="never"
 func (p *Penstock) Gates(ctx context.Context) (string, error) { return p.said(ctx, "gates", "list") }
 
-// History lists the runs in the ledger, newest first.
+// Lists the runs in the ledger, newest first.
 //
 // +cache="never"
 func (p *Penstock) History(ctx context.Context) (string, error) { return p.said(ctx, "history") }
 
-// Doctor goes through the guide's list for the environment.
+// Says what a run waits for or was stopped by, who or what can clear it, and what to do.
 //
-// What exists, what is configured, what works, and what to do about the rest.
+// +cache="never"
+func (p *Penstock) Why(
+	ctx context.Context,
+	// The run, by its id or the beginning of it; the newest when it is left out
+	// +optional
+	run string,
+) (string, error) {
+	args := []string{"why"}
+	if run != "" {
+		args = append(args, run)
+	}
+	return p.said(ctx, args...)
+}
+
+// Goes through the production guide's checklists: each line with its state and what to do.
+//
+// Runs the stages, asks the gates that judge the build, the plan, the environment and the version that is live, and
+// deploys nothing. An error when a line fails or is not known.
 //
 // +cache="never"
 func (p *Penstock) Doctor(ctx context.Context) (string, error) {
-	return p.said(ctx, "doctor", "--env", p.Env)
+	return p.said(ctx, "doctor", "--executor", "dagger", "--env", p.Env)
 }

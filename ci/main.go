@@ -29,6 +29,8 @@ type Penstock struct {
 	// +private
 	Ledger string
 	// +private
+	As string
+	// +private
 	CloudflareAccount string
 	// +private
 	CloudflareToken *dagger.Secret
@@ -67,6 +69,9 @@ func New(
 	// The name of the ledger: the volume of the engine that keeps the record of runs, and the local Cloudflare's data
 	// +default="default"
 	ledger string,
+	// Who acts, by the name that approvers go by, for the record of deploy, approve and promote
+	// +optional
+	as string,
 	// Penstock's own source; always this module's
 	// +defaultPath="/"
 	// +ignore=["*", "!cmd", "!gates", "!internal", "!pipelines", "!plugins", "!tools", "!go.mod", "!go.sum", "!Makefile", "**/testdata", "**/*_test.go"]
@@ -85,7 +90,7 @@ func New(
 		}
 	}
 	return &Penstock{
-		Source: source, App: app, Tools: tools(penstock), Env: env, Ledger: ledger,
+		Source: source, App: app, Tools: tools(penstock), Env: env, Ledger: ledger, As: as,
 		CloudflareAccount: cloudflareAccount, CloudflareToken: cloudflareToken, GithubToken: githubToken, DevVars: devVars,
 	}, nil
 }

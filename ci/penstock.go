@@ -58,55 +58,59 @@ func (p *Penstock) container() *dagger.Container {
 	return c
 }
 
-// penstock runs one command line. It runs each time, since what it asks is the world; what its stages do comes from the
-// engine's cache. It is in the same session as this module, so its stages are containers beside it.
-func (p *Penstock) penstock(args ...string) *dagger.Container {
-	return p.container().
+// run runs one command line in the container. It runs each time, since what it asks is the world; what its stages do comes
+// from the engine's cache. It is in the same session as this module, so its stages are containers beside it.
+func run(c *dagger.Container, args ...string) *dagger.Container {
+	return c.
 		WithEnvVariable("PENSTOCK_CALL", time.Now().UTC().Format(time.RFC3339Nano)).
 		WithExec(append([]string{"penstock"}, args...), dagger.ContainerWithExecOpts{
 			ExperimentalPrivilegedNesting: true, Expect: dagger.ReturnTypeAny,
 		})
 }
 
-// said runs a command line and returns what it told people; an error when it did not end with done.
+// said is what penstock answers to a command line.
 func (p *Penstock) said(ctx context.Context, args ...string) (string, error) {
-	ran := p.penstock(args...)
-	code, err := ran.ExitCode(ctx)
-	if err != nil {
-		return "", err
-	}
-	all, err := ran.CombinedOutput(ctx)
-	if err != nil {
-		return "", err
-	}
-	if code != 0 {
-		return "", fmt.Errorf("penstock %s: exit code %d\n%s", strings.Join(args, " "), code, summary(all))
-	}
-	return summary(all), nil
+	return answer(ctx, p.container(), args...)
 }
 
-// summary is the end of what a run says: the stages' output has been told as it came.
-func summary(all string) string {
-	if at := strings.LastIndex(all, "\n\n  "); at >= 0 {
-		// The table of stages and gates is followed by how the run ended, after another empty line.
-		return strings.TrimLeft(all[at:], "\n")
+// answer is what penstock answers to a command line in a container of its own; an error when it did not end with done.
+func answer(ctx context.Context, c *dagger.Container, args ...string) (string, error) {
+	ran := run(c, args...)
+	// The answer is the standard output: how the run went came on the other one, while it went.
+	told, err := ran.Stdout(ctx)
+	if err != nil {
+		return "", err
 	}
-	return all
+	return told, failure(ctx, ran, args, told)
+}
+
+// failure is nil when the command ended with done, else what it answered and complained of.
+func failure(ctx context.Context, ran *dagger.Container, args []string, told string) error {
+	code, err := ran.ExitCode(ctx)
+	if err != nil || code == 0 {
+		return err
+	}
+	complained, err := ran.Stderr(ctx)
+	if err != nil {
+		return err
+	}
+	why := told
+	if at := strings.LastIndex("\n"+complained, "\npenstock: "); at >= 0 {
+		why = strings.TrimRight(told, "\n") + "\n" + complained[at:]
+	}
+	return fmt.Errorf("penstock %s: exit code %d\n%s", strings.Join(args, " "), code, strings.Trim(why, "\n"))
 }
 
 // staged runs single stages and returns what they left.
 func (p *Penstock) staged(ctx context.Context, stages ...string) (*dagger.Directory, error) {
-	ran := p.penstock(append([]string{"run", "--executor", "dagger", "--env", p.Env, "--into", leftDir}, stages...)...)
-	code, err := ran.ExitCode(ctx)
+	args := append([]string{"run", "--executor", "dagger", "--env", p.Env, "--into", leftDir}, stages...)
+	ran := run(p.container(), args...)
+	told, err := ran.Stdout(ctx)
+	if err == nil {
+		err = failure(ctx, ran, args, told)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if code != 0 {
-		all, err := ran.CombinedOutput(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("penstock run %s: exit code %d\n%s", strings.Join(stages, " "), code, summary(all))
 	}
 	return ran.Directory(leftDir), nil
 }

@@ -6,42 +6,44 @@ import (
 	"github.com/penstock-ci/penstock/ci/internal/dagger"
 )
 
-// Test runs the app's tests and returns their reports: JUnit, and coverage where the app measures it.
+// Runs the app's tests. Returns their reports: JUnit, and coverage where the app measures it.
 //
 // +cache="never"
 func (p *Penstock) Test(ctx context.Context) (*dagger.Directory, error) {
 	return p.reports(ctx, "test")
 }
 
-// Bench runs the app's benchmarks and returns their report.
+// Runs the app's benchmarks. Returns their report.
 //
 // +cache="never"
 func (p *Penstock) Bench(ctx context.Context) (*dagger.Directory, error) {
 	return p.reports(ctx, "bench")
 }
 
-// Audit asks the registry for known vulnerabilities in the locked packages and returns its answer.
+// Asks the registry for known vulnerabilities in the locked packages. Returns its answer.
+//
+// The folder is empty when the registry gave none: then nothing is known, and no gate takes that for a pass.
 //
 // +cache="never"
 func (p *Penstock) Audit(ctx context.Context) (*dagger.Directory, error) {
 	return p.reports(ctx, "audit")
 }
 
-// Typecheck checks the app's types.
+// Checks the app's types.
 //
 // +cache="never"
 func (p *Penstock) Typecheck(ctx context.Context) (string, error) {
 	return p.said(ctx, "run", "typecheck", "--executor", "dagger", "--env", p.Env)
 }
 
-// Lint runs the app's linter.
+// Runs the app's linter.
 //
 // +cache="never"
 func (p *Penstock) Lint(ctx context.Context) (string, error) {
 	return p.said(ctx, "run", "lint", "--executor", "dagger", "--env", p.Env)
 }
 
-// Build makes the bundle: the very upload that wrangler would send.
+// Makes the bundle. Returns the very upload that wrangler would send.
 //
 // Tests, types and lint must have passed. No gate has judged it; check does that.
 //

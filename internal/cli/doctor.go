@@ -171,7 +171,7 @@ func (c *common) diagnose(ctx context.Context, flags runFlags, recorded bool) (d
 			}
 			told.Lists = append(told.Lists, diagnosed)
 		}
-		told.Lists = append(told.Lists, diagnosedList{Title: "This machine", Lines: machine(ctx, folder, pipeline.Stage("install") != nil, environment.Target == localTarget, host)})
+		told.Lists = append(told.Lists, diagnosedList{Title: "This machine", Lines: machine(ctx, folder, pipeline.Stage("install") != nil, flags.executor == executorDagger, environment.Target == localTarget, host)})
 		return nil
 	})
 	for _, list := range told.Lists {

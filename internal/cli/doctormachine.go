@@ -17,12 +17,17 @@ const leastNode = 20
 // versionTime bounds asking a tool for its version.
 const versionTime = 20 * time.Second
 
-// machine looks at what this machine needs for runs of the app in folder; installs says that a stage brings wrangler.
-func machine(ctx context.Context, folder string, installs, local bool, host *gatehost.Host) []doctorLine {
-	lines := []doctorLine{
-		tool(ctx, "git", 0, "install git: the source is what git tracks"),
-		tool(ctx, "node", leastNode, "install Node "+strconv.Itoa(leastNode)+" or later"),
-		tool(ctx, "npm", 0, "install npm, which comes with Node"),
+// machine looks at what this machine needs for runs of the app in folder; installs says that a stage brings wrangler,
+// contained that stages have their tools in their images.
+func machine(ctx context.Context, folder string, installs, contained, local bool, host *gatehost.Host) []doctorLine {
+	lines := []doctorLine{tool(ctx, "git", 0, "install git: the source is what git tracks")}
+	if contained {
+		const why = "stages run in containers, and it is in their images"
+		lines = append(lines, doctorLine{Line: "node", State: lineAbsent, Detail: why}, doctorLine{Line: "npm", State: lineAbsent, Detail: why})
+	} else {
+		lines = append(lines,
+			tool(ctx, "node", leastNode, "install Node "+strconv.Itoa(leastNode)+" or later"),
+			tool(ctx, "npm", 0, "install npm, which comes with Node"))
 	}
 	workerd := doctorLine{Line: "workerd for --env local"}
 	switch path, err := runtime.FindWorkerd(folder); {
