@@ -6,19 +6,19 @@ import (
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/engine"
-	"github.com/penstock-ci/penstock/internal/executor/host"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 )
 
 // explaining is a session that says, before each stage, what the stage's cache key is made of and what of it changed.
 type explaining struct {
 	engine.Session
-	explainer host.Explainer
+	explainer lastrun.Explainer
 	say       func(text string)
 }
 
 // withExplanations wraps the session for --explain-cache. Sessions that cannot explain themselves are left as they are.
 func withExplanations(session engine.Session, say func(string)) engine.Session {
-	explainer, ok := session.(host.Explainer)
+	explainer, ok := session.(lastrun.Explainer)
 	if !ok {
 		return session
 	}
@@ -40,7 +40,7 @@ func (e explaining) Run(ctx context.Context, job engine.Job) (engine.Result, err
 	return e.Session.Run(ctx, job)
 }
 
-func describeExplanation(explanation host.Explanation) string {
+func describeExplanation(explanation lastrun.Explanation) string {
 	decision := "runs"
 	if explanation.Cached {
 		decision = "is taken from the cache"

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
-	"github.com/penstock-ci/penstock/internal/executor/host"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -30,7 +30,7 @@ func TestResultsGrowOld(t *testing.T) {
 	time.Sleep(20 * time.Millisecond)
 	stage.MaxAge = 10 * time.Millisecond
 	s := w.open(stage)
-	explained, err := s.Session.(host.Explainer).Explain(t.Context(), &stage, nil)
+	explained, err := s.Session.(lastrun.Explainer).Explain(t.Context(), &stage, nil)
 	if err != nil || explained.Cached {
 		t.Errorf("explained as cached: %+v, %v", explained, err)
 	}

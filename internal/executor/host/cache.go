@@ -18,6 +18,8 @@ import (
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
+	"github.com/penstock-ci/penstock/internal/executor/wholefile"
 )
 
 // cache keeps the results of stages that passed, by key. While it is open a shared lock keeps other runs from evicting.
@@ -35,7 +37,7 @@ type entry struct {
 	Made         time.Time     `json:"made"`
 	Duration     time.Duration `json:"duration"`
 	Root         string        `json:"root"`
-	Parts        parts         `json:"parts"`
+	Parts        lastrun.Parts `json:"parts"`
 	Blobs        string        `json:"blobs,omitempty"` // folder of log and reports, below blobs/
 	Log          *blob         `json:"log,omitempty"`
 	Reports      []blob        `json:"reports,omitempty"`
@@ -95,7 +97,7 @@ func (c *cache) lookup(key string) (*entry, error) {
 	if err := json.Unmarshal(body, e); err != nil {
 		return nil, fmt.Errorf("the cached result is damaged: %w", err)
 	}
-	if e.Key != key || e.Parts.key() != key {
+	if e.Key != key || e.Parts.Key() != key {
 		return nil, errors.New("the cached result belongs to another key")
 	}
 	now := time.Now()
@@ -111,7 +113,7 @@ func (c *cache) put(e *entry) error {
 	}
 	sum := sha256.Sum256(body)
 	text := append([]byte(hex.EncodeToString(sum[:])+"\n"), body...)
-	if err := writeWhole(c.entryPath(e.Key), text); err != nil {
+	if err := wholefile.Write(c.entryPath(e.Key), text); err != nil {
 		return fmt.Errorf("write a result to the cache: %w", err)
 	}
 	return nil
@@ -160,32 +162,4 @@ func linkOrCopy(from, to string) error {
 		return err
 	}
 	return inputs.CopyFile(from, to, 0o644)
-}
-
-// writeWhole writes a file so that a reader sees all of it or none.
-func writeWhole(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".writing-*")
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		f, err = os.CreateTemp(filepath.Dir(path), ".writing-*")
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(content); err != nil {
-		f.Close()
-		_ = os.Remove(f.Name())
-		return err
-	}
-	if err := f.Close(); err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		_ = os.Remove(f.Name())
-		return err
-	}
-	return nil
 }

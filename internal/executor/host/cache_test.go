@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/executor/host"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -293,7 +294,7 @@ func TestExplain(t *testing.T) {
 	s.close()
 	w.write("src/a.ts", "changed")
 	s = w.open(build, use)
-	e, err := s.Session.(host.Explainer).Explain(context.Background(), &build, nil)
+	e, err := s.Session.(lastrun.Explainer).Explain(context.Background(), &build, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +316,7 @@ func TestExplain(t *testing.T) {
 	if built := s.pass(build); built.Key != e.Key {
 		t.Errorf("explained %s, ran %s", e.Key, built.Key)
 	}
-	if e, err = s.Session.(host.Explainer).Explain(context.Background(), &build, nil); err != nil || !e.Cached {
+	if e, err = s.Session.(lastrun.Explainer).Explain(context.Background(), &build, nil); err != nil || !e.Cached {
 		t.Errorf("once it has run: %+v, %v", e, err)
 	}
 }

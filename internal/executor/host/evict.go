@@ -3,6 +3,7 @@ package host
 import (
 	"cmp"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
+	"github.com/penstock-ci/penstock/internal/executor/wholefile"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ func (c *cache) close() error {
 		return err
 	}
 	c.evict()
-	return writeWhole(stamp, nil)
+	return wholefile.Write(stamp, nil)
 }
 
 // thing is something in the cache that can be removed by itself.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -102,7 +103,7 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 	return &Session{
 		executor: e, pipeline: p, source: source, state: state, folder: folder, environment: environment, tools: tools,
 		cache: cache, trees: &treeStore{root: filepath.Join(cache.root, "trees"), parallelism: e.options.Parallelism},
-		inputs: &inputs.Sets{Source: source}, last: openLastRuns(cache.root, p.Name, source.Root),
+		inputs: &inputs.Sets{Source: source}, last: lastrun.Open(cache.root, p.Name, source.Root),
 		mirror: &inputs.Mirror{Source: source, Folder: filepath.Join(folder.Work, "source.snapshot"), Parallelism: e.options.Parallelism},
 		mark:   newMark(), names: map[string]int{}, jobs: map[string]engine.Job{},
 		replaced: map[string]string{}, redoing: map[string]*sync.Mutex{},

@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -30,7 +31,7 @@ type Session struct {
 	cache       *cache
 	trees       *treeStore
 	inputs      *inputs.Sets
-	last        *lastRuns
+	last        *lastrun.Runs
 	mirror      *inputs.Mirror
 	mark        string
 	count       atomic.Int64 // stage runs so far
@@ -63,15 +64,15 @@ func (s *Session) Run(ctx context.Context, job engine.Job) (engine.Result, error
 	if err != nil {
 		return engine.Result{}, err
 	}
-	key := p.key()
+	key := p.Key()
 	cacheable := len(job.Env) == 0 && job.Stage.When != pipelines.WhenSmoke
 	var damage error
 	if cacheable && !job.NoCache {
 		var result *engine.Result
 		if result, damage = s.recall(job, key); result != nil {
 			result.Duration = time.Since(started)
-			if !s.last.of(job.Stage.Name).isResult(job.Stage, key) { // which keeps its time
-				s.last.record(job.Stage.Name, &lastRun{Key: key, Parts: p, Outcome: event.Passed, Time: started}, set)
+			if !isResult(s.last.Of(job.Stage.Name), job.Stage, key) { // which keeps its time
+				s.last.Record(job.Stage.Name, &lastrun.Run{Key: key, Parts: p, Outcome: event.Passed, Time: started}, set)
 			}
 			return *result, nil
 		}
@@ -87,14 +88,14 @@ func (s *Session) Run(ctx context.Context, job engine.Job) (engine.Result, error
 		if err != nil {
 			outcome = event.Errored
 		}
-		s.last.record(job.Stage.Name, &lastRun{
+		s.last.Record(job.Stage.Name, &lastrun.Run{
 			Key: key, Parts: p, Outcome: outcome, Time: started, Bare: bare, Root: result.Root, Missing: result.Missing,
 		}, set)
 	}
 	return result, err
 }
 
-func (s *Session) whyRun(job engine.Job, p parts, set *inputs.Set, cacheable bool, damage error) string {
+func (s *Session) whyRun(job engine.Job, p lastrun.Parts, set *inputs.Set, cacheable bool, damage error) string {
 	switch {
 	case damage != nil:
 		return damage.Error() + ", so it runs again"
@@ -103,13 +104,13 @@ func (s *Session) whyRun(job engine.Job, p parts, set *inputs.Set, cacheable boo
 	case job.NoCache:
 		return "run without the cache"
 	default:
-		return s.whyNot(p, set, s.last.of(job.Stage.Name))
+		return s.last.WhyNot(job.Stage.Name, p, set, gone)
 	}
 }
 
 // execute runs a stage and keeps what it left. bare says that it needed and left nothing.
 func (s *Session) execute(
-	ctx context.Context, job engine.Job, key string, p parts, set *inputs.Set, cacheable bool,
+	ctx context.Context, job engine.Job, key string, p lastrun.Parts, set *inputs.Set, cacheable bool,
 ) (_ engine.Result, bare bool, _ error) {
 	run := s.newStageRun(job, set)
 	defer run.workspace.discard()
@@ -172,7 +173,7 @@ func (s *Session) collectOutputs(ctx context.Context, run *stageRun, result *eng
 
 // remember puts a passed result into the cache. One without all its outputs and reports is no result to build upon: what
 // kept it from leaving them may be gone the next time.
-func (s *Session) remember(result *engine.Result, key string, p parts) error {
+func (s *Session) remember(result *engine.Result, key string, p lastrun.Parts) error {
 	if len(result.Missing) > 0 {
 		return nil
 	}
@@ -204,7 +205,7 @@ func (s *Session) remember(result *engine.Result, key string, p parts) error {
 // recall answers with the known result of a key, if there is one that is whole. damage says why one that was there is of
 // no use.
 func (s *Session) recall(job engine.Job, key string) (result *engine.Result, damage error) {
-	if last := s.last.of(job.Stage.Name); last.isResult(job.Stage, key) {
+	if last := s.last.Of(job.Stage.Name); isResult(last, job.Stage, key) {
 		return &engine.Result{
 			Stage: job.Stage.Name, Outcome: event.Passed, Cached: true, Why: unchangedSince(last.Time), Key: key, Root: last.Root,
 		}, nil
@@ -350,7 +351,7 @@ func (s *Session) redo(ctx context.Context, stage, handle string, damage *damage
 	if err != nil {
 		return "", err
 	}
-	result, _, err := s.execute(ctx, job, p.key(), p, set, true)
+	result, _, err := s.execute(ctx, job, p.Key(), p, set, true)
 	if err != nil {
 		return "", fmt.Errorf("%w; make them again: %w", damage, err)
 	}
@@ -398,7 +399,7 @@ func (s *Session) Close(ctx context.Context) error {
 	}
 	s.minder.close()
 	// A later run explains less without these, and nothing else.
-	_ = s.last.save()
+	_ = s.last.Save()
 	s.folder.Close()
 	return errors.Join(err, s.cache.close())
 }

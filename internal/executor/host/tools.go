@@ -20,6 +20,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
+	"github.com/penstock-ci/penstock/internal/executor/wholefile"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -225,5 +226,5 @@ func (c *versionCache) save() error {
 	if err != nil {
 		return errors.Join(errors.New("keep tools' versions"), err)
 	}
-	return writeWhole(c.path, text)
+	return wholefile.Write(c.path, text)
 }
