@@ -34,7 +34,7 @@ func (e explaining) Run(ctx context.Context, job engine.Job) (engine.Result, err
 		return e.Session.Run(ctx, job)
 	}
 	if job.NoCache {
-		explanation.Cached, explanation.Why = false, "--no-cache was given"
+		explanation.Decider, explanation.Cached, explanation.Why = "", false, "--no-cache was given"
 	}
 	e.say("cache: " + describeExplanation(explanation))
 	return e.Session.Run(ctx, job)
@@ -42,7 +42,10 @@ func (e explaining) Run(ctx context.Context, job engine.Job) (engine.Result, err
 
 func describeExplanation(explanation lastrun.Explanation) string {
 	decision := "runs"
-	if explanation.Cached {
+	switch {
+	case explanation.Decider != "":
+		decision = "is for " + explanation.Decider + " to answer or to run"
+	case explanation.Cached:
 		decision = "is taken from the cache"
 	}
 	var parts []string

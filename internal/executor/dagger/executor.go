@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -110,7 +111,7 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 	}
 	s := &Session{
 		executor: e, pipeline: p, client: client, conn: conn, folder: folder, word: e.options.Word(),
-		inputs: &inputs.Sets{Source: source},
+		inputs: &inputs.Sets{Source: source}, last: lastrun.Open(filepath.Join(state, "dagger"), p.Name, source.Root),
 		mirror: &inputs.Mirror{Source: source, Folder: filepath.Join(folder.Work, "source.snapshot"), Parallelism: e.options.Parallelism},
 		names:  map[string]int{}, sources: map[string]*sourceFolder{}, exported: map[string]*exportedOutput{}, ran: map[string]bool{},
 	}

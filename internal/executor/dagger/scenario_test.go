@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/executor/dagger"
 	"github.com/penstock-ci/penstock/internal/executor/host"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -174,6 +175,7 @@ type world struct {
 	state    string
 	env      map[string]string
 	names    names
+	explains []lastrun.Explanation // of each stage before it runs
 }
 
 func newWorld(t *testing.T, sc scenario, id string) *world {
@@ -248,6 +250,11 @@ func (w *world) play(t *testing.T, executor engine.Executor, number int) {
 			}
 			said[i] = append(said[i], line)
 		}
+		explained, err := open.(lastrun.Explainer).Explain(ctx, job.Stage, job.Needs)
+		if err != nil {
+			t.Error(err)
+		}
+		w.explains = append(w.explains, explained)
 		result, err := open.Run(ctx, job)
 		if w.scenario.refuses != "" {
 			if err == nil || !strings.Contains(err.Error(), w.scenario.refuses) {

@@ -2,8 +2,6 @@ package dagger
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +16,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/executor/inputs"
+	"github.com/penstock-ci/penstock/internal/executor/lastrun"
 	"github.com/penstock-ci/penstock/internal/executor/runfolder"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -31,6 +30,7 @@ type Session struct {
 	conn     engineconn.EngineConn
 	folder   *runfolder.Folder
 	inputs   *inputs.Sets
+	last     *lastrun.Runs
 	mirror   *inputs.Mirror
 	logs     *logStream
 	spans    *stageSpans
@@ -63,37 +63,47 @@ func (s *Session) run(ctx context.Context, job engine.Job) (engine.Result, error
 	if err := checkPaths(job.Stage); err != nil {
 		return engine.Result{}, err
 	}
-	set, err := s.inputs.Of(job.Stage.Inputs)
+	parts, set, err := s.partsOf(job)
 	if err != nil {
-		return engine.Result{}, fmt.Errorf("select the inputs of stage %s: %w", job.Stage.Name, err)
+		return engine.Result{}, err
 	}
-	key := keyOf(job, set)
 	cacheable := len(job.Env) == 0 && job.Stage.When != pipelines.WhenSmoke
-	run := s.newStageRun(job, set, key)
+	run := s.newStageRun(job, set, parts.Key())
 	defer run.discard()
-	why := "the engine knew no result for these inputs"
 	switch {
 	case !cacheable:
-		why = "runs every time"
+		return run.finish("runs every time")(run.attempt(ctx, "only "+s.executor.options.Word()))
 	case job.NoCache:
-		why = "run without the cache"
+		result, err := run.finish("run without the cache")(run.attempt(ctx, "only "+s.executor.options.Word()))
+		s.remember(ctx, run, parts, result, err)
+		return result, err
 	}
-	if !cacheable || job.NoCache {
-		return run.finish(ctx, why)(run.attempt(ctx, "only "+s.executor.options.Word()))
-	}
+	result, err := s.known(ctx, run, s.last.WhyNot(job.Stage.Name, parts, set, gone))
+	s.remember(ctx, run, parts, result, err)
+	return result, err
+}
+
+// gone is why a stage runs when nothing changed.
+const gone = "the engine does not have the result"
+
+// known asks the engine for a result of the stage that is a pass, and has it run when there is none.
+func (s *Session) known(ctx context.Context, run *stageRun, why string) (engine.Result, error) {
+	stage := run.job.Stage
 	for number := range chain {
-		salt := strconv.Itoa(number) + age(job.Stage, time.Now())
+		salt := strconv.Itoa(number) + age(stage, time.Now())
 		result, err := run.attempt(ctx, salt)
 		if err != nil || !run.left.known || result.Outcome == event.Cancelled {
-			return run.finish(ctx, why)(result, err)
+			return run.finish(why)(result, err)
 		}
 		if result.Outcome == event.Passed && len(result.Missing) == 0 {
 			result.Cached = true
-			return run.finish(ctx, "inputs unchanged since "+run.left.began.Local().Format("2006-01-02 15:04:05"))(result, nil)
+			return run.finish("inputs unchanged since "+run.left.began.Local().Format("2006-01-02 15:04:05"))(result, nil)
 		}
-		why = "the known result is no pass, so it runs again"
+		if s.last.Of(stage.Name) == nil { // else why says more: what changed, or that the last run was no pass
+			why = "the known result is no pass, so it runs again"
+		}
 	}
-	return run.finish(ctx, why)(run.attempt(ctx, "only "+s.executor.options.Word()))
+	return run.finish(why)(run.attempt(ctx, "only "+s.executor.options.Word()))
 }
 
 // age is a part of the salt that changes before a result is older than the stage allows. Counted in steps of the allowed
@@ -128,6 +138,8 @@ func (s *Session) SourceDir(ctx context.Context) (string, error) { return s.mirr
 func (s *Session) Close(ctx context.Context) error {
 	s.logs.close()
 	s.spans.close(ctx)
+	// A later run explains less without these, and nothing else.
+	_ = s.last.Save()
 	err := s.conn.Close()
 	s.folder.Close()
 	if err != nil {
@@ -208,33 +220,6 @@ func localPath(kind, path string) (string, error) {
 		return "", fmt.Errorf("%s %q must be a file or folder within the app's folder", kind, path)
 	}
 	return filepath.ToSlash(clean), nil
-}
-
-// keyOf names a stage with all on which its result depends, as the host executor's key does: not secrets' values. The
-// engine makes its own key, of the container; this one is for the record.
-func keyOf(job engine.Job, set *inputs.Set) string {
-	hash := sha256.New()
-	put := func(parts ...string) {
-		for _, part := range parts {
-			fmt.Fprintf(hash, "%d:%s", len(part), part)
-		}
-		fmt.Fprintln(hash)
-	}
-	stage := job.Stage
-	put("dagger 1", stage.Name, stage.Image, set.Digest)
-	put(stage.Run...)
-	put(stage.Outputs...)
-	for _, report := range stage.Reports {
-		put("report", string(report.Kind), report.Path)
-	}
-	for _, name := range sortedKeys(stage.Env) {
-		put("env", name, stage.Env[name])
-	}
-	put(stage.Secrets...)
-	for _, need := range job.Needs {
-		put("need", need.Stage, need.OutputDigest, need.Key)
-	}
-	return "sha256:" + hex.EncodeToString(hash.Sum(nil))
 }
 
 // errNoAnswer is for a container that ended and did not say how.

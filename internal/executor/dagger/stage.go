@@ -161,7 +161,7 @@ func (r *stageRun) stopped(ctx context.Context, result engine.Result, err error)
 }
 
 // finish completes a result: how long it took, why it is what it is.
-func (r *stageRun) finish(_ context.Context, why string) func(engine.Result, error) (engine.Result, error) {
+func (r *stageRun) finish(why string) func(engine.Result, error) (engine.Result, error) {
 	return func(result engine.Result, err error) (engine.Result, error) {
 		result.Duration = time.Since(r.started)
 		if result.Why == "" && err == nil && result.Outcome != event.Cancelled {

@@ -25,11 +25,12 @@ import (
 
 // Explanation says what a stage's key is made of and what that means for its result.
 type Explanation struct {
-	Stage  string
-	Key    string
-	Cached bool   // the result is known
-	Why    string // in words, as in [engine.Result]
-	Parts  []Part
+	Stage   string
+	Key     string
+	Decider string // who says whether the result is known, where that is told only when the stage is to run; else ""
+	Cached  bool   // the result is known; false where there is a Decider
+	Why     string // in words, as in [engine.Result]
+	Parts   []Part
 }
 
 // Part is one thing on which a stage's result depends.

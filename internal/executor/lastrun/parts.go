@@ -94,7 +94,10 @@ func (p Parts) Since(last *Run) []Part {
 }
 
 func (p Parts) flat() map[string]string {
-	all := map[string]string{"platform": p.Platform, "inputs": p.Inputs, "format": p.Format}
+	all := map[string]string{"inputs": p.Inputs, "format": p.Format}
+	if p.Platform != "" {
+		all["platform"] = p.Platform
+	}
 	for name, value := range p.Definition {
 		all["definition "+name] = value
 	}
