@@ -55,7 +55,7 @@ func (j *deploymentJudge) judge(ctx context.Context, request protection.Request,
 	}
 	defer func() { err = errors.Join(err, j.remove(ctx, folder)) }()
 	tree := filepath.Join(folder, "tree")
-	if _, err := gitOutput(ctx, j.folder, "-c", "core.hooksPath="+os.DevNull, "worktree", "add", "--quiet", "--force", "--detach", tree, request.Commit); err != nil {
+	if _, err := gitOutput(ctx, j.folder, "worktree", "add", "--quiet", "--force", "--detach", tree, request.Commit); err != nil {
 		return protection.Decision{}, fmt.Errorf("the commit %.12s cannot be checked out", request.Commit)
 	}
 

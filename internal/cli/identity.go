@@ -3,12 +3,12 @@ package cli
 import (
 	"context"
 	"os"
-	"os/exec"
 	"os/user"
 	"strings"
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/snapshot"
 )
 
 // whoami says who acts: whom --as names, else the actor of a GitHub workflow run, else git's user.email in the folder, else
@@ -54,8 +54,6 @@ func gitConfig(ctx context.Context, folder, key string) string {
 
 // gitOutput is what git answers in the folder, on one line.
 func gitOutput(ctx context.Context, folder string, arguments ...string) (string, error) {
-	command := exec.CommandContext(ctx, "git", arguments...)
-	command.Dir = folder
-	out, err := command.Output()
+	out, err := snapshot.GitCommand(ctx, folder, arguments...).Output()
 	return strings.TrimSpace(string(out)), err
 }

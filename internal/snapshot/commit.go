@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,20 +48,28 @@ func WriteCommit(ctx context.Context, dir, commit, into string) error {
 		return nil // the commit does not have the folder
 	}
 	// --full-tree: dir may be a folder within the repository, and the tree that is listed is its own already.
-	listed, err := git(ctx, root, "ls-tree", "-r", "-z", "--full-tree", "--format=%(objectmode) %(objectname) %(path)", tree)
+	// In git's own form, because paths in one that is asked for are quoted.
+	listed, err := git(ctx, root, "ls-tree", "-r", "-z", "--full-tree", tree)
 	if err != nil {
 		return fmt.Errorf("list commit %s: %w", commit, err)
 	}
 	var files []treeFile
-	for _, line := range strings.Split(string(listed), "\x00") {
-		parts := strings.SplitN(line, " ", 3)
-		if len(parts) != 3 || parts[0] == "160000" { // a submodule is another repository
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(listed), "\x00"), "\x00") {
+		if line == "" {
 			continue
 		}
-		if !filepath.IsLocal(filepath.FromSlash(parts[2])) {
-			return fmt.Errorf("commit %s has a file of the name %q", commit, parts[2])
+		about, path, _ := strings.Cut(line, "\t")
+		fields := strings.Fields(about) // mode, type, object
+		if len(fields) != 3 {
+			return fmt.Errorf("list commit %s: git said %q", commit, line)
 		}
-		files = append(files, treeFile{mode: parts[0], object: parts[1], path: parts[2]})
+		if fields[1] != "blob" { // a submodule is another repository
+			continue
+		}
+		if !filepath.IsLocal(filepath.FromSlash(path)) {
+			return fmt.Errorf("commit %s has a file of the name %q", commit, path)
+		}
+		files = append(files, treeFile{mode: fields[0], object: fields[2], path: path})
 	}
 	if err := writeObjects(ctx, root, files, into); err != nil {
 		return fmt.Errorf("write out commit %s: %w", commit, err)
@@ -90,9 +96,7 @@ func haveCommit(ctx context.Context, root, commit string) error {
 
 // writeObjects reads all objects through one process, as stored.
 func writeObjects(ctx context.Context, root string, files []treeFile, into string) error {
-	cmd := exec.CommandContext(ctx, "git", "cat-file", "--batch", "--buffer")
-	cmd.Dir = root
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), pointsElsewhere), "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	cmd := GitCommand(ctx, root, "cat-file", "--batch", "--buffer")
 	var ask, complaint bytes.Buffer
 	for _, file := range files {
 		ask.WriteString(file.object + "\n")

@@ -73,10 +73,20 @@ func Compare(ctx context.Context, dir, commit string) ([]FileChange, error) {
 	return changes, nil
 }
 
-// untrackedFile is a file that git does not know yet. What cannot be read as one, a link or a repository of its own, has no lines.
+// maxCounted is how large a file may be whose lines are counted: what is larger, nobody reads line by line.
+const maxCounted = 64 << 20
+
+// untrackedFile is a file that git does not know yet. What cannot be read as one, a link or a repository of its own, has no
+// lines: a link may lead out of the folder, or to what never ends.
 func untrackedFile(root, path string) FileChange {
 	change := FileChange{Path: path}
-	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
+	full := filepath.Join(root, filepath.FromSlash(path))
+	info, err := os.Lstat(full)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxCounted {
+		change.Binary = true
+		return change
+	}
+	content, err := os.ReadFile(full)
 	if err != nil || bytes.IndexByte(content[:min(len(content), 8000)], 0) >= 0 { // a 0 within 8000 bytes is git's own rule
 		change.Binary = true
 		return change

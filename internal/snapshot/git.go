@@ -45,11 +45,10 @@ func list(ctx context.Context, root, stateDir string) (listing, error) {
 		result = listing{}
 		result.paths, err = listOutside(ctx, root, stateDir)
 	}
-	if err != nil {
-		return listing{}, err
+	if err == nil {
+		result.paths, err = withNested(ctx, root, stateDir, result.paths)
 	}
-	result.paths = leaveOut(result.paths, root, stateDir)
-	return result, withNested(ctx, root, stateDir, &result)
+	return result, err
 }
 
 // lsFiles lists untracked files that are not ignored, and what more adds.
@@ -151,11 +150,12 @@ func leaveOut(paths []string, root, stateDir string) []string {
 	return slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(path, prefix) })
 }
 
-// withNested replaces repositories within the listing (submodules, and clones that nobody added) by their files, which
-// git lists as one entry each.
-func withNested(ctx context.Context, root, stateDir string, into *listing) error {
+// withNested leaves out what is not the app's, and replaces repositories within the listing (submodules, and clones that
+// nobody added) by their files, which git lists as one entry each. Their state is not asked for: it decides nothing, and
+// telling it can take programs that they name themselves.
+func withNested(ctx context.Context, root, stateDir string, listed []string) ([]string, error) {
 	var paths []string
-	for _, path := range into.paths {
+	for _, path := range leaveOut(listed, root, stateDir) {
 		folder := filepath.Join(root, filepath.FromSlash(strings.TrimSuffix(path, "/")))
 		if info, err := os.Lstat(folder); err != nil || !info.IsDir() {
 			paths = append(paths, path)
@@ -164,23 +164,36 @@ func withNested(ctx context.Context, root, stateDir string, into *listing) error
 		if _, err := os.Lstat(filepath.Join(folder, ".git")); err != nil {
 			continue // a submodule that was never checked out: an empty folder
 		}
-		nested, err := list(ctx, folder, stateDir)
-		if err != nil {
-			return fmt.Errorf("list the repository in %s: %w", path, err)
+		nested, err := lsFiles(ctx, folder, nil, "--cached")
+		if err == nil {
+			nested, err = withNested(ctx, folder, stateDir, nested)
 		}
-		for _, inner := range nested.paths {
+		if err != nil {
+			return nil, fmt.Errorf("list the repository in %s: %w", path, err)
+		}
+		for _, inner := range nested {
 			paths = append(paths, strings.TrimSuffix(path, "/")+"/"+inner)
 		}
 	}
-	into.paths = paths
-	return nil
+	return paths, nil
 }
 
-// git runs git in root, without taking locks and without what a git hook may have put into the environment.
-func git(ctx context.Context, root string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Dir = root
+// GitCommand is git in a folder that may be a stranger's: it takes no locks, is not led elsewhere by what a git hook may have
+// put into the environment, and runs none of the programs that a repository can name to be run on the way. A folder that was
+// committed in the shape of a bare repository brings a config of its own, and is therefore none. What remains is what
+// .git/config says of filters, which git cannot tell the files' state without, and of how to reach a remote.
+func GitCommand(ctx context.Context, folder string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "git", append([]string{
+		"-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "protocol.ext.allow=never",
+	}, args...)...)
+	cmd.Dir = folder
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), pointsElsewhere), "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	return cmd
+}
+
+// git runs [GitCommand] and returns what it printed.
+func git(ctx context.Context, root string, args ...string) ([]byte, error) {
+	cmd := GitCommand(ctx, root, args...)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {
@@ -190,6 +203,10 @@ func git(ctx context.Context, root string, args ...string) ([]byte, error) {
 		said := strings.TrimSpace(complaint.String())
 		if strings.Contains(said, "not a git repository") {
 			return nil, errNoRepository
+		}
+		if strings.Contains(said, "cannot use bare repository") {
+			return nil, fmt.Errorf("%s is committed in the shape of a bare git repository, whose config could name programs to be run; "+
+				"take its file HEAD away, or name another folder", root)
 		}
 		if strings.Contains(said, "dubious ownership") {
 			return nil, fmt.Errorf("git does not trust the folder because it belongs to somebody else; run `git config --global --add safe.directory %s`", root)
