@@ -131,6 +131,11 @@ const (
 // _redirects in the config. The folder must stay as it is while the assets are used.
 func ReadAssets(dir string, config AssetConfig) (*Assets, error) {
 	a := &Assets{Config: config}
+	if info, err := os.Lstat(dir); err != nil {
+		return nil, fmt.Errorf("read the static files: %w", err)
+	} else if !info.IsDir() {
+		return nil, errors.New("read the static files: what the stage left is not a folder")
+	}
 	var err error
 	if len(config.RunWorkerFirst) > 0 {
 		if a.Config.RunWorkerFirst, err = canonicalFirst(config.RunWorkerFirst); err != nil {
@@ -189,11 +194,14 @@ func ReadAssets(dir string, config AssetConfig) (*Assets, error) {
 	return a, nil
 }
 
+// readAsset takes files only: where a link of a stage leads on this machine is not what it led to where the stage ran.
 func readAsset(path, name string) (Asset, error) {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	switch {
 	case err != nil:
 		return Asset{}, err
+	case info.Mode()&fs.ModeSymlink != 0:
+		return Asset{}, fmt.Errorf("%s is a link: let the stage copy what it leads to (cp -RL)", name)
 	case !info.Mode().IsRegular():
 		return Asset{}, fmt.Errorf("%s is neither a file nor a folder", name)
 	case info.Size() > MaxAssetSize:
@@ -214,7 +222,11 @@ func readAsset(path, name string) (Asset, error) {
 
 // rules reads a small text file of the folder; found is false when there is none.
 func rules(dir, name string) (text string, found bool, err error) {
-	file, err := os.Open(filepath.Join(dir, name))
+	path := filepath.Join(dir, name)
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return "", false, fmt.Errorf("read the static files: %s is not a file", name)
+	}
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", false, nil
 	}

@@ -120,3 +120,28 @@ func TestAnAssetThatWasChangedIsNotRead(t *testing.T) {
 		t.Error("a list that names other files is taken")
 	}
 }
+
+// TestLinksAreNoStaticFiles: a stage in a container can leave a link that leads on this machine to something else.
+func TestLinksAreNoStaticFiles(t *testing.T) {
+	t.Parallel()
+	secret := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(secret, []byte("do-not-tell"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"logo.png", "_headers", "_redirects", ".assetsignore"} {
+		dir := t.TempDir()
+		if err := os.Symlink(secret, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		if assets, err := bundle.ReadAssets(dir, bundle.AssetConfig{}); err == nil {
+			t.Errorf("%s: %+v", name, assets)
+		}
+	}
+	whole := filepath.Join(t.TempDir(), "assets")
+	if err := os.Symlink(filepath.Dir(secret), whole); err != nil {
+		t.Fatal(err)
+	}
+	if assets, err := bundle.ReadAssets(whole, bundle.AssetConfig{}); err == nil {
+		t.Errorf("the folder: %+v", assets)
+	}
+}

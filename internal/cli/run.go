@@ -283,6 +283,9 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	}
 	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: info})
 	r.noteHub()
+	if link, target := r.source.LeadingOut("."); link != "" {
+		r.note("warning", fmt.Sprintf("%s is a link out of the app's folder, to %q: what lies there belongs to no digest, and no gate looks at it", link, target))
+	}
 	for _, problem := range problems {
 		level := "warning"
 		if problem.Severity == pipelines.SeverityNote {
@@ -595,6 +598,10 @@ func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result
 	if !slices.Contains(r.pipeline.Stage(result.Stage).Outputs, pipelines.AssetsFolder) {
 		return nil, fail(ExitStageFailed, "let the stage copy assets.directory to "+pipelines.AssetsFolder+" and list that among its outputs",
 			fmt.Errorf("%s has assets, and the stage %s leaves no static files", config.File, result.Stage))
+	}
+	if link, target := r.source.LeadingOut(filepath.ToSlash(filepath.Clean(worker.Assets.Directory))); link != "" {
+		return nil, fail(ExitStageFailed, "put what is to be served into the folder itself",
+			fmt.Errorf("%s is a link out of the app's folder, to %q, and would be served to everybody with %s", link, target, worker.Assets.Directory))
 	}
 	folder, err := reader.OutputPath(ctx, result, pipelines.AssetsFolder)
 	if err != nil {
