@@ -14,7 +14,9 @@ import (
 
 // confine takes from the calling thread, and so from what it will start, everything that was not granted. The caller has
 // locked its goroutine to the thread and never gives it back. What this kernel cannot do is in the report.
-func confine(binary *image, own folder, granted grant) (SandboxReport, error) {
+//
+// namespaces says that the set will be started in namespaces of its own.
+func confine(binary *image, own folder, granted grant, namespaces bool) (SandboxReport, error) {
 	var report SandboxReport
 	// Needed before an ordinary user may confine a thread, and good in itself: no set-user-id program regains a power.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -24,10 +26,28 @@ func confine(binary *image, own folder, granted grant) (SandboxReport, error) {
 	if err := confineFiles(binary, own, granted, &report); err != nil {
 		return report, fmt.Errorf("confine its files: %w", err)
 	}
-	if err := confineSockets(granted, &report); err != nil {
-		return report, fmt.Errorf("confine its sockets: %w", err)
+	executed := binary
+	if binary.interpreter != nil {
+		executed = binary.interpreter
+	}
+	if !namespaces {
+		report.miss("processes: this system lets you make no process namespaces, so only its process group is killed with a set: " +
+			"a hostile one could leave a process behind")
+		if err := giveUpPowers(); err != nil {
+			return report, fmt.Errorf("give up root's powers: %w", err)
+		}
+	}
+	// Without a namespace the very call that starts the set is one that starts a process.
+	if err := confineCalls(granted, !namespaces || executed.linked || granted.history != "", &report); err != nil {
+		return report, fmt.Errorf("confine its system calls: %w", err)
 	}
 	return report, nil
+}
+
+// giveUpPowers takes root's powers from the thread, for a set that gets no user namespace, where it would have none.
+func giveUpPowers() error {
+	none := [2]unix.CapUserData{}
+	return unix.Capset(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &none[0])
 }
 
 // The rights that Landlock knows, in the order of the versions (ABI) that brought them: linux/landlock.h.

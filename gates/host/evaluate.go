@@ -237,6 +237,9 @@ func (p *process) lost(ctx context.Context, err error) error {
 		// The connection broke, so the process is ending; what it printed last is worth waiting a moment for.
 		select {
 		case <-p.runner.exited:
+			if excess := p.runner.excess.Load(); excess != nil {
+				return errors.New("it was ended: " + *excess)
+			}
 			return errors.New("its process ended before it answered")
 		case <-time.After(time.Second):
 			return errors.New("it closed its connection before it answered")

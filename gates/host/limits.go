@@ -9,6 +9,9 @@ type Limits struct {
 	Stop     time.Duration // until a killed process must be gone; default 5 s
 
 	Memory int64 // bytes of memory that a process may write to; default 1 GiB; Linux only
+	Disk   int64 // bytes on disk in the folders that it may write to; default 1 GiB
+	Files  int   // how many files it may have there; default 20,000
+	Procs  int   // processes of one that may start some; default 128; Linux only
 	Binary int64 // bytes of a set's binary; default 512 MiB
 	Output int   // bytes kept of what a process prints, half from its beginning and half from its end; default 16 KiB
 	Starts int   // how often one set may be started with the same grant in one run; default 8
@@ -20,6 +23,9 @@ func (l Limits) orDefaults() Limits {
 		Evaluate: 10 * time.Minute,
 		Stop:     5 * time.Second,
 		Memory:   1 << 30,
+		Disk:     1 << 30,
+		Files:    20_000,
+		Procs:    128,
 		Binary:   512 << 20,
 		Output:   16 << 10,
 		Starts:   8,
@@ -28,6 +34,9 @@ func (l Limits) orDefaults() Limits {
 	override(&defaults.Evaluate, l.Evaluate)
 	override(&defaults.Stop, l.Stop)
 	override(&defaults.Memory, l.Memory)
+	override(&defaults.Disk, l.Disk)
+	override(&defaults.Files, l.Files)
+	override(&defaults.Procs, l.Procs)
 	override(&defaults.Binary, l.Binary)
 	override(&defaults.Output, l.Output)
 	override(&defaults.Starts, l.Starts)

@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
+func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, _ bool, report *SandboxReport) (*os.Process, error) {
 	path, arguments, input, err := binary.command()
 	if err != nil {
 		return nil, err

@@ -3,16 +3,19 @@ package host
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
+	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// startProcess starts the binary in a process group and, where the system lets an ordinary user make one, in a process
-// namespace: then whatever it starts dies with it, even what left the group. The user namespace that this takes has
-// another good: a set that is started by root has none of root's powers.
-func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
+// startProcess starts the binary in a process group and, with namespaces, in a process namespace: then whatever it starts dies
+// with it, even what left the group. The user namespace that this takes has another good: a set that is started by root has
+// none of root's powers.
+func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, namespaces bool, report *SandboxReport) (*os.Process, error) {
 	path, arguments, input, err := binary.command()
 	if err != nil {
 		return nil, err
@@ -21,28 +24,57 @@ func startProcess(binary *image, environment []string, dir string, streams [3]*o
 		defer input.Close()
 		streams[0] = input
 	}
-	start := func(namespaces uintptr) (*os.Process, error) {
-		return os.StartProcess(path, arguments, &os.ProcAttr{
-			Dir: dir, Env: environment, Files: streams[:],
-			Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces},
-		})
+	leaveNothingOpen()
+	var flags uintptr
+	if namespaces {
+		flags = unix.CLONE_NEWUSER | unix.CLONE_NEWPID
 	}
-
-	process, err := start(unix.CLONE_NEWUSER | unix.CLONE_NEWPID)
-	for _, refused := range []error{unix.EPERM, unix.ENOSPC, unix.EINVAL, unix.ENOSYS} {
-		if errors.Is(err, refused) {
-			report.miss("processes: this system lets you make no process namespaces, so only its process group is killed with a set: " +
-				"a hostile one could leave a process behind")
-			return start(0)
+	process, err := os.StartProcess(path, arguments, &os.ProcAttr{
+		Dir: dir, Env: environment, Files: streams[:],
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: flags},
+	})
+	if namespaces {
+		for _, refused := range []error{unix.EPERM, unix.ENOSPC, unix.EINVAL, unix.ENOSYS} {
+			if errors.Is(err, refused) {
+				return nil, errors.Join(errNoNamespaces, err)
+			}
 		}
+		report.enforce("processes: a process namespace, killed as a whole")
 	}
-	report.enforce("processes: a process namespace, killed as a whole")
 	return process, err
 }
 
-// limit bounds what the process may take. It has been running for some microseconds by then, which is too short for a Go
-// program to have reached its main function.
+// leaveNothingOpen keeps descriptors that this process was started with from the processes that it starts: whoever started it
+// may have left anything open. Those that Go opens are closed at each start anyhow.
+var leaveNothingOpen = sync.OnceFunc(func() {
+	const first = 3 // after the three streams
+	if unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	entries, err := os.ReadDir("/proc/self/fd") // a kernel before 5.11
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd >= first {
+			unix.CloseOnExec(fd)
+		}
+	}
+})
+
+// limit bounds what the process may take. It has been running for some microseconds by then; a program that is made to use
+// them is ended by [runner.watch]. The thread that calls is confined and may bound nobody else, so another one does it.
 func limit(pid int, memory int64, report *SandboxReport) error {
+	limited := make(chan error)
+	go func() { limited <- limitOther(pid, memory) }()
+	if err := <-limited; err != nil {
+		return err
+	}
+	report.enforce(fmt.Sprintf("memory: at most %d MiB, and files no larger", memory>>20))
+	return nil
+}
+
+func limitOther(pid int, memory int64) error {
 	for _, bound := range []struct {
 		resource int
 		value    uint64
@@ -61,7 +93,6 @@ func limit(pid int, memory int64, report *SandboxReport) error {
 			return err
 		}
 	}
-	report.enforce(fmt.Sprintf("memory: at most %d MiB, and files no larger", memory>>20))
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 // jobs holds the job object of each process: closing it, which Windows also does when the host dies, ends all that is in it.
 var jobs sync.Map // *os.Process → windows.Handle
 
-func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, report *SandboxReport) (*os.Process, error) {
+func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, _ bool, report *SandboxReport) (*os.Process, error) {
 	path, arguments, input, err := binary.command()
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -35,6 +36,8 @@ type runner struct {
 	exitCode       int           // -1 unless it ended by itself; to be read once exited is closed
 	exited         chan struct{} // closed when the process is gone
 
+	excess atomic.Pointer[string] // why it was ended for taking too much
+
 	mu      sync.Mutex
 	process *os.Process // nil before the start and once it is gone
 	killed  bool        // also before the start: then there is none
@@ -44,10 +47,27 @@ func newRunner(binary *image, folder folder, granted grant, limits Limits, outpu
 	return &runner{binary: binary, folder: folder, granted: granted, limits: limits, output: output, exited: make(chan struct{})}
 }
 
+// noNamespaces is set once this system has let this user make no namespaces: then the next start need not try.
+var noNamespaces atomic.Bool
+
+// errNoNamespaces says that the system lets this user make no namespaces.
+var errNoNamespaces = errors.New("no namespaces")
+
 // Start starts the process.
 func (r *runner) Start(context.Context) error {
+	if !noNamespaces.Load() {
+		err := r.startOnThread(true)
+		if !errors.Is(err, errNoNamespaces) {
+			return err
+		}
+		noNamespaces.Store(true)
+	}
+	return r.startOnThread(false)
+}
+
+func (r *runner) startOnThread(namespaces bool) error {
 	started := make(chan error)
-	go r.live(started)
+	go r.live(namespaces, started)
 	return <-started
 }
 
@@ -55,9 +75,8 @@ func (r *runner) Start(context.Context) error {
 // which inherits that, and it is never given back: the goroutine ends while it is locked, so the runtime ends the thread.
 // It must also outlive the process, because Linux sends the signal that announces a parent's death when the thread that
 // started the child ends.
-func (r *runner) live(started chan<- error) {
+func (r *runner) live(namespaces bool, started chan<- error) {
 	runtime.LockOSThread()
-	defer close(r.exited)
 
 	var ours, theirs [3]*os.File
 	closeAll := func(files [3]*os.File) {
@@ -81,10 +100,10 @@ func (r *runner) live(started chan<- error) {
 	}
 	r.stdout, r.stderr = ours[1], ours[2]
 
-	confined, err := confine(r.binary, r.folder, r.granted)
+	confined, err := confine(r.binary, r.folder, r.granted, namespaces)
 	if err == nil {
 		r.sandbox = confined
-		err = r.spawn(theirs)
+		err = r.spawn(theirs, namespaces)
 	}
 	closeAll(theirs)
 	if err != nil {
@@ -92,8 +111,10 @@ func (r *runner) live(started chan<- error) {
 		started <- err
 		return
 	}
+	defer close(r.exited)
 	process := r.process
 	started <- nil
+	go r.watch(process.Pid)
 
 	state, err := reap(process, func() {
 		r.mu.Lock()
@@ -112,7 +133,7 @@ func (r *runner) live(started chan<- error) {
 	_ = r.stderr.SetReadDeadline(deadline)
 }
 
-func (r *runner) spawn(streams [3]*os.File) error {
+func (r *runner) spawn(streams [3]*os.File, namespaces bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.killed {
@@ -127,7 +148,7 @@ func (r *runner) spawn(streams [3]*os.File) error {
 	if r.granted.history != "" {
 		environment = append(environment, gitEnvironment()...)
 	}
-	process, err := startProcess(r.binary, environment, r.folder.work, streams, &r.sandbox)
+	process, err := startProcess(r.binary, environment, r.folder.work, streams, namespaces, &r.sandbox)
 	if err != nil {
 		return err
 	}

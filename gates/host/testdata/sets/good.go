@@ -38,7 +38,8 @@ func serveGood(name string) {
 		gate{name: "crash", ask: crash},
 		gate{name: "exit", ask: func(context.Context, *gates.Request) (*gates.Verdict, error) { os.Exit(0); return nil, nil }},
 		gate{name: "hungry", ask: hungry},
-		gate{name: "orphan", ask: orphan},
+		gate{name: "orphan", needs: gates.Needs{History: true}, ask: orphan}, // with git it may start processes
+		gate{name: "greedy", needs: gates.Needs{History: true}, ask: greedy},
 		gate{name: "noisy", ask: noisy},
 	}}
 	for i := range 20 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -77,6 +78,9 @@ func try(kind, what string) error {
 		}
 		return err
 	}
+	if attempt := attempts[kind]; attempt != nil {
+		return attempt(what)
+	}
 	return fmt.Errorf("cannot try %q", kind)
 }
 
@@ -139,3 +143,40 @@ func orphan(_ context.Context, request *gates.Request) (*gates.Verdict, error) {
 	}
 	return &gates.Verdict{Outcome: gates.Pass, Summary: "started"}, nil
 }
+
+// greedy takes more and more of what the app's name says, up to an amount that no machine misses.
+func greedy(_ context.Context, request *gates.Request) (*gates.Verdict, error) {
+	const most, part = 4096, 256 << 10
+	for i := range most {
+		path := filepath.Join(os.TempDir(), fmt.Sprint(i%1000))
+		var err error
+		switch request.Run.App {
+		case "disk":
+			err = os.WriteFile(path, make([]byte, part), 0o600)
+		case "unnamed":
+			var file *os.File
+			if file, err = os.Create(path); err == nil {
+				_, err = file.Write(make([]byte, part))
+				kept = append(kept, file)
+				err = errors.Join(err, os.Remove(path))
+			}
+		case "files":
+			for n := range 16 {
+				err = errors.Join(err, os.Mkdir(filepath.Join(os.TempDir(), fmt.Sprint(i, "-", n)), 0o700))
+			}
+		case "processes":
+			child := exec.Command("/proc/self/exe")
+			child.Args, child.SysProcAttr = []string{"penstock-gates-lingerer"}, newSession()
+			err = child.Start()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err != nil {
+			return nil, err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(time.Minute)
+	return &gates.Verdict{Outcome: gates.Pass, Summary: "nobody minded"}, nil
+}
+
+var kept []*os.File
