@@ -86,7 +86,7 @@ func (p *process) clientConfig(limits Limits) (*plugin.ClientConfig, error) {
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		TLSConfig:        secured,
 		SkipHostEnv:      true,
-		StartTimeout:     limits.Start,
+		StartTimeout:     2 * limits.Start, // ours strikes first, and says it better
 		Stderr:           p.output,
 		SyncStdout:       p.output,
 		SyncStderr:       p.output,
