@@ -25,13 +25,22 @@ func TestStory(t *testing.T) {
 	first := m.must(0, "deploy", "--env", "local")
 	t.Logf("first deploy took %s", first.took.Round(time.Millisecond))
 	for _, want := range []string{
-		"install", "test", "typecheck", "lint", "audit", "build",
-		"quality/tests", "quality/coverage", "limit 80 %", "quality/typecheck", "quality/lint", "quality/benchmark", "security/sql",
-		"health/endpoint", "security/headers", "security/cors", "security/ratelimit", "data/migrations", "data/rehearsal", " gates let it through",
-		"migrate", "upload", "smoke", "live: version ", "url:  http://127.0.0.1:", "penstock local down",
+		"install", "test", "typecheck", "lint", "audit", "build", // stages
+		"quality", "tests 130 ≥ 1", "coverage lines 100 ≥ 80 %", "typecheck 0 ≤ 0 errors", "benchmark", "security", "sql 0 ≤ 0 findings", "ratelimit",
+		"health", "endpoint", "data", "migrations", "rehearsal", "migrate · upload", "live: version ", "url:  http://127.0.0.1:", "penstock local down", "run:  ",
 	} {
 		if !strings.Contains(first.out, want) {
 			t.Errorf("the summary does not mention %q", want)
+		}
+	}
+	_, run, _ := strings.Cut(first.out, "run:  ")
+	whole := m.must(0, "history", run[:len("01M89S6N")])
+	for _, want := range []string{
+		"quality/tests", "quality/coverage", "limit 80 %", "quality/typecheck", "quality/lint", "quality/benchmark", "security/sql",
+		"health/endpoint", "security/headers", "security/cors", "security/ratelimit", "data/migrations", "data/rehearsal", " gates let it through",
+	} {
+		if !strings.Contains(whole.out, want) {
+			t.Errorf("the run on record does not mention %q:\n%s", want, whole)
 		}
 	}
 	if t.Failed() {

@@ -126,7 +126,7 @@ var theMap = []room{
 	{
 		"internal/report",
 		[]string{"gates", "pipelines", "internal/event"},
-		[]string{"github.com/google/go-github/v60", "github.com/golang-jwt/jwt/v5", "github.com/charmbracelet", "github.com/muesli/termenv", "golang.org/x/term"},
+		[]string{"github.com/google/go-github/v60", "github.com/golang-jwt/jwt/v5", "github.com/charmbracelet/x/ansi"},
 		"observers of a run know its events and nothing else",
 	},
 	{

@@ -150,7 +150,7 @@ func (r *run) served(ctx context.Context, result event.Result, promoted promotio
 	if err := r.cloud.Keep(context.WithoutCancel(ctx)); err != nil {
 		return result, err
 	}
-	result.NextStep = "open " + result.URL + " · stop it with `penstock local down` · look back with `penstock history`"
+	result.NextStep = "open " + result.URL + " · stop it with `penstock local down`"
 	return result, nil
 }
 

@@ -13,7 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/report/terminal"
 )
 
 // historyEntry is one run as `history --json` prints it.
@@ -36,10 +39,16 @@ type historyEntry struct {
 func newHistory(shared *common) *cobra.Command {
 	var filter ledger.Filter
 	command := &cobra.Command{
-		Use:     "history",
-		Short:   "List runs, newest first",
-		Example: "  penstock history --limit 5\n  penstock history --app atomic-guide --json",
-		RunE: func(command *cobra.Command, _ []string) error {
+		Use:   "history [RUN]",
+		Short: "List runs, newest first, or show one run in full",
+		Long: "Lists the runs on record, newest first. With RUN, or as many of its first letters as only one run has, it shows that run:\n" +
+			"every stage, what each gate said and measured, and every step of the promotion.",
+		Example: "  penstock history --limit 5\n  penstock history 01JD2QK7\n  penstock history --app atomic-guide --json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return shared.showRun(command.Context(), args[0])
+			}
 			if filter.Limit < 0 {
 				return fail(ExitUsage, "for example --limit 5; 0 lists all", fmt.Errorf("there are no %d runs", filter.Limit))
 			}
@@ -91,7 +100,7 @@ func showHistory(streams *Streams, entries []historyEntry) error {
 	for _, entry := range entries {
 		took := ""
 		if entry.Duration > 0 {
-			took = entry.Duration.Round(10 * time.Millisecond).String()
+			took = gates.Span(entry.Duration)
 		}
 		// As much as `rollback --to` and people need; --json has the whole.
 		version, _, _ := strings.Cut(entry.Version, "-")
@@ -103,6 +112,45 @@ func showHistory(streams *Streams, entries []historyEntry) error {
 			entry.Environment, state, took, version, entry.Reason)
 	}
 	return out.Flush()
+}
+
+// showRun shows one run as it was told when it ended, with nothing folded.
+func (c *common) showRun(ctx context.Context, id string) error {
+	return c.withLedger(ctx, func(record *ledger.Ledger) error {
+		if record == nil {
+			return fail(ExitUsage, "`penstock deploy --env local` is a beginning", errors.New("nothing has been run yet"))
+		}
+		run, err := findRun(ctx, record, id)
+		if err != nil {
+			return err
+		}
+		if c.json {
+			return printJSON(c.streams.Out, run)
+		}
+		told, err := record.Told(ctx, run.ID)
+		if err != nil {
+			return err
+		}
+		// One that waited and went on was told again from its beginning.
+		for i := len(told) - 1; i > 0; i-- {
+			if told[i].Type == event.RunStarted {
+				told = told[i:]
+				break
+			}
+		}
+		if run.Result == nil { // how it stands, for an end
+			told = append(told, event.Event{Type: event.RunFinished, Result: &event.Result{
+				Outcome: run.State, ExitCode: int(ExitWaiting), Duration: time.Since(run.Started), NextStep: "`penstock why " + run.ID + "` shows what it waits for",
+			}})
+		}
+		look := terminal.Look{All: true}
+		_, _, screen := terminalSize(c.streams.Out)
+		if look.Colour = c.streams.colour(screen); screen {
+			look.Size = sizeOf(c.streams.Out)
+		}
+		terminal.Show(c.streams.Out, look, told)
+		return nil
+	})
 }
 
 // withLedger opens the ledger for one command that only reads: where there is none, use gets nil, and none is made.

@@ -496,3 +496,35 @@ func TestHistoryNamesVersions(t *testing.T) {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }
+
+// TestHistoryShowsARun: by its first letters, in full, also while it has no end; and says so when there is none.
+func TestHistoryShowsARun(t *testing.T) {
+	t.Parallel()
+	shared, state := heldRun(t)
+	var id string
+	inLedger(t, state, func(record *ledger.Ledger) {
+		runs, err := record.Runs(t.Context(), ledger.Filter{})
+		if err != nil || len(runs) != 1 {
+			t.Fatalf("%d runs, %v", len(runs), err)
+		}
+		id = runs[0].ID
+	})
+	var out bytes.Buffer
+	shared.streams.Out = &out
+	if err := shared.showRun(t.Context(), id[:len(id)-1]); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"run " + id, "waiting"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in:\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	shared.json = true
+	if err := shared.showRun(t.Context(), id); err != nil || !strings.Contains(out.String(), `"id": "`+id+`"`) {
+		t.Errorf("as JSON: %v\n%s", err, out.String())
+	}
+	if code, next := classify(shared.showRun(t.Context(), "nobody")); code != ExitUsage || next == "" {
+		t.Errorf("a run that is not there: exit code %d, next %q", code, next)
+	}
+}

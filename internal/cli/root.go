@@ -17,6 +17,7 @@ type common struct {
 	streams *Streams
 	folder  string
 	json    bool
+	verbose bool // every stage, gate and step in a row of its own
 	// hub says which run on GitHub commands are about, in place of what Actions says; nil for most.
 	hub *hub
 }
@@ -51,6 +52,7 @@ func newRoot(streams *Streams) *cobra.Command {
 	})
 	root.PersistentFlags().StringVarP(&shared.folder, "chdir", "C", ".", "the app's `folder`")
 	root.PersistentFlags().BoolVar(&shared.json, "json", false, "print JSON instead of text for people")
+	root.PersistentFlags().BoolVarP(&shared.verbose, "verbose", "v", false, "at the end of a run show each gate, stage and step in full, also those that went well")
 	root.AddCommand(
 		newInit(shared), newCheck(shared), newRunStages(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
 		newPromote(shared), newApprove(shared), newReject(shared), newWaive(shared), newWhy(shared),

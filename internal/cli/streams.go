@@ -22,17 +22,17 @@ type Streams struct {
 	stopping, killed chan struct{}
 }
 
-// terminalWidth returns the columns of w, and whether w is a terminal at all.
-func terminalWidth(w io.Writer) (columns int, isTerminal bool) {
+// terminalSize returns the columns and rows of w, and whether w is a terminal at all.
+func terminalSize(w io.Writer) (columns, rows int, isTerminal bool) {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return 0, false
+		return 0, 0, false
 	}
-	columns, _, err := term.GetSize(int(file.Fd()))
-	if err != nil || columns < 40 {
-		columns = 80
+	columns, rows, err := term.GetSize(int(file.Fd()))
+	if err != nil || columns <= 0 || rows <= 0 { // one that does not know, as in some containers
+		return 80, 24, true
 	}
-	return columns, true
+	return columns, rows, true
 }
 
 // colour follows https://no-color.org and the common CLICOLOR_FORCE.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/event"
@@ -30,17 +31,26 @@ func newView(shared *common) event.Observer {
 	if github.InActions(streams.Env) {
 		return actions.NewView(streams.Err, streams.Out)
 	}
-	width, screen := terminalWidth(streams.Err)
-	_, results := terminalWidth(streams.Out)
+	_, _, screen := terminalSize(streams.Err)
+	_, _, results := terminalSize(streams.Out)
+	look := terminal.Look{All: shared.verbose}
 	if screen && streams.Env("CI") == "" && streams.Env("TERM") != "dumb" {
-		return terminal.NewLive(streams.Err, streams.Out, streams.colour(true), func() int {
-			if now, ok := terminalWidth(streams.Err); ok {
-				width = now
-			}
-			return width
-		})
+		look.Colour, look.Size = streams.colour(true), sizeOf(streams.Err)
+		return terminal.NewLive(streams.Err, streams.Out, look)
 	}
-	return terminal.NewPlain(streams.Err, streams.Out, streams.colour(results))
+	look.Colour = streams.colour(results)
+	if results {
+		look.Size = sizeOf(streams.Out)
+	}
+	return terminal.NewPlain(streams.Err, streams.Out, look)
+}
+
+// sizeOf asks a terminal for its size each time: windows are resized.
+func sizeOf(w io.Writer) func() (columns, rows int) {
+	return func() (int, int) {
+		columns, rows, _ := terminalSize(w)
+		return columns, rows
+	}
 }
 
 // list writes names for people: "a, b and c".

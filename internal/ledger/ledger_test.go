@@ -406,3 +406,26 @@ func TestTheEnvironmentRemembersWhatIsLive(t *testing.T) {
 	}
 	sound(t, l)
 }
+
+// TestTold: what observers were told comes back in its order, but for what stages printed.
+func TestTold(t *testing.T) {
+	t.Parallel()
+	l := fresh(t)
+	tell(t, l, append(aRun("r1"), aRun("r2")...)...)
+	told, err := l.Told(t.Context(), "r1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []event.Event
+	for _, e := range aRun("r1") {
+		if e.Type != event.StageOutput {
+			want = append(want, e)
+		}
+	}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if none, err := l.Told(t.Context(), "r3"); err != nil || len(none) > 0 {
+		t.Errorf("of a run that is not there: %v, %v", none, err)
+	}
+}

@@ -138,6 +138,20 @@ func (l *Ledger) Run(ctx context.Context, id string) (Run, error) {
 	return run, nil
 }
 
+// Told returns what observers were told of a run, in its order, but for the stages' output, which is in their logs. It is empty for
+// a run that is not there.
+func (l *Ledger) Told(ctx context.Context, id string) ([]event.Event, error) {
+	rows, err := l.db.QueryContext(ctx, "SELECT json_extract(body, '$.event') FROM events WHERE run = ? AND json_extract(body, '$.event') IS NOT NULL ORDER BY seq", id)
+	if err != nil {
+		return nil, fmt.Errorf("read what was told of run %s: %w", id, err)
+	}
+	told, err := decodeRows[event.Event](rows)
+	if err != nil {
+		return nil, fmt.Errorf("read what was told of run %s: %w", id, err)
+	}
+	return told, nil
+}
+
 func decodeInto[T any](into *[]T) func(*sql.Rows) error {
 	return func(rows *sql.Rows) (err error) {
 		*into, err = decodeRows[T](rows)

@@ -26,7 +26,7 @@ type View struct {
 func NewView(lines, summary io.Writer) *View {
 	guarded := NewGuard(lines)
 	return &View{
-		commands: NewCommander(lines), lines: guarded, plain: terminal.NewPlain(guarded, NewGuard(summary), false),
+		commands: NewCommander(lines), lines: guarded, plain: terminal.NewPlain(guarded, NewGuard(summary), terminal.Look{}),
 		output: map[string][]string{}, dropped: map[string]int{},
 	}
 }

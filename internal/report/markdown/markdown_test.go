@@ -60,11 +60,3 @@ func TestSummaryKeepsToItsLimit(t *testing.T) {
 		}
 	}
 }
-
-// TestValuesAreNotRoundedUpToALimit: 79.999 % is not 80 %.
-func TestValuesAreNotRoundedUpToALimit(t *testing.T) {
-	t.Parallel()
-	if got := number(79.999); got != "79.99" {
-		t.Errorf("79.999 is shown as %s", got)
-	}
-}

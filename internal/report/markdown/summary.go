@@ -2,7 +2,6 @@ package markdown
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -176,20 +175,7 @@ func measured(verdict *gates.Verdict) (value, limit string) {
 	if len(verdict.Measurements) == 0 {
 		return "", ""
 	}
-	m := verdict.Measurements[0]
-	unit := ""
-	if m.Unit != "" && m.Unit != "count" {
-		unit = " " + m.Unit
-	}
-	if m.Limit != nil {
-		limit = number(*m.Limit) + unit
-	}
-	return number(m.Value) + unit, limit
-}
-
-// number drops decimals that say nothing. It never rounds a value up to a limit that it missed: it cuts.
-func number(value float64) string {
-	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", math.Trunc(value*100+math.Copysign(1e-9, value))/100), "0"), ".")
+	return verdict.Measurements[0].Figures()
 }
 
 func findings(out *strings.Builder, gate account.Gate, links Links, shown int) {
@@ -340,16 +326,10 @@ func footer(out *strings.Builder, a *account.Account, links Links) {
 	}
 }
 
-// elapsed writes a duration as people say it: 8 ms, 1.2 s, 2 m 05 s.
+// elapsed is empty where nothing was measured.
 func elapsed(d time.Duration) string {
-	switch {
-	case d <= 0:
+	if d == 0 {
 		return ""
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%.1f s", math.Floor(d.Seconds()*10)/10)
-	default:
-		return fmt.Sprintf("%d m %02d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
+	return gates.Span(d)
 }

@@ -15,12 +15,13 @@ type Plain struct {
 	lines   io.Writer
 	summary io.Writer
 	board   board
+	look    Look
 	palette palette
 }
 
-// NewPlain writes progress to lines and the summary to summary.
-func NewPlain(lines, summary io.Writer, colour bool) *Plain {
-	return &Plain{lines: lines, summary: summary, palette: newPalette(summary, colour)}
+// NewPlain writes progress to lines and the summary to summary, which alone is styled.
+func NewPlain(lines, summary io.Writer, look Look) *Plain {
+	return &Plain{lines: lines, summary: summary, look: look, palette: newPalette(look.Colour)}
 }
 
 // Observe implements [event.Observer].
@@ -28,7 +29,7 @@ func (p *Plain) Observe(e event.Event) {
 	p.board.apply(e)
 	switch e.Type {
 	case event.RunStarted:
-		fmt.Fprintf(p.lines, "penstock %s\n", newPalette(p.lines, false).heading(&p.board))
+		fmt.Fprintf(p.lines, "penstock %s\n", palette{}.heading(&p.board))
 	case event.StageStarted:
 		row := p.board.stage(e.Stage)
 		if e.Stage.Attempt > 1 {
@@ -71,7 +72,8 @@ func (p *Plain) Observe(e event.Event) {
 			fmt.Fprintf(p.lines, "! %s\n", oneLine(e.Text, 0))
 		}
 	case event.RunFinished:
-		p.palette.summary(p.summary, &p.board, 0)
+		width, _ := p.look.size()
+		p.palette.summary(p.summary, &p.board, p.look.All, width)
 	}
 }
 

@@ -2,42 +2,44 @@ package terminal
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"strings"
-	"time"
 
-	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
-	"github.com/muesli/termenv"
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 )
 
 // palette is the few styles in use. Every state is told by a sign as well as by a colour, so that nothing is lost under
-// NO_COLOR (https://no-color.org) or to a colour-blind reader.
+// NO_COLOR (https://no-color.org) or to a colour-blind reader. The colours are the first eight, which a terminal's own theme
+// makes readable on its background, dark or light; nothing is asked of the terminal, which might not answer.
 type palette struct {
-	good, bad, warn, dim, strong, link lipgloss.Style
+	good, bad, warn, dim, strong, link style
 }
 
-// newPalette styles for w. Without colour every style leaves text as it is.
-func newPalette(w io.Writer, colour bool) palette {
-	renderer := lipgloss.NewRenderer(w)
-	if colour {
-		renderer.SetColorProfile(termenv.ANSI)
-	} else {
-		renderer.SetColorProfile(termenv.Ascii)
-		plain := renderer.NewStyle()
-		return palette{good: plain, bad: plain, warn: plain, dim: plain, strong: plain, link: plain}
+// style is what is written around a text; the zero value leaves it as it is.
+type style ansi.Style
+
+// Render styles text, and no text not at all.
+func (s style) Render(text string) string {
+	if text == "" || len(s) == 0 {
+		return text
+	}
+	return ansi.Style(s).Styled(text)
+}
+
+func newPalette(colour bool) palette {
+	if !colour {
+		return palette{}
 	}
 	return palette{
-		good:   renderer.NewStyle().Foreground(lipgloss.Color("2")),
-		bad:    renderer.NewStyle().Foreground(lipgloss.Color("1")).Bold(true),
-		warn:   renderer.NewStyle().Foreground(lipgloss.Color("3")),
-		dim:    renderer.NewStyle().Faint(true),
-		strong: renderer.NewStyle().Bold(true),
-		link:   renderer.NewStyle().Foreground(lipgloss.Color("4")).Underline(true),
+		good:   style(ansi.NewStyle().ForegroundColor(ansi.Green)),
+		bad:    style(ansi.NewStyle().ForegroundColor(ansi.Red).Bold()),
+		warn:   style(ansi.NewStyle().ForegroundColor(ansi.Yellow)),
+		dim:    style(ansi.NewStyle().Faint()),
+		strong: style(ansi.NewStyle().Bold()),
+		link:   style(ansi.NewStyle().ForegroundColor(ansi.Blue)),
 	}
 }
 
@@ -98,50 +100,6 @@ func (p palette) stepSign(row *stepRow) string {
 	}
 }
 
-// elapsed writes a duration as people say it: 8 ms, 1.2 s, 2 m 05 s.
-func elapsed(d time.Duration) string {
-	switch {
-	case d < 0:
-		return ""
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%.1f s", math.Floor(d.Seconds()*10)/10)
-	default:
-		return fmt.Sprintf("%d m %02d s", int(d.Minutes()), int(d.Seconds())%60)
-	}
-}
-
-// measured writes what a verdict rests on: "92.41 % (limit 80 %)".
-func measured(v *gates.Verdict) string {
-	if v == nil || len(v.Measurements) == 0 {
-		return ""
-	}
-	m := v.Measurements[0]
-	unit := ""
-	if m.Unit != "" && m.Unit != "count" {
-		unit = " " + m.Unit
-	}
-	text := number(m.Value) + unit
-	if m.Limit != nil {
-		text += " (limit " + number(*m.Limit) + unit + ")"
-	}
-	return text
-}
-
-// number drops decimals that say nothing. It never rounds a value up to a limit that it missed: it cuts.
-func number(value float64) string {
-	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", math.Trunc(value*100+math.Copysign(1e-9, value))/100), "0"), ".")
-}
-
-// counted writes a number with its noun: "1 stage", "2 stages".
-func counted(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
-}
-
 // short cuts digests and ids for people: "sha256:4f2c1a9b…".
 func short(digest string) string {
 	algorithm, hex, found := strings.Cut(digest, ":")
@@ -156,15 +114,16 @@ func short(digest string) string {
 	return algorithm + hex
 }
 
-// besideText is what a row has beside its text and its name: the sign, the time, and the spaces between them.
-const besideText = 16
-
-// room tells how many columns are left for a row's text, at least one. 0, no bound, stays 0.
-func room(width, names int) int {
-	if width <= 0 {
-		return 0
+// size writes a size for people, in powers of a thousand.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1000_000:
+		return fmt.Sprintf("%d kB", n/1000)
+	default:
+		return fmt.Sprintf("%.1f MB", math.Floor(float64(n)/100_000)/10)
 	}
-	return max(width-names-besideText, 1)
 }
 
 // oneLine makes text safe for one line of a terminal: no escape sequences, which could move the cursor, no control
