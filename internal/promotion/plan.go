@@ -86,6 +86,7 @@ type digested struct {
 	Environment    pipelines.Environment `json:"environment"`
 	Bundle         string                `json:"bundle"`
 	Live           []Share               `json:"live,omitempty"`
+	Suspended      bool                  `json:"suspended,omitempty"`
 	Changes        []event.Change        `json:"changes,omitempty"`
 	Missing        []event.Change        `json:"missing,omitempty"`
 	Migrations     []Migration           `json:"migrations,omitempty"`
@@ -136,6 +137,7 @@ func planned(basis Basis, live State, diff Diff) (json.RawMessage, error) {
 		Environment: normal(basis.Environment),
 		Bundle:      basis.Bundle.Digest,
 		Live:        sortedShares(live.Shares),
+		Suspended:   live.Suspended,
 		Changes:     sortedChanges(diff.Changes),
 		Missing:     sortedChanges(diff.Missing),
 		// The order of migrations is the order in which they are applied, so it counts.

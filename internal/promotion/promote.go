@@ -376,7 +376,7 @@ func (a *attempt) upload(ctx context.Context) (done, error) {
 // at most, so of two live ones the larger takes everything until the switch; putting back restores both.
 func (a *attempt) place(ctx context.Context) (done, error) {
 	shares := a.sharesAt(0)
-	if err := a.route(ctx, StepPlace, shares); err != nil {
+	if err := a.routeOwn(ctx, StepPlace, shares); err != nil {
 		return done{}, err
 	}
 	return done{detail: describeShares(shares)}, nil
@@ -393,7 +393,7 @@ func (a *attempt) promoteGates(ctx context.Context) (done, error) {
 func (a *attempt) shift(ctx context.Context, share float64) (done, error) {
 	shares := a.sharesAt(share)
 	name := shiftName(share)
-	if err := a.route(ctx, name, shares); err != nil {
+	if err := a.routeOwn(ctx, name, shares); err != nil {
 		return done{}, err
 	}
 	if share == 100 {
@@ -502,6 +502,23 @@ func (a *attempt) sharesAt(share float64) []Share {
 	}
 	old := State{Shares: a.state.Previous}.Live()
 	return []Share{{Version: old, Percentage: 100 - share}, {Version: a.state.Version, Percentage: share}}
+}
+
+// routeOwn routes where nobody else has deployed meanwhile. Between the look and the deployment there is a moment in which
+// somebody still can: Cloudflare has no deployment that is made only when another one is current.
+func (a *attempt) routeOwn(ctx context.Context, step string, shares []Share) error {
+	var live State
+	err := a.ask(ctx, step, func(ctx context.Context) (err error) {
+		live, err = a.Target.Inspect(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look at what is live before routing %s: %w", describeShares(shares), err)
+	}
+	if (restoring{shares: a.state.Previous, version: a.state.Version}).overtaken(live.Shares) {
+		return &OverriddenError{Environment: a.environment().Name, Live: live.Shares}
+	}
+	return a.route(ctx, step, shares)
 }
 
 func (a *attempt) route(ctx context.Context, step string, shares []Share) error {

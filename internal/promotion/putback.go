@@ -47,22 +47,32 @@ func (a *attempt) recoverOne(ctx context.Context, abandoned Checkpoint) (changed
 			live, err = a.Target.Inspect(ctx)
 			return err
 		})
+		if err == nil && live.Suspended {
+			// The end of the maintenance brings back what the promotion left, which must still be known as unfinished then.
+			return false, "", &MaintenanceError{Environment: a.environment().Name}
+		}
 		if err != nil {
 			return false, "", a.notPutBack(ctx, abandoned, errors.New(name), fmt.Errorf("inspect what it left: %w", err))
 		}
-		if !sameShares(live.Shares, abandoned.Previous) && !involves(live.Shares, abandoned.Version) {
-			sentence = fmt.Sprintf("%s; %s was deployed by somebody else since and stays", name, describeShares(live.Shares))
-		} else {
-			// It may have died a moment ago, with a deployment on its way.
-			cutOff := !abandoned.Done && routes(abandoned.Step)
-			changed, err = a.restore(ctx, StepRecover, restoring{promotion: abandoned.Promotion, shares: abandoned.Previous, unsettled: cutOff})
-			if err != nil {
-				return changed, "", a.notPutBack(ctx, abandoned, errors.New(name), err)
+		// It may have died a moment ago, with a deployment on its way.
+		old := restoring{promotion: abandoned.Promotion, shares: abandoned.Previous, version: abandoned.Version, unsettled: !abandoned.Done && routes(abandoned.Step)}
+		stays := live.Shares
+		if !old.overtaken(live.Shares) { // asked here as well, because restoring goes on when it gets no answer
+			stays = nil
+			changed, err = a.restore(ctx, StepRecover, old)
+			if overridden, ok := errors.AsType[*OverriddenError](err); ok {
+				stays, err = overridden.Live, nil
 			}
+		}
+		switch {
+		case err != nil:
+			return changed, "", a.notPutBack(ctx, abandoned, errors.New(name), err)
+		case stays != nil:
+			sentence = fmt.Sprintf("%s; %s was deployed by somebody else since and stays", name, describeShares(stays))
+		case changed:
+			sentence = name + "; put back to " + describeShares(abandoned.Previous)
+		default:
 			sentence = name + "; " + describeShares(abandoned.Previous) + " is live as before it"
-			if changed {
-				sentence = name + "; put back to " + describeShares(abandoned.Previous)
-			}
 		}
 	}
 	a.progress(StepRecover, sentence)
@@ -111,6 +121,7 @@ func (a *attempt) stop(ctx context.Context, cause error) (Result, error) {
 		phase = Cancelled
 	}
 	var undone []string
+	var overridden *OverriddenError
 	if a.state.Touched {
 		phase = RolledBack
 		reached := a.state
@@ -118,7 +129,13 @@ func (a *attempt) stop(ctx context.Context, cause error) (Result, error) {
 		if errors.Is(err, ErrLeaseLost) {
 			return a.tookOver(errors.Join(err, cause))
 		}
-		if err != nil {
+		if errors.As(err, &overridden) {
+			phase, overridden.Cause = Superseded, cause
+			if errors.As(cause, new(*OverriddenError)) {
+				overridden.Cause = nil
+			}
+			cause = overridden
+		} else if err != nil {
 			// No end is recorded: the next promotion finds this one unfinished and puts it back first.
 			failed := a.notPutBack(ctx, reached, cause, err)
 			result := a.result(Failed, failed)
@@ -127,13 +144,19 @@ func (a *attempt) stop(ctx context.Context, cause error) (Result, error) {
 			result.NextStep = failed.NextStep()
 			return result, failed
 		}
-		undone = append(undone, detail)
+		if overridden == nil {
+			undone = append(undone, detail)
+		}
 	}
 	result := a.result(phase, cause)
 	result.Undone = undone
 	result.NotUndone = a.notUndone(ctx)
 	result.NextStep = nextAfter(cause)
 	result.Version = result.Previous
+	if overridden != nil {
+		result.Version = State{Shares: overridden.Live}.Live()
+		result.NotUndone = append([]string{"traffic: " + describeShares(overridden.Live) + " was deployed by somebody else meanwhile and stays"}, result.NotUndone...)
+	}
 	if err := a.end(ctx, phase, cause.Error()); err != nil {
 		return result, fmt.Errorf("record the end of promotion %s after: %w; and that failed: %w", a.Promotion, cause, err)
 	}
@@ -164,7 +187,7 @@ func (a *attempt) putBack(ctx context.Context) (string, error) {
 		return "", unrecorded
 	}
 	a.Observer.Observe(started)
-	_, err := a.restore(ctx, StepPutBack, restoring{promotion: a.Promotion, shares: a.state.Previous, unsettled: a.unsettled})
+	_, err := a.restore(ctx, StepPutBack, restoring{promotion: a.Promotion, shares: a.state.Previous, version: a.state.Version, unsettled: a.unsettled})
 	step.Duration = time.Since(began)
 	if err != nil {
 		step.Error = err.Error()
@@ -263,6 +286,9 @@ func nextAfter(cause error) string {
 	}
 	if _, ok := errors.AsType[*StaleError](cause); ok {
 		return "make a new plan with `penstock plan`, or deploy again"
+	}
+	if overridden, ok := errors.AsType[*OverriddenError](cause); ok {
+		return overridden.NextStep()
 	}
 	if missing, ok := errors.AsType[*MissingError](cause); ok {
 		return missing.Error()

@@ -23,7 +23,14 @@ const (
 type restoring struct {
 	promotion string
 	shares    []Share
+	version   string // that the promotion made, "" when it made none
 	unsettled bool
+}
+
+// overtaken reports whether somebody else deployed since: what is live is neither what was there before the promotion nor
+// holds its version. That stays as it is: who deployed by other means in the middle of a promotion had a reason.
+func (r restoring) overtaken(live []Share) bool {
+	return len(live) > 0 && !sameShares(live, r.shares) && !(r.version != "" && involves(live, r.version))
 }
 
 // restore makes the old shares the deployment again, and says whether anything else was live. It asks first: a placing that
@@ -34,6 +41,9 @@ func (a *attempt) restore(ctx context.Context, step string, old restoring) (chan
 	there := err == nil && sameShares(live.Shares, old.shares)
 	if there && !old.unsettled {
 		return false, nil
+	}
+	if err == nil && old.overtaken(live.Shares) {
+		return false, &OverriddenError{Environment: a.environment().Name, Live: live.Shares}
 	}
 	sent := a.send(ctx, step, old)
 	if !old.unsettled {
@@ -63,6 +73,8 @@ func (a *attempt) settle(ctx context.Context, step string, old restoring) (late 
 		})
 		if err != nil {
 			err = fmt.Errorf("watch for a deployment that comes late: %w", err)
+		} else if old.overtaken(live.Shares) {
+			return late, &OverriddenError{Environment: a.environment().Name, Live: live.Shares}
 		} else if !sameShares(live.Shares, old.shares) {
 			late = true
 			a.progress(step, describeShares(live.Shares)+" came late; putting back again")
@@ -74,7 +86,7 @@ func (a *attempt) settle(ctx context.Context, step string, old restoring) (late 
 
 // send makes the old shares the deployment, trying again after every kind of failure.
 func (a *attempt) send(ctx context.Context, step string, old restoring) error {
-	routing := Routing{Shares: old.shares, Message: routingMessage(old.promotion, step), Anew: old.unsettled}
+	routing := Routing{Shares: old.shares, Message: routingMessage(old.promotion, step), Back: true, Anew: old.unsettled}
 	var err error
 	for range restoreTries {
 		err = a.ask(ctx, step, func(ctx context.Context) error { return a.Target.Route(ctx, old.promotion, routing) })

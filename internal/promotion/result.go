@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -9,7 +10,8 @@ import (
 type Result struct {
 	Promotion string
 	// Phase is Completed, RolledBack (traffic had been touched and was put back), Failed (stopped before traffic was
-	// touched, or could not be put back: then Promote returns an error too), Superseded or Cancelled.
+	// touched, or could not be put back: then Promote returns an error too), Superseded (also by what somebody else
+	// deployed meanwhile) or Cancelled.
 	Phase    Phase
 	Version  string // that takes the traffic now; "" when that is not known
 	Previous string // that took it before
@@ -17,7 +19,7 @@ type Result struct {
 	// UpToDate says that there was nothing to do.
 	UpToDate bool
 	// Cause is what stopped it, nil when Completed. Ask it with errors.Is and errors.As: [ErrUnreachable],
-	// context.Canceled, [*MigrationError], [*SmokeError], [*BlockedError], [*MissingError], [*StaleError], [*BusyError]; and
+	// context.Canceled, [*MigrationError], [*SmokeError], [*BlockedError], [*MissingError], [*StaleError], [*OverriddenError], [*BusyError]; and
 	// before all of them [*PutBackError] and [ErrLeaseLost].
 	Cause error
 	// Undone and NotUndone say in sentences what was put back and what was not.
@@ -126,10 +128,34 @@ func describeShares(shares []Share) string {
 	return strings.Join(parts, ", ")
 }
 
-// MaintenanceError says that the app is out of service.
-type MaintenanceError struct{ Environment string }
+// OverriddenError says that somebody deployed by other means while a promotion was at work. What they deployed stays.
+type OverriddenError struct {
+	Environment string
+	Live        []Share // what they deployed
+	Cause       error   // what the promotion had met itself; nil when nothing else
+}
+
+// Error says what is live.
+func (e *OverriddenError) Error() string {
+	text := fmt.Sprintf("somebody else deployed %s to %s in the middle of this promotion; that stays, and this promotion ends", describeShares(e.Live), e.Environment)
+	if e.Cause != nil {
+		text += fmt.Sprintf(" (it had met: %v)", e.Cause)
+	}
+	return text
+}
+
+// NextStep says how to go on.
+func (e *OverriddenError) NextStep() string {
+	return "ask who deployed it (`wrangler deployments list` names them), then deploy again: the plan starts from what is live by then"
+}
+
+// MaintenanceError says that the app is out of service, so that a deployment would either end that or show nobody anything.
+type MaintenanceError struct {
+	Environment string
+	Then        string // what to do when it is in service again; "" for deploying
+}
 
 // Error says how it comes back.
 func (e *MaintenanceError) Error() string {
-	return fmt.Sprintf("environment %s is in maintenance; `penstock maintenance off --env %s` puts it back into service, then deploy again", e.Environment, e.Environment)
+	return fmt.Sprintf("environment %s is in maintenance; `penstock maintenance off --env %[1]s` puts it back into service, then %s", e.Environment, cmp.Or(e.Then, "deploy again"))
 }

@@ -18,6 +18,8 @@ import (
 // Rewinder is a target that can also answer the data question of a rollback.
 type Rewinder interface {
 	Target
+	// InMaintenance reports whether the app is out of service, so that people do not get what is deployed.
+	InMaintenance(ctx context.Context) (bool, error)
 	// AppliedSince lists the migrations that the databases' own tables say were applied at that moment or later, in order.
 	// Breaks is judged by the files as they are now; a file that is gone cannot be judged, and Breaks says so.
 	AppliedSince(ctx context.Context, moment time.Time) ([]Applied, error)
@@ -131,6 +133,13 @@ func MakeRollback(ctx context.Context, target Rewinder, past []Checkpoint, app s
 	live, err := target.Inspect(ctx)
 	if err != nil {
 		return Rollback{}, fmt.Errorf("inspect what is live in %s: %w", environment.Name, err)
+	}
+	maintained, err := target.InMaintenance(ctx)
+	if err != nil {
+		return Rollback{}, fmt.Errorf("find out whether %s is in maintenance: %w", environment.Name, err)
+	}
+	if maintained {
+		return Rollback{}, &MaintenanceError{Environment: environment.Name, Then: "roll back"}
 	}
 	r := Rollback{App: app, Environment: environment, Live: live, From: versionOf(live, live.Live())}
 	if r.To, err = chooseVersion(live, past, to); err != nil {
@@ -278,16 +287,17 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 	case IsPlaceholder(found[0]):
 		return Version{}, fmt.Errorf("%w: before it there was only the placeholder that answers 503; `penstock maintenance on` takes the app out of service", ErrNoSuchVersion)
 	}
-	return found[0], neverGood(found[0].ID, past)
+	return found[0], neverGood(found[0], past)
 }
 
 // neverGood refuses a version that a promotion made and did not take to its end, by whatever name it is asked for: what gates
-// or smoke tests stopped must not become live as something to go back to.
-func neverGood(version string, past []Checkpoint) error {
+// or smoke tests stopped must not become live as something to go back to. The tag counts as well, since a promotion that died
+// between the upload and its record does not say what it uploaded.
+func neverGood(version Version, past []Checkpoint) error {
 	var stopped *Checkpoint
 	for i, done := range past {
 		switch {
-		case done.Version != version:
+		case done.Version != version.ID && done.Promotion != version.Tag:
 		case done.State == Completed:
 			return nil
 		case done.Kind != KindRollback && stopped == nil:
@@ -297,7 +307,7 @@ func neverGood(version string, past []Checkpoint) error {
 	if stopped == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: promotion %s ended as %s, so that its version %s was never good for everybody", ErrNoSuchVersion, stopped.Promotion, stopped.State, short(version))
+	return fmt.Errorf("%w: promotion %s ended as %s, so that its version %s was never good for everybody", ErrNoSuchVersion, stopped.Promotion, stopped.State, short(version.ID))
 }
 
 // before is the version that was live before the live one.

@@ -53,6 +53,8 @@ type State struct {
 	Worker string  // script name
 	Exists bool    // the Worker exists
 	Shares []Share // current deployment, largest share first
+	// Suspended says that the deployment is that of a maintenance version, which takes the place of what will be live after it.
+	Suspended bool
 	// Versions are the known ones, newest first.
 	Versions []Version
 	// Migrations are the names of the applied database migrations, in order.
@@ -89,6 +91,8 @@ type Share struct {
 type Routing struct {
 	Shares  []Share
 	Message string // says in the target's own list why it was made
+	// Back says that exactly this was live before. Where the target asks whether the earlier secrets are meant, they are.
+	Back bool
 	// Anew asks for a new deployment even when the shares are the current ones already, so that it comes after another one
 	// that may be on its way. Without it, shares that are current are left alone.
 	Anew bool

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,8 @@ type Cloud struct {
 	mu         sync.Mutex
 	exists     bool
 	shares     []promotion.Share
+	foreign    bool                // the last deployment was somebody else's
+	suspended  []promotion.Share   // what was live before the maintenance
 	versions   []promotion.Version // newest first
 	applied    []string
 	appliedAt  map[string]time.Time
@@ -60,7 +63,55 @@ func (c *Cloud) Deploy(shares ...promotion.Share) {
 			c.add(promotion.Version{ID: share.Version})
 		}
 	}
-	c.shares = slices.Clone(shares)
+	c.shares, c.foreign = slices.Clone(shares), true
+}
+
+// UploadForeign makes a version without a promotion, as somebody else's.
+func (c *Cloud) UploadForeign() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	version := promotion.Version{ID: fmt.Sprintf("other-%d", len(c.versions)+1), Number: len(c.versions) + 1}
+	c.add(version)
+	return version.ID
+}
+
+const (
+	secretMessage      = "a secret was put"
+	maintenanceMessage = "maintenance"
+)
+
+// PutSecret puts a secret as Cloudflare does: it is live at once when the newest version is, and otherwise waits in a version.
+func (c *Cloud) PutSecret() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	version := promotion.Version{ID: fmt.Sprintf("secret-%d", len(c.versions)+1), Number: len(c.versions) + 1, Message: secretMessage}
+	at := len(c.shares) == 1 && c.shares[0].Version == c.versions[0].ID
+	c.add(version)
+	if at {
+		c.shares = []promotion.Share{{Version: version.ID, Percentage: 100}}
+	}
+}
+
+// Suspend takes the app out of service.
+func (c *Cloud) Suspend() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.add(promotion.Version{ID: fmt.Sprintf("maintenance-%d", len(c.versions)+1), Number: len(c.versions) + 1, Message: maintenanceMessage})
+	c.suspended, c.shares = c.shares, []promotion.Share{{Version: c.versions[0].ID, Percentage: 100}}
+	return true
+}
+
+// Resume puts the app back into service as it was.
+func (c *Cloud) Resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shares, c.suspended = c.suspended, nil
+}
+
+// InMaintenance implements promotion.Rewinder.
+func (c *Cloud) InMaintenance(ctx context.Context) (bool, error) {
+	defer c.enter("in maintenance", false)()
+	return c.suspended != nil, ctx.Err()
 }
 
 // Live returns the current deployment.
@@ -104,7 +155,7 @@ func (c *Cloud) Inspect(ctx context.Context) (promotion.State, error) {
 		return promotion.State{}, err
 	}
 	return promotion.State{
-		Worker: "app", Exists: c.exists, Shares: slices.Clone(c.shares), Versions: slices.Clone(c.versions),
+		Worker: "app", Exists: c.exists, Suspended: c.suspended != nil, Shares: slices.Clone(c.shares), Versions: slices.Clone(c.versions),
 		Migrations: slices.Clone(c.applied), URL: "http://app.test",
 	}, nil
 }
@@ -115,12 +166,23 @@ func (c *Cloud) Diff(ctx context.Context, live promotion.State, b *bundle.Bundle
 	if err := ctx.Err(); err != nil {
 		return promotion.Diff{}, err
 	}
+	if c.suspended != nil {
+		return promotion.Diff{}, &promotion.MaintenanceError{Environment: "production"}
+	}
 	diff := promotion.Diff{Missing: slices.Clone(c.Missing), MissingSecrets: slices.Clone(c.Secrets)}
 	diff.Changes = append(diff.Changes, diff.Missing...)
 	for _, migration := range c.Wanted {
 		if !slices.Contains(c.applied, migration.Name) {
 			diff.Migrations = append(diff.Migrations, migration)
 			diff.Changes = append(diff.Changes, event.Change{Action: "create", Kind: "migration", Name: migration.Name})
+		}
+	}
+	for _, version := range c.versions {
+		if version.ID == live.Live() {
+			break
+		}
+		if version.Message == secretMessage {
+			diff.Changes = append(diff.Changes, event.Change{Action: "update", Kind: "secret", Name: "TOKEN", To: version.ID})
 		}
 	}
 	same := len(live.Shares) == 1 && live.Shares[0].Percentage == 100 && c.bundleOf(live.Shares[0].Version) == b.Digest
@@ -317,7 +379,7 @@ func (c *Cloud) Route(ctx context.Context, id string, routing promotion.Routing)
 			c.complain("route to the unknown version " + share.Version)
 			return errors.New("unknown version " + share.Version)
 		}
-		if share.Percentage > 0 && c.Broken != "" && c.bundleOf(share.Version) == c.Broken {
+		if share.Percentage > 0 && c.broken(share.Version) {
 			c.complain("traffic to the broken version " + share.Version)
 		}
 	}
@@ -325,7 +387,7 @@ func (c *Cloud) Route(ctx context.Context, id string, routing promotion.Routing)
 		c.complain(fmt.Sprintf("route %v: one or two versions, 100 %% together", shares))
 		return errors.New("bad deployment")
 	}
-	c.shares = slices.Clone(shares)
+	c.shares, c.foreign = slices.Clone(shares), false
 	return nil
 }
 
@@ -337,7 +399,7 @@ func (c *Cloud) Address(ctx context.Context, version string) (promotion.Address,
 	}
 	address := promotion.Address{URL: "http://app.test"}
 	if version != "" {
-		if !slices.ContainsFunc(c.shares, func(share promotion.Share) bool { return share.Version == version }) {
+		if !c.foreign && !slices.ContainsFunc(c.shares, func(share promotion.Share) bool { return share.Version == version }) {
 			c.complain("an override for version " + version + ", which is not in the deployment, would be ignored")
 		}
 		address.Header = http.Header{"Version": {version}}
@@ -355,7 +417,7 @@ func (c *Cloud) Probe(ctx context.Context, address promotion.Address, version st
 	if answers == "" {
 		answers = promotion.State{Shares: c.shares}.Live()
 	}
-	broken := c.Broken != "" && c.bundleOf(answers) == c.Broken
+	broken := c.broken(answers) || c.health(answers) == Late && c.serves(answers)
 	report := promotion.Report{OK: !broken && (version == "" || answers == version), Proven: answers == version}
 	report.Summary = "version " + answers + " answered"
 	report.Lines = []string{"GET / → " + report.Summary}
@@ -382,6 +444,20 @@ func (c *Cloud) complain(text string) { c.complaints = append(c.complaints, text
 func (c *Cloud) add(version promotion.Version) {
 	version.CreatedAt = c.tick()
 	c.versions = append([]promotion.Version{version}, c.versions...)
+}
+
+// health is that which a bundle's digest names, as a Story's do.
+func (c *Cloud) health(version string) Health {
+	name, _, _ := strings.Cut(strings.TrimPrefix(c.bundleOf(version), "sha256:"), "-")
+	return Health(name)
+}
+
+func (c *Cloud) broken(version string) bool {
+	return c.health(version) == Bad || c.Broken != "" && c.bundleOf(version) == c.Broken
+}
+
+func (c *Cloud) serves(version string) bool {
+	return slices.ContainsFunc(c.shares, func(share promotion.Share) bool { return share.Version == version && share.Percentage > 0 })
 }
 
 func (c *Cloud) known(id string) bool {

@@ -62,6 +62,15 @@ func (j *Journal) Last(id string) promotion.Checkpoint {
 	return promotion.Checkpoint{}
 }
 
+// Past returns where every promotion stands, the last change first.
+func (j *Journal) Past() []promotion.Checkpoint {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	past := slices.Clone(j.states)
+	slices.Reverse(past)
+	return past
+}
+
 // History returns every checkpoint in the order in which they were written.
 func (j *Journal) History() []promotion.Checkpoint {
 	j.mu.Lock()

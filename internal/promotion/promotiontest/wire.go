@@ -29,6 +29,9 @@ const (
 	CancelAfter     Fault = "cancel after"     // Ctrl-C just after it
 	KillBefore      Fault = "kill before"      // the process dies before the call
 	KillAfter       Fault = "kill after"       // the process dies after it
+
+	// Meanwhile is somebody else's change just before the call; it is none of Faults, because what comes of it is another question.
+	Meanwhile Fault = "meanwhile"
 )
 
 // Faults are all of them.
@@ -44,9 +47,19 @@ type Wire struct {
 	At      int // the call that goes wrong, from 1; 0 for none
 	Fault   Fault
 	Cancel  context.CancelFunc
+	// Meanwhile is what somebody else does, for the fault of that name.
+	Meanwhile func()
 
 	Calls []string // that were made, by name
 	Dead  bool     // a kill has struck
+}
+
+// struck names the call that went wrong, "" when none did.
+func (w *Wire) struck() string {
+	if w.At == 0 || len(w.Calls) < w.At {
+		return ""
+	}
+	return w.Calls[w.At-1]
 }
 
 func (w *Wire) call(name string, target bool, do func() error) error {
@@ -82,6 +95,9 @@ func (w *Wire) call(name string, target bool, do func() error) error {
 		return do()
 	case CancelAfter:
 		defer w.Cancel()
+		return do()
+	case Meanwhile:
+		w.Meanwhile()
 		return do()
 	case KillBefore:
 		w.Dead = true
@@ -187,6 +203,9 @@ func (w *Wire) Checkpoint(ctx context.Context, lease promotion.Lease, state prom
 func (w *Wire) Release(ctx context.Context, lease promotion.Lease) error {
 	return w.call("release", false, func() error { return w.Journal.Release(ctx, lease) })
 }
+
+// InMaintenance implements promotion.Rewinder.
+func (w *Wire) InMaintenance(ctx context.Context) (bool, error) { return w.Target.InMaintenance(ctx) }
 
 // AppliedSince implements promotion.Rewinder.
 func (w *Wire) AppliedSince(ctx context.Context, moment time.Time) (applied []promotion.Applied, err error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strings"
 
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
@@ -46,6 +47,7 @@ func (t *Target) inspectWorker(ctx context.Context, state *promotion.State) erro
 	state.Exists = true
 	if len(deployments) > 0 {
 		state.Shares = shares(deployments[0])
+		state.Suspended = strings.HasPrefix(deployments[0].Annotations.Message, maintenanceMark)
 	}
 	versions, err := t.api.Versions(ctx, t.Worker.Name)
 	if err != nil {

@@ -94,6 +94,30 @@ func (t *Target) routesTo(ctx context.Context, script string) ([]ownRoute, error
 
 // Maintenance looks in which way the app is out of service.
 func (t *Target) Maintenance(ctx context.Context) (Maintenance, error) {
+	m, err := t.suspended(ctx)
+	if err != nil {
+		return m, err
+	}
+	err = t.eachDatabase(ctx, func(_ wrangler.D1Database, id, name string) error {
+		guards, err := t.guards(ctx, id, name)
+		for _, guard := range guards {
+			if table := name + "." + guard.table; !slices.Contains(m.Tables, table) {
+				m.Tables = append(m.Tables, table)
+			}
+		}
+		return err
+	})
+	return m, err
+}
+
+// InMaintenance implements promotion.Rewinder. Databases that are read-only are not meant: people get the app all the same.
+func (t *Target) InMaintenance(ctx context.Context) (bool, error) {
+	m, err := t.suspended(ctx)
+	return m.On(), err
+}
+
+// suspended looks what people get instead of the app.
+func (t *Target) suspended(ctx context.Context) (Maintenance, error) {
 	var m Maintenance
 	routes, err := t.routesTo(ctx, t.maintenanceWorker())
 	if err != nil {
@@ -125,16 +149,7 @@ func (t *Target) Maintenance(ctx context.Context) (Maintenance, error) {
 			}
 		}
 	}
-	err = t.eachDatabase(ctx, func(_ wrangler.D1Database, id, name string) error {
-		guards, err := t.guards(ctx, id, name)
-		for _, guard := range guards {
-			if table := name + "." + guard.table; !slices.Contains(m.Tables, table) {
-				m.Tables = append(m.Tables, table)
-			}
-		}
-		return err
-	})
-	return m, err
+	return m, nil
 }
 
 // Suspend takes the app out of service: routes and custom domains lead to a maintenance Worker; a Worker that is reached by

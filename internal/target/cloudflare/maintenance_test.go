@@ -43,6 +43,15 @@ func (p *place) at(host, path string) string {
 	return fmt.Sprintf("%d %s", res.StatusCode, text)
 }
 
+// refusesRollback: a rollback would end the maintenance, or could not be smoked beneath it.
+func (p *place) refusesRollback() {
+	p.t.Helper()
+	r, err := promotion.MakeRollback(p.t.Context(), p.target(), p.past(), "rows", p.options.Environment, "")
+	if maintained, ok := errors.AsType[*promotion.MaintenanceError](err); !ok || !strings.Contains(maintained.Error(), "then roll back") {
+		p.t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestMaintenanceByRoutesAndDomains(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, strings.Replace(rowsConfig, `"version_metadata"`, `"routes": [
@@ -77,6 +86,7 @@ func TestMaintenanceByRoutesAndDomains(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "maintenance off") {
 		t.Error(err)
 	}
+	p.refusesRollback()
 	was, err := p.target().Resume(t.Context())
 	if err != nil || !was.On() {
 		t.Fatalf("%+v, %v", was, err)
@@ -245,6 +255,28 @@ func TestNoMaintenanceFromWhichThereIsNoWayBack(t *testing.T) {
 		t.Error(err)
 	}
 	if got := p.get("/"); got != "200 one first undefined" {
+		t.Error(got)
+	}
+}
+
+// Every new version takes its secrets from the newest one, which after a maintenance is the maintenance version.
+func TestSecretsOutliveAMaintenance(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{Secrets: []string{"TOKEN"}})
+	p.options.Secrets = map[string]string{"TOKEN": "first"}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	p.options.Secrets = nil
+	if _, err := p.target().Suspend(t.Context(), "m1", notice); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := p.target().SecretNames(t.Context()); err != nil || len(names) != 1 || !names[0].Present {
+		t.Errorf("in the maintenance: %+v, %v", names, err)
+	}
+	if _, err := p.target().Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.promote(secretBundle(t, "two"), promotion.Completed)
+	if got := p.get("/"); got != "200 two first undefined" {
 		t.Error(got)
 	}
 }

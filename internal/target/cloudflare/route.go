@@ -12,7 +12,8 @@ import (
 )
 
 // Route makes the shares the current deployment, unless they are already and no new one is asked for, and waits until the
-// account shows it. It never forces: what Cloudflare refuses stays refused.
+// account shows it. What Cloudflare refuses stays refused, but for one question: what was live a moment ago goes back with the
+// secrets that it had, since a version that failed must not keep the traffic for the sake of a new secret.
 //
 // When the shares give everything to the version of this very promotion, what calls the Worker besides HTTP follows:
 // queue consumers, crons, routes and the settings that no version carries. Going back to an older version leaves those
@@ -55,7 +56,15 @@ func (t *Target) deploy(ctx context.Context, routing promotion.Routing, shown fu
 	for _, share := range routing.Shares {
 		body = append(body, api.Share{VersionID: share.Version, Percentage: share.Percentage})
 	}
-	post := func() error { return t.api.Deploy(ctx, t.Worker.Name, body, routing.Message) }
+	post := func() error {
+		err := t.api.Deploy(ctx, t.Worker.Name, body, routing.Message, false)
+		var refused *api.Error
+		if routing.Back && errors.As(err, &refused) && refused.Has(api.CodeSecretsChanged) {
+			t.note("the version before has other secrets, and goes back with them: %v", err)
+			err = t.api.Deploy(ctx, t.Worker.Name, body, routing.Message, true)
+		}
+		return err
+	}
 	if routing.Anew {
 		return t.repeatHarmless(ctx, post)
 	}

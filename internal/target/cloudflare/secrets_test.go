@@ -173,3 +173,21 @@ func TestStatusesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// A version whose secrets are not those of the version before it goes back all the same: Cloudflare refuses that (10220) where
+// the version before is not part of the deployment any more.
+func TestAVersionWithAnotherSecretThatFailsIsPutBack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{Secrets: []string{"TOKEN"}})
+	p.options.Secrets = map[string]string{"TOKEN": "first"}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	p.options.Secrets = map[string]string{"TOKEN": "second"}
+	late := secretBundle(t, "two")
+	fails := strings.Replace(string(late.Modules[0].Body), "fetch(request, env) {", "fetch(request, env) {\n\tif (!request.headers.get('Cloudflare-Workers-Version-Overrides')) throw new Error('late');", 1)
+	result := p.promote(bundleOf(t, fails, map[string]any{
+		"main_module": "worker.js", "compatibility_date": "2026-01-01", "bindings": []any{map[string]any{"name": "VERSION", "type": "version_metadata"}},
+	}), promotion.RolledBack)
+	if got := p.get("/"); got != "200 one first undefined" {
+		t.Errorf("%s: %v", got, result.Cause)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/cloudflare/cloudflare-go/v7/option"
 	"github.com/cloudflare/cloudflare-go/v7/workers"
 )
 
@@ -33,13 +34,17 @@ func (c *Client) Deployments(ctx context.Context, name string) ([]Deployment, er
 	return got.Result.Deployments, err
 }
 
-// Deploy makes the shares the current deployment. It never forces: Cloudflare's refusals (changed secrets, code 10220;
-// Durable Object migrations in between) are answers for people.
-func (c *Client) Deploy(ctx context.Context, name string, shares []Share, message string) error {
+// Deploy makes the shares the current deployment. force answers one question of Cloudflare's with yes: whether a version whose
+// secrets are not today's is meant (code 10220).
+func (c *Client) Deploy(ctx context.Context, name string, shares []Share, message string, force bool) error {
 	var got answer[Deployment]
 	params := workers.ScriptDeploymentNewParams{}
 	params.AccountID.Value = c.account
 	body := Deployment{Strategy: "percentage", Versions: shares, Annotations: Annotations{Message: message}}
-	_, err := workers.NewScriptDeploymentService(c.base...).New(ctx, name, params, c.changing(&got, jsonBody(body))...)
+	options := c.changing(&got, jsonBody(body))
+	if force {
+		options = append(options, option.WithQuery("force", "true"))
+	}
+	_, err := workers.NewScriptDeploymentService(c.base...).New(ctx, name, params, options...)
 	return err
 }
