@@ -293,7 +293,8 @@ func (l *Ledger) Waivers(ctx context.Context, app, environment string, now time.
 func (l *Ledger) PromotedFrom(ctx context.Context, app, environment, source string) (string, error) {
 	var run string
 	err := l.db.QueryRowContext(ctx, `SELECT p.run FROM promotions p JOIN runs r ON r.id = p.run WHERE p.app = ? AND p.environment = ? AND p.state = ?
-		AND json_extract(r.info, '$.sourceDigest') = ? ORDER BY p.seq DESC LIMIT 1`, app, environment, string(promotion.Completed), source).Scan(&run)
+		AND json_extract(r.info, '$.sourceDigest') = ? AND COALESCE(json_extract(p.checkpoint, '$.kind'), '') <> ? ORDER BY p.seq DESC LIMIT 1`,
+		app, environment, string(promotion.Completed), source, string(promotion.KindMigration)).Scan(&run)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("look for promotions to %s: %w", environment, err)
 	}

@@ -102,6 +102,9 @@ func (p *projection) checkpoint(seq int64, r record) {
 		return
 	}
 	p.overtake(seq, c)
+	if c.State.Kind == promotion.KindMigration {
+		return // it brought no version
+	}
 	// A promotion that found its version live already changes nothing about since when it is.
 	p.exec(`INSERT INTO environments (app, name, version, bundle, promotion, run, url, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET version = excluded.version, bundle = excluded.bundle, promotion = excluded.promotion,
@@ -150,8 +153,12 @@ func (p *projection) overtake(seq int64, c *placedRecord) {
 		p.err = err
 		return
 	}
+	how := "was promoted"
+	if c.State.Kind == promotion.KindMigration {
+		how = "migrated the data"
+	}
 	for _, run := range older {
-		p.settle(run, promotion.Superseded, "run "+c.State.Run+" is newer and was promoted")
+		p.settle(run, promotion.Superseded, "run "+c.State.Run+" is newer and "+how)
 	}
 }
 

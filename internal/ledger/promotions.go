@@ -84,7 +84,7 @@ func (l *Ledger) MigrationDigests(ctx context.Context, app, environment string) 
 		for _, change := range made.Event.Plan.Changes {
 			// As package cloudflare writes it: "<database> sha256:…".
 			at := strings.LastIndex(change.To, " sha256:")
-			if change.Kind == "migration" && change.Action == "create" && at > 0 {
+			if change.Kind == promotion.ChangeMigration && change.Action == "create" && at > 0 {
 				digests[Migration{Database: change.To[:at], Name: change.Name}] = change.To[at+1:]
 			}
 		}

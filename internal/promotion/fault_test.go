@@ -40,6 +40,7 @@ type scenario struct {
 	environment pipelines.Environment
 	gates       []promotion.GateFact
 	stages      bool
+	kind        promotion.Kind
 	cloud       func() *promotiontest.Cloud
 }
 
@@ -89,7 +90,7 @@ var scenarios = map[string]scenario{
 // attempt promotes green as promotion id.
 func (s scenario) attempt(t *testing.T, w *wire, id string) (promotion.Result, error) {
 	t.Helper()
-	basis := promotion.Basis{App: "app", Environment: s.environment, Bundle: green, Gates: s.gates}
+	basis := promotion.Basis{App: "app", Environment: s.environment, Bundle: green, Gates: s.gates, Kind: s.kind}
 	plan, err := promotion.MakePlan(t.Context(), w.cloud, basis)
 	if err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ type Checkpoint struct {
 	Version  string `json:"version,omitempty"`
 	Bundle   string `json:"bundle,omitempty"`
 	Bookmark string `json:"bookmark,omitempty"`
-	// Kind is "" for a promotion and [KindRollback] for a return to an earlier version.
+	// Kind is "" for a promotion, [KindRollback] for a return to an earlier version, [KindMigration] for a promotion's data half.
 	Kind Kind `json:"kind,omitempty"`
 	// Migrations are those that this promotion is known to have applied, in order; Marks and Exports are of before them.
 	Migrations []Migration `json:"migrations,omitempty"`
@@ -72,8 +72,13 @@ type Checkpoint struct {
 // Kind is what a promotion is besides a promotion.
 type Kind string
 
-// KindRollback is a return to an earlier version. It is never put back by anybody but a person.
-const KindRollback Kind = "rollback"
+const (
+	// KindRollback is a return to an earlier version. It is never put back by anybody but a person.
+	KindRollback Kind = "rollback"
+	// KindMigration changes the data alone. It brings no version and touches no traffic, so that there is never anything to put
+	// back after it; Version and Bundle of its checkpoints are empty.
+	KindMigration Kind = "migration"
+)
 
 // BusyError says who holds the environment.
 type BusyError struct {

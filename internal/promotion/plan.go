@@ -23,6 +23,9 @@ type Basis struct {
 	Bundle      *bundle.Bundle
 	// Gates are all gates that judge this promotion: those that were asked, with their outcome, and those that will be.
 	Gates []GateFact
+	// Kind is "" for a promotion and [KindMigration] for its data half; then the bundle is what was judged together with the
+	// migrations, and nothing of it is uploaded.
+	Kind Kind
 }
 
 // GateFact is what a plan says of one gate. Measured values are left out on purpose: they differ from run to run, the
@@ -63,6 +66,9 @@ func MakePlan(ctx context.Context, target Target, basis Basis) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("compare the bundle with what is live in %s: %w", basis.Environment.Name, err)
 	}
+	if basis.Kind == KindMigration {
+		diff = diff.dataAlone()
+	}
 	digest, err := planDigest(basis, live, diff)
 	if err != nil {
 		return Plan{}, fmt.Errorf("digest the plan for %s: %w", basis.Environment.Name, err)
@@ -82,6 +88,7 @@ func (p Plan) judgedAt(phase gates.Phase) bool {
 
 // digested is what the digest covers. Its field names are part of the digest: renaming one voids every approval.
 type digested struct {
+	Kind           Kind                  `json:"kind,omitempty"`
 	App            string                `json:"app"`
 	Environment    pipelines.Environment `json:"environment"`
 	Bundle         string                `json:"bundle"`
@@ -133,6 +140,7 @@ func planned(basis Basis, live State, diff Diff) (json.RawMessage, error) {
 			cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(string(a.Config), string(b.Config)), cmp.Compare(a.Enforcement, b.Enforcement))
 	})
 	return json.Marshal(digested{
+		Kind:        basis.Kind,
 		App:         basis.App,
 		Environment: normal(basis.Environment),
 		Bundle:      basis.Bundle.Digest,

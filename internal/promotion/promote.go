@@ -91,6 +91,8 @@ func (o Options) validate(plan Plan) error {
 
 // Promote makes the plan real in its environment, or puts traffic back as it was.
 //
+// A plan of the kind [KindMigration] is the data half alone: see forwardData for its order.
+//
 // The order: lease, put back what a dead promotion left, check that the plan still holds, provision, prepare, bookmark,
 // migrate, upload, place beside the old version without traffic, smoke by override, promote gates, shift step by step,
 // smoke what everybody gets, bake. Whatever fails after the placing, a cancelled ctx included, ends in a deployment of the
@@ -108,12 +110,16 @@ func Promote(ctx context.Context, options Options, plan Plan) (Result, error) {
 	a := &attempt{Options: options.withDefaults(), plan: plan}
 	a.state = Checkpoint{
 		Promotion: options.Promotion, Run: options.Run, State: Planned, Plan: plan.Digest, Bundle: plan.Basis.Bundle.Digest,
-		Previous: slices.Clone(plan.Live.Shares),
+		Previous: slices.Clone(plan.Live.Shares), Kind: plan.Basis.Kind,
+	}
+	forward := a.forward
+	if plan.Basis.Kind == KindMigration {
+		a.state.Bundle, forward = "", a.forwardData
 	}
 	if err := a.acquire(ctx); err != nil {
 		return Result{Promotion: options.Promotion, Phase: Failed, Cause: err, Version: plan.Live.Live(), NextStep: nextAfter(err)}, err
 	}
-	cause := a.forward(ctx)
+	cause := forward(ctx)
 	if cause == nil {
 		return a.complete(ctx)
 	}
@@ -250,6 +256,9 @@ func (a *attempt) check(ctx context.Context, recovered bool) (done, error) {
 	a.state.Plan, a.state.Previous, a.state.URL = fresh.Digest, slices.Clone(fresh.Live.Shares), fresh.Live.URL
 	if fresh.Diff.UpToDate {
 		a.upToDate = true
+		if a.state.Kind == KindMigration {
+			return done{detail: "nothing is pending any more"}, nil
+		}
 		return done{detail: "version " + short(fresh.Live.Live()) + " is already what the plan asks for"}, nil
 	}
 	if len(fresh.Diff.MissingSecrets) > 0 {
@@ -383,7 +392,7 @@ func (a *attempt) place(ctx context.Context) (done, error) {
 }
 
 func (a *attempt) smokeBeforeTraffic(ctx context.Context) (done, error) {
-	return a.smoke(ctx, StepSmoke, BeforeTraffic, a.state.Version)
+	return a.smoke(ctx, StepSmoke, BeforeTraffic, a.state.Version, a.state.Version)
 }
 
 func (a *attempt) promoteGates(ctx context.Context) (done, error) {
@@ -408,7 +417,7 @@ func (a *attempt) shift(ctx context.Context, share float64) (done, error) {
 }
 
 func (a *attempt) verify(ctx context.Context) (done, error) {
-	return a.smoke(ctx, StepVerify, AfterSwitch, "")
+	return a.smoke(ctx, StepVerify, AfterSwitch, "", a.state.Version)
 }
 
 // verifyLive makes sure that what needs no deployment at least answers.

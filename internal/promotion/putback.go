@@ -37,6 +37,8 @@ func (a *attempt) recoverOne(ctx context.Context, abandoned Checkpoint) (changed
 	sentence = name + " before it touched traffic"
 	end := Failed
 	switch {
+	case abandoned.Kind == KindMigration:
+		sentence = strings.Replace(name, "promotion", "migration", 1) + "; what it applied stays"
 	case abandoned.Kind == KindRollback && abandoned.Touched:
 		// There is no rollback of a rollback: what people asked for stays as far as it came.
 		sentence = strings.Replace(name, "promotion", "rollback", 1) + "; what it did stays"
@@ -94,6 +96,9 @@ func (a *attempt) complete(ctx context.Context) (Result, error) {
 	defer a.release(ctx)
 	result := a.result(Completed, nil)
 	result.Version, result.UpToDate = a.state.Version, a.upToDate
+	if a.state.Kind == KindMigration {
+		result.Version = result.Previous
+	}
 	if err := a.end(ctx, Completed, ""); err != nil {
 		// The version is proven and serves everybody; taking it away again would help nobody. The journal still says that
 		// this promotion is under way, so that the next one puts it back or finds it as it is: nothing false is on record.
@@ -223,7 +228,7 @@ func (a *attempt) release(ctx context.Context) {
 func (a *attempt) result(phase Phase, cause error) Result {
 	return Result{
 		Promotion: a.Promotion, Phase: phase, Cause: cause, URL: a.state.URL, Bookmark: a.state.Bookmark,
-		Previous: State{Shares: a.state.Previous}.Live(),
+		Previous: State{Shares: a.state.Previous}.Live(), Migrations: a.state.Migrations,
 	}
 }
 
@@ -297,6 +302,12 @@ func nextAfter(cause error) string {
 		return "correct the migration that failed, then deploy again; those applied before it are recognised"
 	}
 	if smoke, ok := errors.AsType[*SmokeError](cause); ok {
+		switch smoke.Moment {
+		case BeforeData:
+			return "nothing was changed: what is live has to work before it can be seen that it still does afterwards; `penstock deploy` takes code and data together"
+		case AfterData:
+			return "see what version " + short(smoke.Version) + " answered above: deploy a version that works on the new schema, or `penstock restore` to the bookmark, which loses what was written since"
+		}
 		return "see what version " + short(smoke.Version) + " answered above, correct it, and deploy again"
 	}
 	if _, ok := errors.AsType[*BlockedError](cause); ok {

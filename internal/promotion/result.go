@@ -26,7 +26,9 @@ type Result struct {
 	Undone    []string
 	NotUndone []string
 	Bookmark  string // the database before the migrations, "" when there was none
-	NextStep  string
+	// Migrations are those that this promotion is known to have applied, in order.
+	Migrations []Migration
+	NextStep   string
 }
 
 // PutBackError says that traffic should have been put back and was not, or that this could not be made sure of: people may

@@ -265,6 +265,9 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 	}
 	for _, done := range past {
 		if to != "" && (done.Promotion == strings.ToLower(to) || done.Run == strings.ToUpper(to)) {
+			if done.Kind == KindMigration {
+				return Version{}, fmt.Errorf("%w: promotion %s changed the data alone and brought none", ErrNoSuchVersion, done.Promotion)
+			}
 			if done.State != Completed {
 				return Version{}, fmt.Errorf("%w: promotion %s ended as %s, so that its version was never good for everybody", ErrNoSuchVersion, done.Promotion, done.State)
 			}

@@ -8,6 +8,9 @@ import (
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
+// errNothingToAsk: a smoke that asks nothing must not pass for one.
+var errNothingToAsk = errors.New("there is nothing to ask a version: name probes under smoke.probes of the environment in penstock.yaml, or give the app a script \"test:smoke\"")
+
 // question is one version being asked whether it works.
 type question struct {
 	Options
@@ -55,7 +58,7 @@ func (q question) stages(ctx context.Context) (summary string, err error) {
 // not answer as it must is a [*SmokeError]; that there is nothing to ask it is an error too.
 func Smoke(ctx context.Context, options Options, address Address, version string, smoke pipelines.Smoke, tell func(line string)) (string, error) {
 	if len(smoke.Probes) == 0 && options.SmokeStages == nil {
-		return "", errors.New("there is nothing to ask a version: name probes under smoke.probes of the environment in penstock.yaml, or give the app a script \"test:smoke\"")
+		return "", errNothingToAsk
 	}
 	q := question{options.withDefaults(), OnDemand, address, version}
 	report, err := q.probe(ctx, smoke, tell)

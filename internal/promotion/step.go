@@ -82,10 +82,10 @@ func (a *attempt) ask(ctx context.Context, step string, call func(context.Contex
 	return call(ctx)
 }
 
-// smoke probes the version and runs the pipeline's smoke stages against it. override is the version to ask for, "" for what
-// everybody gets; either way it is the new version that must answer.
-func (a *attempt) smoke(ctx context.Context, step, moment, override string) (done, error) {
-	report, err := a.probe(ctx, step, moment, override, a.state.Version)
+// smoke probes a version and runs the pipeline's smoke stages against it. override is the version to ask for, "" for what
+// everybody gets; either way it is version that must answer.
+func (a *attempt) smoke(ctx context.Context, step, moment, override, version string) (done, error) {
+	report, err := a.probe(ctx, step, moment, override, version)
 	if err != nil {
 		return done{detail: report.Summary}, err
 	}
@@ -96,7 +96,7 @@ func (a *attempt) smoke(ctx context.Context, step, moment, override string) (don
 	if err != nil {
 		return done{}, err
 	}
-	summary, err := question{a.Options, moment, address, a.state.Version}.stages(ctx)
+	summary, err := question{a.Options, moment, address, version}.stages(ctx)
 	return done{detail: joined(report.Summary, summary)}, err
 }
 
@@ -124,6 +124,7 @@ func (a *attempt) address(ctx context.Context, step, version string) (Address, e
 	return address, nil
 }
 
+// judge asks the gates of a phase about the version of this promotion; about none where it brings none.
 func (a *attempt) judge(ctx context.Context, step string, phase gates.Phase, override string) (done, error) {
 	address, err := a.address(ctx, step, override)
 	if err != nil {
@@ -141,7 +142,11 @@ func (a *attempt) judge(ctx context.Context, step string, phase gates.Phase, ove
 
 // describe finds the step's title.
 func (a *attempt) describe(name string) event.Step {
-	for _, step := range append(Steps(a.environment(), true, true), RollbackSteps(DataRestored)...) {
+	steps := append(Steps(a.environment(), true, true), RollbackSteps(DataRestored)...)
+	if a.state.Kind == KindMigration {
+		steps = MigrationSteps(a.environment(), true, true)
+	}
+	for _, step := range steps {
 		if step.Name == name {
 			return step
 		}

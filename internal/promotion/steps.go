@@ -24,6 +24,7 @@ const (
 	StepShift     = "shift-"
 	StepVerify    = "verify"
 	StepBake      = "bake"
+	StepConfirm   = "confirm"  // only where the data changes alone
 	StepPutBack   = "put-back" // only when something failed
 )
 
@@ -31,6 +32,8 @@ const (
 const (
 	BeforeTraffic = "before-traffic"
 	AfterSwitch   = "after-switch"
+	BeforeData    = "before-migration"
+	AfterData     = "after-migration"
 	OnDemand      = "on-demand" // of no promotion: somebody asked
 	whileShifting = "while-shifting"
 	whileBaking   = "while-baking"

@@ -70,6 +70,20 @@ func (s State) Live() string {
 	return s.Shares[0].Version
 }
 
+// Serves reports whether a version takes traffic that is more than a placeholder.
+func (s State) Serves() bool { return len(s.serving()) > 0 }
+
+// serving are the versions that take traffic, without placeholders.
+func (s State) serving() []string {
+	var serving []string
+	for _, share := range sortedShares(s.Shares) {
+		if !IsPlaceholder(versionOf(s, share.Version)) {
+			serving = append(serving, share.Version)
+		}
+	}
+	return serving
+}
+
 // Version is one upload.
 type Version struct {
 	ID        string
@@ -109,6 +123,28 @@ type Diff struct {
 	MissingSecrets []string
 	// UpToDate: the live version at 100 % was made from this very bundle and nothing else is pending.
 	UpToDate bool
+}
+
+// The kinds of changes that concern data.
+const (
+	ChangeDatabase  = "database"
+	ChangeMigration = "migration"
+)
+
+// dataAlone is what of the difference concerns data.
+func (d Diff) dataAlone() Diff {
+	data := func(changes []event.Change) []event.Change {
+		var kept []event.Change
+		for _, change := range changes {
+			if change.Kind == ChangeDatabase || change.Kind == ChangeMigration {
+				kept = append(kept, change)
+			}
+		}
+		return kept
+	}
+	alone := Diff{Changes: data(d.Changes), Missing: data(d.Missing), Migrations: d.Migrations}
+	alone.UpToDate = len(alone.Migrations) == 0
+	return alone
 }
 
 // Migration is one database migration file.

@@ -114,6 +114,19 @@ func (c *Cloud) InMaintenance(ctx context.Context) (bool, error) {
 	return c.suspended != nil, ctx.Err()
 }
 
+// Placeholder leaves what a first deployment that failed leaves.
+func (c *Cloud) Placeholder() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.placeholder("another")
+}
+
+func (c *Cloud) placeholder(id string) {
+	c.exists = true
+	c.add(promotion.Version{ID: "placeholder", Message: "penstock placeholder for promotion " + id})
+	c.shares = []promotion.Share{{Version: "placeholder", Percentage: 100}}
+}
+
 // Live returns the current deployment.
 func (c *Cloud) Live() []promotion.Share {
 	c.mu.Lock()
@@ -219,9 +232,7 @@ func (c *Cloud) Prepare(ctx context.Context, id string, live promotion.State, b 
 	if len(c.Missing) > 0 {
 		c.complain("prepare while resources are missing")
 	}
-	c.exists = true
-	c.add(promotion.Version{ID: "placeholder", Message: "penstock placeholder for promotion " + id})
-	c.shares = []promotion.Share{{Version: "placeholder", Percentage: 100}}
+	c.placeholder(id)
 	return "made the Worker with a placeholder", nil
 }
 

@@ -229,10 +229,10 @@ func (t *Target) diffMigrations(ctx context.Context, found resources, d *promoti
 		}
 		for _, file := range h.pending(files) {
 			d.Migrations = append(d.Migrations, file.Migration)
-			d.Changes = append(d.Changes, event.Change{Action: "create", Kind: "migration", Name: file.Name, To: file.Database + " " + file.Digest})
+			d.Changes = append(d.Changes, event.Change{Action: "create", Kind: promotion.ChangeMigration, Name: file.Name, To: file.Database + " " + file.Digest})
 		}
 		for _, name := range h.gone(files) {
-			d.Changes = append(d.Changes, event.Change{Action: "keep", Kind: "migration", Name: name, From: "applied to " + t.databaseName(database), To: "its file no longer exists"})
+			d.Changes = append(d.Changes, event.Change{Action: "keep", Kind: promotion.ChangeMigration, Name: name, From: "applied to " + t.databaseName(database), To: "its file no longer exists"})
 		}
 	}
 	return nil

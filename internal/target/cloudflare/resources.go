@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 )
@@ -21,7 +22,7 @@ type resources struct {
 
 // The kinds of resources, as they appear in a plan.
 const (
-	kindDatabase  = "database"
+	kindDatabase  = promotion.ChangeDatabase
 	kindNamespace = "kv-namespace"
 	kindBucket    = "bucket"
 	kindQueue     = "queue"
