@@ -62,6 +62,11 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 	if err != nil {
 		return event.Result{}, err
 	}
+	if r.flags.command == commandMigrate {
+		if over, result, err := r.beforeMigration(ctx, made, plan); over {
+			return result, err
+		}
+	}
 	if !plan.Diff.UpToDate { // nobody has to clear what changes nothing
 		if result, err := r.clear(ctx, made, plan); err != nil {
 			return result, err
@@ -87,6 +92,9 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 		r.note("warning", "not put back: "+left)
 	}
 	if err == nil && promoted.Phase == promotion.Completed {
+		if r.flags.command == commandMigrate {
+			return r.migrated(ctx, result, promoted)
+		}
 		r.keepForNext(ctx, made)
 		return r.served(ctx, result, promoted)
 	}
@@ -207,6 +215,9 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 		return nil, promotion.Plan{}, err
 	}
 	basis := promotion.Basis{App: r.pipeline.Name, Environment: *r.environment, Bundle: made.bundle, Gates: facts}
+	if r.flags.command == commandMigrate {
+		basis.Kind = promotion.KindMigration
+	}
 	plan, err := promotion.MakePlan(ctx, target, basis)
 	if err == nil && len(plan.Diff.MissingSecrets) > 0 && r.environment.Target == localTarget {
 		r.inventSecrets(plan.Diff.MissingSecrets)
@@ -221,6 +232,11 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 		r.evidence.planned.Store(&planned{target: target, plan: plan})
 	}
 	told := plan.Event()
+	if basis.Kind == promotion.KindMigration {
+		if told.Scripts, err = scripts(ctx, target); err != nil {
+			return nil, promotion.Plan{}, err
+		}
+	}
 	r.bus.Observe(event.Event{Type: event.PlanMade, Plan: &told})
 	return target, plan, nil
 }

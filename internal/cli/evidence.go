@@ -244,7 +244,7 @@ func (s *evidenceSource) promotions(ctx context.Context, path string) error {
 		Header: evidence.Header{TakenAt: time.Now().UTC()}, App: s.run.pipeline.Name, Complete: complete, Promotions: []evidence.Promotion{},
 	}
 	for _, one := range recorded {
-		if one.Checkpoint.Run == s.run.id {
+		if one.Checkpoint.Run == s.run.id || one.Checkpoint.Kind == promotion.KindMigration { // which brought no version
 			continue
 		}
 		approvals, err := s.decisions(ctx, one.Checkpoint)

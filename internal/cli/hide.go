@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/promotion"
@@ -55,6 +56,14 @@ func hideIn(e event.Event, hide func(string) string) event.Event {
 		gate := *e.Gate
 		gate.Waived = hide(gate.Waived)
 		e.Gate = &gate
+	}
+	if e.Plan != nil && len(e.Plan.Scripts) > 0 {
+		plan := *e.Plan
+		plan.Scripts = slices.Clone(plan.Scripts)
+		for i := range plan.Scripts {
+			plan.Scripts[i].SQL = hide(plan.Scripts[i].SQL)
+		}
+		e.Plan = &plan
 	}
 	if e.Result != nil {
 		result := *e.Result

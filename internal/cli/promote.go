@@ -25,7 +25,7 @@ func newPromote(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			flags := runFlags{environment: from.run.Info.Environment, as: as, executor: executor, hub: hub}
+			flags := runFlags{environment: from.run.Info.Environment, as: as, executor: executor, hub: hub, command: from.run.Info.Command}
 			if from.elsewhere {
 				flags.environment = environment
 			}

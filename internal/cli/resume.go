@@ -45,7 +45,7 @@ func (c *common) resume(ctx context.Context, name, environment string) (_ *resum
 	if again.run, err = findRun(ctx, record, name); err != nil {
 		return nil, err
 	}
-	if again.run.Info.Command != "" {
+	if again.run.Info.Command != "" && again.run.Info.Command != commandMigrate {
 		return nil, fail(ExitUsage, "`penstock history` lists runs of the pipeline", fmt.Errorf("run %s was a %s and built nothing", again.run.ID, again.run.Info.Command))
 	}
 	again.elsewhere = environment != "" && environment != again.run.Info.Environment
@@ -77,7 +77,9 @@ func findRun(ctx context.Context, record *ledger.Ledger, name string) (ledger.Ru
 
 // wasPromoted wants a run that went well: what did not work in one environment is not for the next.
 func (a *resumption) wasPromoted() error {
-	promoted := slices.ContainsFunc(a.run.Promotions, func(one promotion.Checkpoint) bool { return one.State == promotion.Completed })
+	promoted := slices.ContainsFunc(a.run.Promotions, func(one promotion.Checkpoint) bool {
+		return one.State == promotion.Completed && one.Kind != promotion.KindMigration
+	})
 	if a.run.State == ExitDone.Outcome() && promoted { // a check is done as well
 		return nil
 	}

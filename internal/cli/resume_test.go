@@ -192,6 +192,10 @@ func TestOnlyWhatWasPromotedGoesFurther(t *testing.T) {
 	if err := (&resumption{run: run}).wasPromoted(); err == nil {
 		t.Error("a run that was never promoted goes further")
 	}
+	run.Promotions = []promotion.Checkpoint{{State: promotion.Completed, Kind: promotion.KindMigration}}
+	if err := (&resumption{run: run}).wasPromoted(); err == nil {
+		t.Error("a run that migrated the data and brought no version goes further")
+	}
 	run.Promotions = []promotion.Checkpoint{{State: promotion.Failed}, {State: promotion.Completed}}
 	if err := (&resumption{run: run}).wasPromoted(); err != nil {
 		t.Error(err)

@@ -56,7 +56,7 @@ func newRoot(streams *Streams) *cobra.Command {
 	root.AddCommand(
 		newInit(shared), newCheck(shared), newRunStages(shared), newPlan(shared), newDeploy(shared), newStatus(shared), newHistory(shared),
 		newPromote(shared), newApprove(shared), newReject(shared), newWaive(shared), newWhy(shared),
-		newRollback(shared), newBackup(shared), newRestore(shared), newDrill(shared), newMaintenance(shared), newSecrets(shared), newTail(shared), newProvision(shared), newSmoke(shared),
+		newRollback(shared), newBackup(shared), newRestore(shared), newDrill(shared), newMaintenance(shared), newSecrets(shared), newTail(shared), newProvision(shared), newSmoke(shared), newMigrate(shared),
 		newVerify(shared), newGates(shared), newDoctor(shared), newGitHub(shared), newLocal(shared), newVersion(shared),
 	)
 	refuseExtraWords(root)

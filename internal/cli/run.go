@@ -47,7 +47,8 @@ type runFlags struct {
 	hub          hubFlags
 	executor     string
 	// only are the build stages that are run; all when it is nil.
-	only []string
+	only   []string
+	dryRun bool // of a migration
 	// command is how the record calls a run that is less than the pipeline's; "" for the whole.
 	command string
 }
@@ -278,7 +279,10 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun})
 		}
 	}
-	if promotes {
+	switch {
+	case promotes && r.flags.command == commandMigrate:
+		info.Steps = promotion.MigrationSteps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
+	case promotes:
 		info.Steps = promotion.Steps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
 	}
 	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: info})
@@ -381,19 +385,24 @@ func (r *run) hasGates(phase gates.Phase) bool {
 // narrow leaves the gates that are asked by a command that does less than the pipeline. One that cannot be described stays: it
 // says why when it is asked, and blocks.
 func (r *run) narrow(ctx context.Context) error {
-	if r.flags.command != commandSmoke {
+	narrowed, ok := map[string]func(pipelines.GateRef, gates.Description) (pipelines.GateRef, bool){
+		commandSmoke: gateOfSmoke, commandMigrate: gateOfMigration,
+	}[r.flags.command]
+	if !ok {
 		return nil
 	}
 	var kept []pipelines.GateRef
 	for _, ref := range r.pipeline.Gates {
-		if !ref.AskedIn(r.environment.Name) || ref.Phase == gates.PhaseBuild || ref.Phase == gates.PhasePlan {
+		if !ref.AskedIn(r.environment.Name) {
 			continue
 		}
 		info, err := r.gates.Describe(ctx, ref.Gate)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil || judgesRunning(info.Description) {
+		if err != nil {
+			kept = append(kept, ref)
+		} else if ref, asked := narrowed(ref, info.Description); asked {
 			kept = append(kept, ref)
 		}
 	}
@@ -404,7 +413,7 @@ func (r *run) narrow(ctx context.Context) error {
 // asks reports whether a run will ask the gate.
 func (r *run) asks(ref pipelines.GateRef, promotes bool) bool {
 	switch {
-	case r.flags.command == commandSmoke:
+	case r.flags.command == commandSmoke || r.flags.command == commandMigrate: // they are narrowed
 		return true
 	case r.flags.only != nil: // single stages are judged by nobody
 		return false

@@ -72,7 +72,7 @@ func (r *run) throughSlot(ctx context.Context) error {
 		return nil
 	}
 	earlier := ""
-	if r.resumes != nil {
+	if r.resumes != nil || r.flags.command == commandMigrate { // which deploys to no slot itself
 		var err error
 		if earlier, err = r.ledger.PromotedFrom(ctx, r.pipeline.Name, r.environment.Slot, r.source.Digest); err != nil {
 			return err

@@ -57,11 +57,21 @@ func smokeFailure(err error) error {
 	return operationFailure(err)
 }
 
-// judgesRunning reports whether a gate judges a version by what it answers: that can be asked of any version at any time. What
+// gateOfSmoke leaves the gates that judge a version by what it answers: that can be asked of any version at any time. What
 // judges by analytics, or compares with the version before, is asked where a change is watched.
-func judgesRunning(asks gates.Description) bool {
-	smoked := slices.ContainsFunc(asks.Reports, func(report gates.Report) bool { return report.Kind == gates.ReportSmoke })
-	return asks.Needs.Version || smoked || slices.Contains(asks.Needs.Hosts, gates.PublicHost)
+func gateOfSmoke(ref pipelines.GateRef, asks gates.Description) (pipelines.GateRef, bool) {
+	atVersion := ref.Phase == gates.PhasePromote || ref.Phase == gates.PhaseBake
+	return ref, atVersion && (asksVersion(asks) || reads(asks, gates.ReportSmoke))
+}
+
+// asksVersion reports whether a gate asks a version that runs.
+func asksVersion(asks gates.Description) bool {
+	return asks.Needs.Version || slices.Contains(asks.Needs.Hosts, gates.PublicHost)
+}
+
+// reads reports whether a gate asks for evidence of one of the kinds.
+func reads(asks gates.Description, kinds ...gates.ReportKind) bool {
+	return slices.ContainsFunc(asks.Reports, func(report gates.Report) bool { return slices.Contains(kinds, report.Kind) })
 }
 
 // neededBySmoke are the build stages that smoke stages need. It is never nil: that would be all of them.

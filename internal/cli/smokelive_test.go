@@ -67,7 +67,7 @@ func TestVersionsToSmoke(t *testing.T) {
 // What is asked on demand must be answerable without a change under way.
 func TestGatesThatJudgeWhatRuns(t *testing.T) {
 	t.Parallel()
-	reads := func(kinds ...gates.ReportKind) gates.Description {
+	of := func(kinds ...gates.ReportKind) gates.Description {
 		var d gates.Description
 		for _, kind := range kinds {
 			d.Reports = append(d.Reports, gates.Report{Kind: kind})
@@ -80,15 +80,20 @@ func TestGatesThatJudgeWhatRuns(t *testing.T) {
 	}{
 		"asks the version":             {gates.Description{Needs: gates.Needs{Version: true}}, true},
 		"asks the public address":      {gates.Description{Needs: gates.Needs{Hosts: []string{gates.PublicHost}}}, true},
-		"reads what was smoked":        {reads(gates.ReportSmoke), true},
-		"reads analytics":              {reads(gates.ReportMetrics), false},
-		"reads the plan":               {reads(gates.ReportPlan), false},
-		"reads the environment":        {reads(gates.ReportEnvironment), false},
+		"reads what was smoked":        {of(gates.ReportSmoke), true},
+		"reads analytics":              {of(gates.ReportMetrics), false},
+		"reads the plan":               {of(gates.ReportPlan), false},
+		"reads the environment":        {of(gates.ReportEnvironment), false},
 		"asks somebody else":           {gates.Description{Needs: gates.Needs{Hosts: []string{"api.example"}}}, false},
 		"judges nothing in particular": {gates.Description{}, false},
 	} {
-		if got := judgesRunning(tc.asks); got != tc.want {
-			t.Errorf("%s: %v", name, got)
+		for _, phase := range []gates.Phase{gates.PhasePromote, gates.PhaseBake} {
+			if _, got := gateOfSmoke(pipelines.GateRef{Phase: phase}, tc.asks); got != tc.want {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+		if _, got := gateOfSmoke(pipelines.GateRef{Phase: gates.PhasePlan}, tc.asks); got {
+			t.Errorf("%s, in the phase plan", name)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (j PromotionJudge) Judge(ctx context.Context, phase gates.Phase, address pr
 	}
 	ruling.Summary = strings.Join(said, "; ")
 	if ruling.Allowed {
-		ruling.Summary = fmt.Sprintf("%d gates let it through", len(judgement.Gates))
+		ruling.Summary = plural(len(judgement.Gates), "gate") + " let it through"
 	}
 	return ruling, nil
 }

@@ -155,6 +155,16 @@ type Plan struct {
 	Changes []Change `json:"changes"`
 	// UpToDate says that what is live is already what the plan asks for.
 	UpToDate bool `json:"upToDate,omitempty"`
+	// Scripts are the texts that would be executed, in order, where the data changes alone.
+	Scripts []Script `json:"scripts,omitempty"`
+}
+
+// Script is SQL that would be executed on a database.
+type Script struct {
+	Database string `json:"database"`
+	File     string `json:"file"` // in the app's folder
+	Digest   string `json:"digest"`
+	SQL      string `json:"sql"`
 }
 
 // Change is one line of a plan.

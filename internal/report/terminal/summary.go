@@ -19,6 +19,9 @@ const findingsShown = 10
 // logShown is how many of a failed stage's last lines are shown when no gate could say more exactly what is wrong.
 const logShown = 15
 
+// scriptShown bounds each SQL script of a plan.
+const scriptShown = 200
+
 // summary writes the end of a run for people: what ran and how long, what came from cache, every verdict with its measured
 // value and limit, what is live and where, or what stopped it, where, and what to do next. Unless all is true, what went well is
 // folded: passed gates into a line a set, cached stages and a promotion's steps into one. What warns, failed, was waived or could
@@ -31,6 +34,9 @@ func (p palette) summary(w io.Writer, b *board, all bool, width int) {
 	p.table(w, p.summaryRows(b, all), width)
 	for _, note := range b.notes {
 		p.paragraph(w, "  "+p.noteSign(note)+" ", oneLine(note.Text, 0), width)
+	}
+	if b.plan != nil {
+		p.scripts(w, b.plan.Scripts)
 	}
 	if b.result.ExitCode != 0 {
 		p.failure(w, b, width)
@@ -287,6 +293,21 @@ func (p palette) paragraph(w io.Writer, start, text string, width int) {
 	for _, line := range wrapped(strings.Fields(text), " ", room) {
 		fmt.Fprintln(w, start+line)
 		start = strings.Repeat(" ", indent)
+	}
+}
+
+// scripts shows the SQL of a plan whole, as long as it is what a person reads.
+func (p palette) scripts(w io.Writer, scripts []event.Script) {
+	for _, script := range scripts {
+		fmt.Fprintf(w, "\n%s on %s, %s\n", p.strong.Render(script.File), script.Database, short(script.Digest))
+		lines := strings.Split(strings.TrimRight(script.SQL, "\n"), "\n")
+		for i, line := range lines {
+			if i == scriptShown {
+				fmt.Fprintf(w, "  … and %d more lines (--json has all)\n", len(lines)-i)
+				break
+			}
+			fmt.Fprintf(w, "  %s %s\n", p.dim.Render("│"), oneLine(line, 0))
+		}
 	}
 }
 

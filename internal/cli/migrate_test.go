@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/pipelines"
+)
+
+// A migration by itself is judged by as much as a deployment, but for what judges a version that it does not bring.
+func TestGatesThatJudgeAMigration(t *testing.T) {
+	t.Parallel()
+	of := func(kinds ...gates.ReportKind) gates.Description {
+		var d gates.Description
+		for _, kind := range kinds {
+			d.Reports = append(d.Reports, gates.Report{Kind: kind})
+		}
+		return d
+	}
+	version := gates.Description{Needs: gates.Needs{Version: true}}
+	for name, tc := range map[string]struct {
+		gate  string
+		phase gates.Phase
+		asks  gates.Description
+		want  gates.Phase // "" is not asked
+	}{
+		"of the build":                      {"quality/tests", gates.PhaseBuild, of(gates.ReportJUnit), gates.PhaseBuild},
+		"of the plan":                       {"data/rehearsal", gates.PhasePlan, of(gates.ReportRehearsal), gates.PhasePlan},
+		"of no phase: it says so":           {"acme/x", "", of(), ""},
+		"backups":                           {"data/backup", gates.PhasePromote, of(gates.ReportPlan, gates.ReportBackups), gates.PhasePromote},
+		"a window":                          {"release/window", gates.PhasePromote, of(), gates.PhasePromote},
+		"a stranger's, which asks nobody":   {"acme/tickets", gates.PhasePromote, gates.Description{Needs: gates.Needs{Hosts: []string{"tickets.example"}}}, gates.PhasePromote},
+		"databases, once they are migrated": {"cloudflare/d1", gates.PhasePromote, of(gates.ReportEnvironment), gates.PhaseBake},
+		"other resources":                   {"cloudflare/kv", gates.PhasePromote, of(gates.ReportEnvironment), ""},
+		"a version's answers":               {"security/headers", gates.PhasePromote, version, ""},
+		"a promotion's smoke":               {"health/smoke", gates.PhasePromote, of(gates.ReportSmoke), ""},
+		"a version's share":                 {"health/alerts", gates.PhaseBake, of(gates.ReportMetrics), ""},
+		"backups, while a version bakes":    {"data/backup", gates.PhaseBake, of(gates.ReportBackups), ""},
+	} {
+		ref, asked := gateOfMigration(pipelines.GateRef{Gate: tc.gate, Phase: tc.phase}, tc.asks)
+		if tc.phase == "" {
+			if !asked {
+				t.Errorf("%s: it gets lost", name)
+			}
+			continue
+		}
+		if asked != (tc.want != "") || (asked && ref.Phase != tc.want) {
+			t.Errorf("%s: asked %v, in the phase %q", name, asked, ref.Phase)
+		}
+	}
+}
+
+func TestWhatTheLiveVersionCannotLiveWith(t *testing.T) {
+	t.Parallel()
+	live := promotion.State{Exists: true, Shares: []promotion.Share{{Version: "v", Percentage: 100}}}
+	breaking := promotion.Diff{Migrations: []promotion.Migration{{Name: "0001.sql"}, {Name: "0002.sql", Breaks: "it changes a table that older code uses"}}}
+	judged := []pipelines.GateRef{{Gate: gateMigrations, Phase: gates.PhasePlan}}
+	elsewhere := []pipelines.GateRef{{Gate: gateMigrations, Phase: gates.PhasePlan, Environments: []string{"staging"}}}
+	for name, tc := range map[string]struct {
+		plan    promotion.Plan
+		gates   []pipelines.GateRef
+		refused bool
+	}{
+		"nobody judges it":           {promotion.Plan{Live: live, Diff: breaking}, nil, true},
+		"a gate judges it":           {promotion.Plan{Live: live, Diff: breaking}, judged, false},
+		"the gate is not asked here": {promotion.Plan{Live: live, Diff: breaking}, elsewhere, true},
+		"nothing is live":            {promotion.Plan{Diff: breaking}, nil, false},
+		"it only adds":               {promotion.Plan{Live: live, Diff: promotion.Diff{Migrations: breaking.Migrations[:1]}}, nil, false},
+	} {
+		r := &run{pipeline: &pipelines.Pipeline{Gates: tc.gates}, environment: &pipelines.Environment{Name: "production"}}
+		err := r.standsAlone(tc.plan)
+		code, next := classify(err)
+		if (err != nil) != tc.refused || (tc.refused && (code != ExitBlocked || next == "" || !strings.Contains(err.Error(), "0002.sql (it changes"))) {
+			t.Errorf("%s: exit code %d, %v", name, code, err)
+		}
+	}
+}
