@@ -41,6 +41,9 @@ type App struct {
 	ESLint bool
 	// TypeScript says that there is a tsconfig.json and typescript among the dependencies.
 	TypeScript bool
+	// TypesScript is the script that has wrangler write the types of the Worker's environment, and TypesFile where to; "" when
+	// there is none. Many apps do not commit that file.
+	TypesScript, TypesFile string
 	// Alerts is the file of the app's alerts, as the production guide has it; "" when there is none.
 	Alerts string
 	Worker WorkerFacts
@@ -50,7 +53,14 @@ type App struct {
 type WorkerFacts struct {
 	ConfigFile string // name within the app's folder
 	Name       string // of the top level
-	Main       string // entry file; as configured
+	Main       string // entry file; as the deploy script or the config has it
+	// DeployOptions are what the app's deploy script passes to wrangler and what changes the bundle, in shell syntax: an entry
+	// file, --minify.
+	DeployOptions []string
+	// Generated says that the build writes a wrangler config of its own, for what it built, and leaves word of it where a plain
+	// `wrangler deploy` looks (.wrangler/deploy/config.json): Cloudflare's Vite plugin does. The environment is chosen while
+	// building then.
+	Generated bool
 	// Built are the files and folders that the config refers to and that the build script has to make.
 	Built []string
 	// BuildCommand is the build that wrangler itself runs before it bundles.

@@ -47,15 +47,17 @@ func Notes(app App) Problems {
 	switch {
 	case app.wranglerBuilds():
 		note(SeverityNote, app.Worker.ConfigFile, "its build command runs the build script, so the bundle stage does too and there is no build stage", "nothing, if that is meant")
+	case app.Worker.Generated:
+		note(SeverityNote, app.Worker.ConfigFile, "the build writes the wrangler config that is deployed, so the bundle stage builds, for each environment, and there is no build stage", "nothing, if that is meant")
 	case !app.HasScript("build") && app.Worker.BuildCommand == "" && len(app.Worker.Built) > 0:
 		note(SeverityError, manifest, fmt.Sprintf("there is no build script, and nothing else makes %s, which %s refers to", app.Worker.Built[0], app.Worker.ConfigFile), `add "build" to the scripts, or correct the wrangler config`)
 	}
 	if !app.DependsOn("wrangler") {
 		note(SeverityError, manifest, "wrangler is not among the dependencies, and the bundle is made by the app's own", fmt.Sprintf("run `%s`", app.add("wrangler")))
 	}
-	if app.DependsOn("@cloudflare/vite-plugin") {
-		note(SeverityWarning, manifest, "Cloudflare's Vite plugin writes a wrangler config of its own while building, and Penstock bundles from "+app.Worker.ConfigFile,
-			"describe a bundle stage in "+FileName+" that builds and then passes the generated config to wrangler with --config")
+	if app.DependsOn("@cloudflare/vite-plugin") && !app.Worker.Generated {
+		note(SeverityWarning, manifest, "Cloudflare's Vite plugin is among the dependencies, and there is no build script that runs it: wrangler bundles "+app.Worker.ConfigFile+"'s main as it stands",
+			`add "build": "vite build" to the scripts`)
 	}
 	if app.Worker.HealthPath == "" {
 		note(SeverityNote, app.Worker.ConfigFile, "no health check was found in the source: the smoke test asks for / and takes any answer below 500", "describe the environments' probes in "+FileName)

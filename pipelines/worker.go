@@ -96,17 +96,28 @@ func test(app App) Stage {
 }
 
 func typecheck(app App) Stage {
+	command := ""
 	switch {
 	case app.Typecheck != "" && app.PlainTypecheck:
 		// Without colours and boxes, whatever tsconfig.json says, so that findings can be read out of it.
-		return app.stage(StageTypecheck, "check types", app.script(app.Typecheck, "--pretty false"))
+		command = app.script(app.Typecheck, "--pretty false")
 	case app.Typecheck != "":
-		return app.stage(StageTypecheck, "check types", app.script(app.Typecheck, ""))
+		command = app.script(app.Typecheck, "")
 	case app.TypeScript:
-		return app.stage(StageTypecheck, "check types", program("tsc")+" --noEmit --pretty false")
+		command = program("tsc") + " --noEmit --pretty false"
 	default:
 		return Stage{}
 	}
+	return app.stage(StageTypecheck, "check types", append(app.types(), command)...)
+}
+
+// types has the types of the Worker's environment written where the source does not hold them, as every developer of the app
+// does: without them the compiler knows neither the bindings nor the runtime.
+func (a *App) types() []string {
+	if a.TypesScript == "" {
+		return nil
+	}
+	return []string{"[ -e " + quoted(a.TypesFile) + " ] || " + a.script(a.TypesScript, "")}
 }
 
 func lint(app App) Stage {
@@ -157,32 +168,63 @@ fi`)
 const auditMaxAge = 24 * time.Hour
 
 func build(app App) Stage {
-	if !app.HasScript("build") || app.wranglerBuilds() {
+	if !app.HasScript("build") || app.wranglerBuilds() || app.Worker.Generated {
 		return Stage{}
 	}
-	stage := app.stage(StageBuild, "build", app.script("build", ""))
+	stage := app.stage(StageBuild, "build", append(app.types(), app.script("build", ""))...)
 	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit}
 	stage.Outputs = app.buildOutputs()
 	return stage
 }
 
 func bundle(app App) Stage {
-	// --config, because wrangler would go looking in the folders above and follow redirects that builds leave. Its notes
-	// about itself go into a folder of the stage, not into anybody's home. --env "" is the top level.
-	stage := app.stage(StageBundle, "bundle with wrangler",
-		`HOME="$PWD/.penstock-home" XDG_CONFIG_HOME="$PWD/.penstock-home" WRANGLER_LOG_PATH="$PWD/.penstock-home/logs" `+
-			program("wrangler")+` deploy --dry-run --outfile `+BundleFile+` --config `+app.Worker.ConfigFile+` --env "$`+EnvWranglerEnvironment+`"`)
+	stage := app.stage(StageBundle, "bundle with wrangler")
 	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit, StageBuild}
 	stage.Outputs = []string{BundleFile}
-	if command := app.assetsCommand(); command != "" {
-		stage.Run = append(stage.Run, command)
-		stage.Outputs = append(stage.Outputs, AssetsFolder)
-	}
 	stage.PerEnvironment = true
 	if app.WranglerNodeRange != "" {
 		stage.Tools = append(stage.Tools, Tool{Name: "node", Version: app.WranglerNodeRange})
 	}
+	if app.Worker.Generated {
+		stage.Title = "build, and bundle with wrangler"
+		stage.Run = slices.Concat([]string{"rm -rf .wrangler/deploy"}, app.types(), []string{app.script("build", ""), generatedBundle()})
+		stage.Outputs = append(stage.Outputs, AssetsFolder)
+		return stage
+	}
+	// --config, because wrangler would go looking in the folders above and follow redirects that builds leave. --env "" is the
+	// top level.
+	stage.Run = []string{strings.Join(append([]string{dryRun()}, app.Worker.DeployOptions...), " ") + ` --config ` + app.Worker.ConfigFile + ` --env "$` + EnvWranglerEnvironment + `"`}
+	if command := app.assetsCommand(); command != "" {
+		stage.Run = append(stage.Run, command)
+		stage.Outputs = append(stage.Outputs, AssetsFolder)
+	}
 	return stage
+}
+
+// dryRun is wrangler writing its upload into the bundle file. Its notes about itself go into a folder of the stage, not into
+// anybody's home.
+func dryRun() string {
+	return `HOME="$PWD/.penstock-home" XDG_CONFIG_HOME="$PWD/.penstock-home" WRANGLER_LOG_PATH="$PWD/.penstock-home/logs" ` +
+		program("wrangler") + ` deploy --dry-run --outfile ` + BundleFile
+}
+
+// generatedBundle takes the config that the app's build wrote for wrangler, as a plain `wrangler deploy` does, and where its
+// static files lie. The build chose the environment, by CLOUDFLARE_ENV: one that chose another must not pass for this one, and
+// wrangler must not choose again.
+func generatedBundle() string {
+	return `if ! [ -f .wrangler/deploy/config.json ]; then
+  echo "the build script left no .wrangler/deploy/config.json, in which Cloudflare's Vite plugin says what it built: let it be in the Vite config, and the build script run vite build"
+  exit 1
+fi
+config="$(node -p 'path.join(".wrangler/deploy", JSON.parse(fs.readFileSync(".wrangler/deploy/config.json", "utf8")).configPath)')"
+built="$(node -p 'const {targetEnvironment: built} = JSON.parse(fs.readFileSync(process.argv[1], "utf8")); built ?? process.env.` + EnvWranglerEnvironment + `' "$config")"
+if [ "$built" != "$` + EnvWranglerEnvironment + `" ]; then
+  echo "the build script built for the wrangler environment \"$built\", and this is for \"$` + EnvWranglerEnvironment + `\": let it leave ` + EnvWranglerEnvironment + ` as it is set"
+  exit 1
+fi
+(unset ` + EnvWranglerEnvironment + `; ` + dryRun() + ` --config "$config")
+assets="$(node -p 'const {assets} = JSON.parse(fs.readFileSync(process.argv[1], "utf8")); assets?.directory ? path.join(path.dirname(process.argv[1]), assets.directory) : ""' "$config")"
+if [ -n "$assets" ]; then cp -RL "$assets" ` + AssetsFolder + `; else mkdir ` + AssetsFolder + `; fi`
 }
 
 // assetsCommand copies the static files of the environment that is built for beside the upload, after wrangler, which may run

@@ -86,7 +86,11 @@ func summary(p pipelines.Pipeline, problems pipelines.Problems) string {
 	}
 	fmt.Fprintf(&out, "app %s\n", p.Name)
 	for _, stage := range p.Stages {
-		fmt.Fprintf(&out, "stage %s on %s needs %s: %s\n", stage.Name, stage.Image, strings.Join(stage.Needs, " "), strings.SplitN(stage.Run[0], "\n", 2)[0])
+		var starts []string
+		for _, command := range stage.Run {
+			starts = append(starts, strings.SplitN(command, "\n", 2)[0])
+		}
+		fmt.Fprintf(&out, "stage %s on %s needs %s: %s\n", stage.Name, stage.Image, strings.Join(stage.Needs, " "), strings.Join(starts, "; "))
 	}
 	for _, gate := range p.Gates {
 		fmt.Fprintf(&out, "gate %s %s\n", gate.Gate, gate.Enforcement)

@@ -1,6 +1,7 @@
 package appfacts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,6 +22,7 @@ type reading struct {
 	dir      string
 	app      pipelines.App
 	manifest *manifest
+	entry    string // that the deploy script names, "" when it leaves it to the config
 	problems pipelines.Problems
 }
 
@@ -101,14 +103,20 @@ func (r *reading) readWorker() error {
 	case err != nil:
 		return err
 	}
-	r.problems = append(r.problems, config.Warnings...)
+	r.app.Worker.Generated = r.generates()
+	for _, warning := range config.Warnings {
+		if !r.app.Worker.Generated || warning.File != wrangler.Redirect { // the bundle stage makes its own
+			r.problems = append(r.problems, warning)
+		}
+	}
 	top, err := config.For("")
 	if err != nil {
 		return err
 	}
 	facts := &r.app.Worker
 	facts.ConfigFile = config.File
-	facts.Name, facts.Main = top.Name, top.Main
+	facts.DeployOptions = r.readDeployScript()
+	facts.Name, facts.Main = top.Name, cmp.Or(r.entry, top.Main)
 	facts.Environments = config.Environments()
 	facts.Deployments = map[string]pipelines.Deployment{}
 	facts.BuildCommand = top.Build.Command
@@ -131,7 +139,7 @@ func (r *reading) readWorker() error {
 			r.built(worker.Assets.Directory)
 		}
 	}
-	if top.Main == "" && top.Assets == nil && len(facts.Environments) == 0 {
+	if facts.Main == "" && top.Assets == nil && len(facts.Environments) == 0 {
 		r.problem(pipelines.SeverityError, config.File, 1, 1, `there is neither "main" nor "assets": nothing would be deployed`, `set "main" to the Worker's entry file`)
 	}
 	return nil

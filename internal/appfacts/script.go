@@ -2,7 +2,10 @@ package appfacts
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -149,6 +152,8 @@ func (r *reading) readScripts() error {
 	r.readTestScript()
 	r.readLintScript()
 	r.readTypecheckScript()
+	r.readTypesScript()
+	r.findMissingScripts()
 	r.app.TypeScript = r.app.DependsOn("typescript") && r.exists("tsconfig.json")
 	for _, name := range []string{"preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"} {
 		if text := r.app.Scripts[name]; text != "" && !harmless(text) {
@@ -233,6 +238,54 @@ func (r *reading) readTypecheckScript() {
 		return
 	}
 }
+
+// readTypesScript finds the script that does nothing but have wrangler write its types; create-cloudflare calls it cf-typegen.
+func (r *reading) readTypesScript() {
+	for _, name := range slices.Sorted(maps.Keys(r.app.Scripts)) {
+		found, ok := parseCall(r.app.Scripts[name])
+		if !ok || !found.alone || found.program() != "wrangler" || len(found.words) < 2 || found.words[1] != "types" || found.has("--check") {
+			continue
+		}
+		r.app.TypesScript, r.app.TypesFile = name, "worker-configuration.d.ts"
+		for i, word := range found.words[2:] {
+			// A word behind an option is that option's, but for those that take none.
+			if before := found.words[1+i]; !strings.HasPrefix(word, "-") && (!strings.HasPrefix(before, "-") || strings.HasPrefix(before, "--include-") || strings.HasPrefix(before, "--strict")) {
+				r.app.TypesFile = strings.Trim(word, `"'`)
+			}
+		}
+		return
+	}
+}
+
+// findMissingScripts tells of scripts that the pipeline would run and that call another one which is not there.
+func (r *reading) findMissingScripts() {
+	for _, name := range []string{"test", "lint", "build", "bench", "test:smoke", r.app.Typecheck} {
+		file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(r.app.Scripts[name]), "")
+		if err != nil {
+			continue
+		}
+		syntax.Walk(file, func(node syntax.Node) bool {
+			call, ok := node.(*syntax.CallExpr)
+			if !ok || len(call.Args) < 3 || printed(call.Args[1]) != "run" {
+				return true
+			}
+			manager, wanted := printed(call.Args[0]), strings.Trim(printed(call.Args[2]), `"'`)
+			if !slices.Contains([]string{"npm", "pnpm", "yarn", "bun"}, manager) || mentions(r.app.Scripts[name], elsewhereWords...) || !scriptName.MatchString(wanted) || r.app.Scripts[wanted] != "" {
+				return true
+			}
+			line, column := r.manifest.place("/scripts/" + strings.ReplaceAll(name, "/", "~1"))
+			r.problem(pipelines.SeverityWarning, manifestName, line, column,
+				fmt.Sprintf("the script %s runs %q, and there is no such script: it will fail", name, wanted), fmt.Sprintf("add %q to the scripts, or take the call out", wanted))
+			return true
+		})
+	}
+}
+
+// elsewhereWords lead to scripts of another package.
+var elsewhereWords = []string{"cd", "-w", "--workspace", "--workspaces", "-ws", "--prefix", "-C", "--cwd", "--dir", "-F", "--filter", "-r", "--recursive"}
+
+// scriptName is what a script can be called in a call of another; an option or a pattern is none.
+var scriptName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:._-]*$`)
 
 // mentions reports whether one of the programs appears as a word.
 func mentions(text string, programs ...string) bool {

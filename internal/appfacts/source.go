@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"deps.dev/util/semver"
+
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -31,6 +33,17 @@ func (r *reading) built(name string) {
 		r.app.Worker.Built = append(r.app.Worker.Built, top)
 		slices.Sort(r.app.Worker.Built)
 	}
+}
+
+// generates reports whether the build writes the wrangler config that is deployed: it runs Cloudflare's Vite plugin, which the
+// newer adapters of frameworks bring with them.
+func (r *reading) generates() bool {
+	if !r.app.HasScript("build") {
+		return false
+	}
+	astro, _ := semver.NPM.ParseConstraint(">=13.0.0-0")
+	return r.app.DependsOn("@cloudflare/vite-plugin") ||
+		r.app.DependsOn("@astrojs/cloudflare") && astro.Match(strings.TrimLeft(r.app.Dependencies["@astrojs/cloudflare"], "^~=v "))
 }
 
 // folderWithin cleans the path of a file or folder; "" when it does not lie within the app's folder.

@@ -601,10 +601,14 @@ func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result
 		return nil, err
 	}
 	worker, err := config.For(r.environment.WranglerEnv)
-	if err != nil || worker.Assets == nil {
-		return made, err
+	if err != nil {
+		return nil, err
 	}
-	if !slices.Contains(r.pipeline.Stage(result.Stage).Outputs, pipelines.AssetsFolder) {
+	leaves := slices.Contains(r.pipeline.Stage(result.Stage).Outputs, pipelines.AssetsFolder)
+	switch {
+	case !leaves && worker.Assets == nil:
+		return made, nil
+	case !leaves:
 		return nil, fail(ExitStageFailed, "let the stage copy assets.directory to "+pipelines.AssetsFolder+" and list that among its outputs",
 			fmt.Errorf("%s has assets, and the stage %s leaves no static files", config.File, result.Stage))
 	}
@@ -616,11 +620,18 @@ func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result
 	if err != nil {
 		return nil, fmt.Errorf("find the static files: %w", err)
 	}
-	assets, err := bundle.ReadAssets(folder, bundle.AssetConfig{
-		HTMLHandling: worker.Assets.HTMLHandling, NotFoundHandling: worker.Assets.NotFoundHandling, RunWorkerFirst: worker.Assets.RunWorkerFirst,
-	})
+	var served bundle.AssetConfig
+	if worker.Assets != nil {
+		served = bundle.AssetConfig{
+			HTMLHandling: worker.Assets.HTMLHandling, NotFoundHandling: worker.Assets.NotFoundHandling, RunWorkerFirst: worker.Assets.RunWorkerFirst,
+		}
+	}
+	assets, err := bundle.ReadAssets(folder, served)
 	if err != nil {
 		return nil, fail(ExitStageFailed, "look at assets.directory in "+config.File, err)
+	}
+	if worker.Assets == nil && len(assets.Files) == 0 {
+		return made, nil // a build may add static files, and did not
 	}
 	made = made.WithAssets(assets)
 	kept := vaultIn(r.state)

@@ -18,8 +18,8 @@ var ErrNoConfig = errors.New("no wrangler.json, wrangler.jsonc or wrangler.toml"
 // configNames are in wrangler's own order of preference.
 var configNames = []string{"wrangler.json", "wrangler.jsonc", "wrangler.toml"}
 
-// deployRedirect is the file by which a build tells `wrangler deploy` to take another configuration.
-const deployRedirect = ".wrangler/deploy/config.json"
+// Redirect is the file by which a build tells `wrangler deploy` to take another configuration.
+const Redirect = ".wrangler/deploy/config.json"
 
 // maxConfigSize bounds what is read: real configurations have a few kilobytes.
 const maxConfigSize = 1 << 20
@@ -51,10 +51,10 @@ func Find(dir string) (string, pipelines.Problems, error) {
 			Fix:      "delete the one that you do not mean",
 		})
 	}
-	if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(deployRedirect))); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(Redirect))); err == nil {
 		problems = append(problems, pipelines.Problem{
 			Severity: pipelines.SeverityWarning,
-			File:     deployRedirect,
+			File:     Redirect,
 			What:     "a build left this redirect, and `wrangler deploy` would take the configuration that it names",
 			Fix:      "Penstock reads " + found[0] + "; delete the .wrangler folder if a deploy by hand should do so too",
 		})

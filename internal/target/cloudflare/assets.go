@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
+	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
 // assetBatch bounds the files of one request, in bytes before base64.
@@ -146,7 +147,7 @@ func (t *Target) assetsForThis(b *bundle.Bundle) error {
 	case want == nil && b.Assets == nil:
 		return nil
 	case want == nil:
-		return fmt.Errorf("the bundle has static files, and %s has no \"assets\": build it again", t.ConfigFile)
+		want = &wrangler.Assets{} // a build with Cloudflare's Vite plugin adds static files of its own, served as by default
 	case b.Assets == nil:
 		return fmt.Errorf("%s has \"assets\", and the bundle has no static files: build it again", t.ConfigFile)
 	}

@@ -57,7 +57,8 @@ func (t *Target) unsupported() error {
 		}
 	}
 	if assets := t.Worker.Assets; assets != nil {
-		if folder := filepath.Clean(filepath.FromSlash(assets.Directory)); assets.Directory == "" || folder == "." || !filepath.IsLocal(folder) {
+		// Without a directory the build says where they lie, or wrangler has refused.
+		if folder := filepath.Clean(filepath.FromSlash(assets.Directory)); assets.Directory != "" && (folder == "." || !filepath.IsLocal(folder)) {
 			refuse(0, "assets.directory", "static files must lie in a folder of their own within the app's folder")
 		}
 		if t.Worker.Main == "" {
