@@ -97,6 +97,38 @@ func TestAVersionThatBreaksUnderRealTrafficIsPutBack(t *testing.T) {
 	}
 }
 
+// TestASlowerVersionIsPutBack: the new version answers everything well, and takes a fifth of a second longer for it. Nobody's
+// probes mind; the people who get it are what the gate measures.
+func TestASlowerVersionIsPutBack(t *testing.T) {
+	m := newMachine(t, "e2e/testdata/tiny")
+	m.write("penstock.yaml", `gates:
+  health/slowdown: {phase: bake, enforcement: mandatory}
+environments:
+  local: {steps: [50, 100], stepBake: 15s, bake: 5s}
+`)
+	// The first deployment has no version to be compared with.
+	verdict(t, m.must(6, "deploy", "--json"), "health/slowdown", gates.Inconclusive, "nothing to compare with")
+	putBack := m.edit("penstock.yaml", "enforcement: mandatory", "enforcement: advisory")
+	m.must(0, "deploy")
+	putBack()
+	visit(t, m.url()+"/there")
+
+	slow := m.edit("src/index.js", "fetch(request, env) {", "async fetch(request, env) {\n    await scheduler.wait(200);")
+	o := m.must(6, "deploy", "--json")
+	verdict(t, o, "health/slowdown", gates.Fail, "p95 is 2", "that of version")
+	verdicts := judged(t, o, "health/slowdown")
+	if last := verdicts[len(verdicts)-1]; !strings.Contains(last.NextStep, "see what the new version does that the old one did not") || last.Measurements[0].Baseline == nil {
+		t.Errorf("the verdict: %+v", last)
+	}
+	if _, body := m.get("/there"); body != "hello from /there\n" {
+		t.Errorf("it serves %q", body)
+	}
+
+	slow()
+	m.edit("src/index.js", "from", "at once from")
+	verdict(t, m.must(0, "deploy", "--json"), "health/slowdown", gates.Pass, "p95 is")
+}
+
 // visitors ask one address again and again.
 type visitors struct {
 	asked, failed atomic.Int64

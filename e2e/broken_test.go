@@ -77,26 +77,6 @@ func TestGatesSeeWhatIsBroken(t *testing.T) {
 		deploys++
 		m.edit("wrangler.toml", "GREETING = \"", fmt.Sprintf("GREETING = \"%d ", deploys))
 	}
-	verdict := func(t *testing.T, o outcome, gate string, want gates.Outcome, says ...string) {
-		t.Helper()
-		verdicts := judged(t, o, gate)
-		if len(verdicts) == 0 {
-			t.Fatalf("%s was not asked:\n%s", gate, o)
-		}
-		last := verdicts[len(verdicts)-1]
-		if last.Outcome != want {
-			t.Errorf("%s: %s, want %s: %s", gate, last.Outcome, want, last.Summary)
-		}
-		for _, part := range says {
-			if !strings.Contains(last.Summary, part) {
-				t.Errorf("%s does not say %q: %s", gate, part, last.Summary)
-			}
-		}
-		if want != gates.Pass && last.NextStep == "" {
-			t.Errorf("%s names no next step: %s", gate, last.Summary)
-		}
-	}
-
 	sound := m.must(0, "deploy", "--json")
 	verdict(t, sound, "cloudflare/certificate", gates.Pass, "is made with its domain")
 	verdict(t, sound, "cloudflare/drift", gates.Pass, "nothing is live in local yet")
@@ -151,6 +131,34 @@ func TestGatesSeeWhatIsBroken(t *testing.T) {
 		verdict(t, o, "cloudflare/queues", gates.Inconclusive, "who consumes queue tiny-jobs is not known", `"Account > Queues > Read"`)
 	})
 
+	t.Run("plain HTTP is answered", func(t *testing.T) {
+		m := m.in(t)
+		putBack := m.edit("penstock.yaml", "environments:\n", "  security/https: {environments: [local], enforcement: mandatory}\nenvironments:\n")
+		defer putBack()
+		change()
+		o := m.must(6, "deploy", "--json")
+		verdict(t, o, "security/https", gates.Fail, "tiny.app.example.com does not enforce HTTPS: 2 problems")
+		verdicts := judged(t, o, "security/https")
+		last := verdicts[len(verdicts)-1]
+		for i, want := range []string{"GET http://tiny.app.example.com/ (200): plain HTTP is answered", "Strict-Transport-Security is missing"} {
+			if len(last.Findings) != 2 || !strings.Contains(last.Findings[i].Message, want) {
+				t.Errorf("it does not find %q: %+v", want, last.Findings)
+			}
+		}
+
+		// The next step that it names, half of it first.
+		if !strings.Contains(last.NextStep, "turn on Always Use HTTPS for the zone, and set Strict-Transport-Security") {
+			t.Errorf("the next step: %s", last.NextStep)
+		}
+		var zones []map[string]any
+		m.cloudflare(http.MethodGet, "/zones?name=example.com", nil, &zones)
+		settings := fmt.Sprintf("/zones/%s/settings/", zones[0]["id"])
+		m.cloudflare(http.MethodPatch, settings+"always_use_https", map[string]any{"value": "on"}, nil)
+		verdict(t, m.must(6, "deploy", "--json"), "security/https", gates.Fail, "1 problem")
+		m.edit("src/index.js", `"x-version-id": env.VERSION.id`, `"x-version-id": env.VERSION.id, "strict-transport-security": "max-age=31536000; includeSubDomains; preload"`)
+		verdict(t, m.must(0, "deploy", "--json"), "security/https", gates.Pass, "tiny.app.example.com sends plain HTTP to HTTPS for good")
+	})
+
 	t.Run("the certificate runs out", func(t *testing.T) {
 		m := m.in(t)
 		var domains []map[string]any
@@ -164,6 +172,27 @@ func TestGatesSeeWhatIsBroken(t *testing.T) {
 		m.must(0, "local", "faults", "--off")
 		verdict(t, o, "cloudflare/certificate", gates.Fail, "the certificate of tiny.app.example.com holds until", "at least 14 are wanted")
 	})
+}
+
+// verdict wants the last verdict of a gate in a run that was told as JSON: its outcome, and what its summary says.
+func verdict(t *testing.T, o outcome, gate string, want gates.Outcome, says ...string) {
+	t.Helper()
+	verdicts := judged(t, o, gate)
+	if len(verdicts) == 0 {
+		t.Fatalf("%s was not asked:\n%s", gate, o)
+	}
+	last := verdicts[len(verdicts)-1]
+	if last.Outcome != want {
+		t.Errorf("%s: %s, want %s: %s", gate, last.Outcome, want, last.Summary)
+	}
+	for _, part := range says {
+		if !strings.Contains(last.Summary, part) {
+			t.Errorf("%s does not say %q: %s", gate, part, last.Summary)
+		}
+	}
+	if want != gates.Pass && last.NextStep == "" {
+		t.Errorf("%s names no next step: %s", gate, last.Summary)
+	}
 }
 
 // during runs penstock, does something at a moment of the run, which it must reach, and wants an exit code.
@@ -204,7 +233,7 @@ func (m *machine) faults(plan string) {
 	}
 }
 
-// cloudflare calls the local Cloudflare's API as somebody else would, below the account.
+// cloudflare calls the local Cloudflare's API as somebody else would, below the account or at its zones.
 func (m *machine) cloudflare(method, path string, body, into any) {
 	m.t.Helper()
 	info, err := daemon.Status(context.Background(), filepath.Join(m.state, "local"))
@@ -222,7 +251,10 @@ func call(info localcloud.Info, method, path string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(context.Background(), method, info.APIURL+"/accounts/"+info.AccountID+path, bytes.NewReader(text))
+	if !strings.HasPrefix(path, "/zones") {
+		path = "/accounts/" + info.AccountID + path
+	}
+	request, err := http.NewRequestWithContext(context.Background(), method, info.APIURL+path, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,7 @@ type Needs struct {
 	Version bool
 }
 
-// PublicHost among [Needs].Hosts stands for the host of Run.PublicURL, at its own port and at those of HTTP and HTTPS. It is
-// granted in [PhasePromote] and [PhaseBake] without being asked for in the pipeline, because it is the app's own.
+// PublicHost among [Needs].Hosts stands for the host of Run.PublicURL, at its own port and at those of HTTP and HTTPS, or for
+// the two addresses of Run.Edge where there is one. It is granted in [PhasePromote] and [PhaseBake] without being asked for in
+// the pipeline, because it is the app's own.
 const PublicHost = "<public>"

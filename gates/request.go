@@ -42,6 +42,18 @@ type Run struct {
 	VersionID string
 	// PublicURL is where everybody finds the environment, to be read and not to be asked; empty when there is no such name.
 	PublicURL string
+	// Edge is where the environment's own public name is served when nobody but this machine knows it, for a gate that needs
+	// [PublicHost]; nil elsewhere, and when the app gives itself no name.
+	Edge *Edge
+}
+
+// Edge is the front of a Cloudflare on this machine. No DNS leads to it and no browser trusts it, so a gate that asks it has to
+// know both.
+type Edge struct {
+	Host      string // the name that the app's custom domain or route gives it
+	Plain     string // "host:port" that answers for it over HTTP
+	Encrypted string // "host:port" that answers for it over HTTPS
+	Authority []byte // PEM: the certificate of who signs for it there, as a public authority does elsewhere
 }
 
 // Stage is how one stage of the run went.

@@ -45,6 +45,9 @@ func requestFromWire(message *wire.EvaluateRequest) Request {
 		SourceDir: message.GetSourceDir(),
 		Secrets:   message.GetSecrets(),
 	}
+	if edge := run.GetEdge(); edge != nil {
+		request.Run.Edge = &Edge{Host: edge.GetHost(), Plain: edge.GetPlain(), Encrypted: edge.GetEncrypted(), Authority: edge.GetAuthority()}
+	}
 	if history := message.GetHistory(); history != nil {
 		request.History = &History{Dir: history.GetDir(), Folder: history.GetFolder()}
 	}

@@ -121,6 +121,9 @@ func (h *Host) narrow(ctx context.Context, set *set, description gates.Descripti
 	if !description.Needs.Version {
 		narrowed.Run.URL = ""
 	}
+	if !slices.Contains(description.Needs.Hosts, gates.PublicHost) {
+		narrowed.Run.Edge = nil
+	}
 	granted.hosts, granted.version, err = h.network(description, request.Run)
 	return narrowed, granted, err
 }
@@ -128,7 +131,11 @@ func (h *Host) narrow(ctx context.Context, set *set, description gates.Descripti
 // network returns the part of a gate's grant that is about the network.
 func (h *Host) network(description gates.Description, run gates.Run) (hosts, address string, err error) {
 	granted := slices.DeleteFunc(slices.Clone(description.Needs.Hosts), func(host string) bool { return !slices.Contains(h.options.Hosts, host) })
-	if slices.Contains(description.Needs.Hosts, gates.PublicHost) {
+	switch {
+	case !slices.Contains(description.Needs.Hosts, gates.PublicHost):
+	case run.Edge != nil:
+		granted = append(granted, run.Edge.Plain, run.Edge.Encrypted)
+	default:
 		granted = append(granted, publicHosts(run.PublicURL)...)
 	}
 	if description.Needs.Version {

@@ -172,7 +172,7 @@ func TestAGateIsGivenWhatItAskedFor(t *testing.T) {
 		"secrets":      "1|",
 		"phase":        "build|",
 		"source":       "|",
-		"run":          "{ID:r1 App:shop Environment:production Commit:abc SourceDigest: BundleDigest: URL: VersionID: PublicURL:}|",
+		"run":          "{ID:r1 App:shop Environment:production Commit:abc SourceDigest: BundleDigest: URL: VersionID: PublicURL: Edge:<nil>}|",
 	}
 	if os.Geteuid() == 0 && len(missing(t, h)) > 0 {
 		delete(want, "write") // nothing keeps root from writing a file but a sandbox

@@ -80,6 +80,9 @@ func requestToWire(request gates.Request, nonce string) *wire.EvaluateRequest {
 		Secrets:   request.Secrets,
 		Nonce:     nonce,
 	}
+	if run.Edge != nil {
+		message.Run.Edge = &wire.Edge{Host: run.Edge.Host, Plain: run.Edge.Plain, Encrypted: run.Edge.Encrypted, Authority: run.Edge.Authority}
+	}
 	if request.History != nil {
 		message.History = &wire.History{Dir: request.History.Dir, Folder: request.History.Folder}
 	}

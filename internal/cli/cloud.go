@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/localcloud"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
@@ -145,6 +147,10 @@ func (r *run) startLocal(ctx context.Context, options *cloudflare.Options) error
 	}
 	options.BaseURL, options.Token, options.AccountID = r.cloud.Info.APIURL, r.cloud.Info.Token, r.cloud.Info.AccountID
 	options.Resources = cloudflare.ByName
+	var err error
+	if r.edge, err = edgeOf(r.cloud.Info, options.Worker); err != nil {
+		return err
+	}
 	dir, err := r.shared.streams.localDir()
 	if err != nil {
 		return err
@@ -162,6 +168,21 @@ func (r *run) startLocal(ctx context.Context, options *cloudflare.Options) error
 		return ""
 	}
 	return nil
+}
+
+// edgeOf is where the local Cloudflare serves the Worker's public name to those who know where to ask; nil when it has none.
+func edgeOf(info localcloud.Info, worker wrangler.Worker) (*gates.Edge, error) {
+	name := cloudflare.PublicName(worker)
+	if name == "" {
+		return nil, nil
+	}
+	authority, err := os.ReadFile(info.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("read who signs certificates in the local Cloudflare: %w", err)
+	}
+	return &gates.Edge{
+		Host: name, Plain: strings.TrimPrefix(info.EdgeURL, "http://"), Encrypted: strings.TrimPrefix(info.EdgeTLSURL, "https://"), Authority: authority,
+	}, nil
 }
 
 // packageFolders are where the app's packages may lie: as the install stage left them, then in the app's own folder.

@@ -104,6 +104,8 @@ type run struct {
 	evidence *evidenceSource
 	// cloud is the local Cloudflare of this run, nil until it is needed.
 	cloud *daemon.Handle
+	// edge is where that serves the app's public name; nil without one.
+	edge *gates.Edge
 	// slot is what was deployed to the environment's slot in this command, nil when it has none.
 	slot *slotted
 	hub  *hub
@@ -545,6 +547,7 @@ func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
 	request := gates.Request{
 		Run: gates.Run{
 			ID: r.id, App: r.pipeline.Name, Environment: r.environment.Name, Commit: r.source.Commit, SourceDigest: r.source.Digest,
+			Edge: r.edge,
 		},
 		Stages: stages, Reports: reports, SourceDir: r.sourceDir, History: r.history,
 	}

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -45,15 +47,15 @@ func (g httpsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates
 	if err := request.DecodeConfig(&config); err != nil {
 		return nil, err
 	}
-	public, err := url.Parse(request.Run.PublicURL)
+	public, err := publicAddress(request.Run)
 	switch {
 	case request.Run.PublicURL == "":
 		return gates.Undecided("give the environment a route or a custom domain", "the environment has no public address, so nobody knows what it enforces"), nil
 	case err != nil || public.Hostname() == "":
 		return gates.CouldNotAsk("correct the environment's address", "the environment's address is none: %q", request.Run.PublicURL), nil
 	case public.Scheme == "http" && isLocal(request.Run.PublicURL):
-		return gates.Undecided("judge it where the app is served to others: list the gate with environments: of Cloudflare",
-			"the environment is local (%s), and what is served on this machine alone is not encrypted", request.Run.PublicURL), nil
+		return gates.Undecided("give the app a custom domain or a route, which this machine then serves by HTTPS too, or judge it in environments of Cloudflare only",
+			"the environment is local (%s), and the app gives itself no name that could be encrypted", request.Run.PublicURL), nil
 	}
 
 	var findings []gates.Finding
@@ -111,10 +113,40 @@ func (g httpsGate) ask(ctx context.Context, request *gates.Request, site url.URL
 		return answer{}, err
 	}
 	defer asking.close()
+	if edge := request.Run.Edge; edge != nil {
+		through, err := throughEdge(edge, site.Scheme)
+		if err != nil {
+			return answer{}, err
+		}
+		asking.client.Transport = through
+	}
 	if g.transport != nil {
 		asking.client.Transport = g.transport
 	}
 	return asking.ask(ctx, question{method: http.MethodGet, target: path, headersOnly: true})
+}
+
+// publicAddress is where everybody finds the environment, or would if the machine that serves it were known to them.
+func publicAddress(run gates.Run) (*url.URL, error) {
+	if run.Edge != nil {
+		return &url.URL{Scheme: "https", Host: run.Edge.Host}, nil
+	}
+	return url.Parse(run.PublicURL)
+}
+
+// throughEdge finds the name where this machine serves it, and trusts who signs for it there and nobody else.
+func throughEdge(edge *gates.Edge, scheme string) (*http.Transport, error) {
+	at := map[string]string{"http": edge.Plain, "https": edge.Encrypted}[scheme]
+	trusted := x509.NewCertPool()
+	if !trusted.AppendCertsFromPEM(edge.Authority) {
+		return nil, errors.New("it is not known who signs certificates on this machine")
+	}
+	return &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, at)
+		},
+	}, nil
 }
 
 // notSentToHTTPS says what is wrong with an answer over plain HTTP. Only a redirect that is remembered will do: with a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -105,12 +106,28 @@ func TestHTTPS(t *testing.T) {
 		}
 	})
 
+	// What a Cloudflare on this machine serves under the app's own name: the certificate of httptest is for example.com.
+	encrypted := httptest.NewTLSServer(guide)
+	t.Cleanup(encrypted.Close)
+	plain, sends := httptest.NewServer(guide), httptest.NewServer(redirect(301, "https://example.com"))
+	t.Cleanup(plain.Close)
+	t.Cleanup(sends.Close)
+	signer := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: encrypted.Certificate().Raw})
+	onEdge := func(name string, answers *httptest.Server, authority []byte) gates.Request {
+		edge := gates.Edge{Host: name, Plain: answers.Listener.Addr().String(), Encrypted: encrypted.Listener.Addr().String(), Authority: authority}
+		return gates.Request{Run: gates.Run{PublicURL: "http://127.0.0.1:8787", Edge: &edge}}
+	}
+
 	at := func(url string) gates.Request { return gates.Request{Run: gates.Run{PublicURL: url}} }
 	nobody := httptest.NewServer(nil)
 	nobody.Close()
 	gatetest.Try(t, httpsGate{}, []gatetest.Case{
 		{Name: "local", Request: at("http://shop.localhost:8787"), Want: gates.Inconclusive, Check: gatetest.Says("the environment is local")},
 		{Name: "no public address", Request: at(""), Want: gates.Inconclusive, Check: gatetest.Says("no public address")},
+		{Name: "an edge that enforces it", Request: onEdge("example.com", sends, signer), Want: gates.Pass, Check: gatetest.Says("example.com sends plain HTTP to HTTPS for good")},
+		{Name: "an edge that answers plain HTTP", Request: onEdge("example.com", plain, signer), Want: gates.Fail, Check: foundSaying("redirect", "GET http://example.com/ (200)")},
+		{Name: "an edge with another name's certificate", Request: onEdge("shop.example", sends, signer), Want: gates.Fail, Check: foundSaying("certificate", "shop.example")},
+		{Name: "an edge whose signer nobody knows", Request: onEdge("example.com", sends, nil), Want: gates.Error},
 		{Name: "an address that is none", Request: at("shop"), Want: gates.Error},
 		// The connection is refused by the one who is not there, and not by the sandbox.
 		{Name: "refused", Request: at("https" + nobody.URL[len("http"):]), Want: gates.Error, Check: gatetest.Says("was not answered", "refused")},

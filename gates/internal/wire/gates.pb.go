@@ -442,6 +442,7 @@ type Run struct {
 	Url           string                 `protobuf:"bytes,7,opt,name=url,proto3" json:"url,omitempty"`
 	VersionId     string                 `protobuf:"bytes,8,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`
 	PublicUrl     string                 `protobuf:"bytes,9,opt,name=public_url,json=publicUrl,proto3" json:"public_url,omitempty"`
+	Edge          *Edge                  `protobuf:"bytes,10,opt,name=edge,proto3" json:"edge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,6 +540,83 @@ func (x *Run) GetPublicUrl() string {
 	return ""
 }
 
+func (x *Run) GetEdge() *Edge {
+	if x != nil {
+		return x.Edge
+	}
+	return nil
+}
+
+// Where a public name is served that nobody but this machine knows; absent elsewhere.
+type Edge struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Host      string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Plain     string                 `protobuf:"bytes,2,opt,name=plain,proto3" json:"plain,omitempty"`
+	Encrypted string                 `protobuf:"bytes,3,opt,name=encrypted,proto3" json:"encrypted,omitempty"`
+	// PEM.
+	Authority     []byte `protobuf:"bytes,4,opt,name=authority,proto3" json:"authority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Edge) Reset() {
+	*x = Edge{}
+	mi := &file_gates_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Edge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Edge) ProtoMessage() {}
+
+func (x *Edge) ProtoReflect() protoreflect.Message {
+	mi := &file_gates_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Edge.ProtoReflect.Descriptor instead.
+func (*Edge) Descriptor() ([]byte, []int) {
+	return file_gates_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Edge) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Edge) GetPlain() string {
+	if x != nil {
+		return x.Plain
+	}
+	return ""
+}
+
+func (x *Edge) GetEncrypted() string {
+	if x != nil {
+		return x.Encrypted
+	}
+	return ""
+}
+
+func (x *Edge) GetAuthority() []byte {
+	if x != nil {
+		return x.Authority
+	}
+	return nil
+}
+
 type Stage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -554,7 +632,7 @@ type Stage struct {
 
 func (x *Stage) Reset() {
 	*x = Stage{}
-	mi := &file_gates_proto_msgTypes[6]
+	mi := &file_gates_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +644,7 @@ func (x *Stage) String() string {
 func (*Stage) ProtoMessage() {}
 
 func (x *Stage) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[6]
+	mi := &file_gates_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +657,7 @@ func (x *Stage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stage.ProtoReflect.Descriptor instead.
 func (*Stage) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{6}
+	return file_gates_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Stage) GetName() string {
@@ -643,7 +721,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_gates_proto_msgTypes[7]
+	mi := &file_gates_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +733,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[7]
+	mi := &file_gates_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +746,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{7}
+	return file_gates_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Report) GetKind() string {
@@ -712,7 +790,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_gates_proto_msgTypes[8]
+	mi := &file_gates_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +802,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[8]
+	mi := &file_gates_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +815,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{8}
+	return file_gates_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EvaluateResponse) GetMessage() isEvaluateResponse_Message {
@@ -798,7 +876,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_gates_proto_msgTypes[9]
+	mi := &file_gates_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +888,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[9]
+	mi := &file_gates_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +901,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{9}
+	return file_gates_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Verdict) GetGate() string {
@@ -904,7 +982,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_gates_proto_msgTypes[10]
+	mi := &file_gates_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +994,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[10]
+	mi := &file_gates_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1007,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{10}
+	return file_gates_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Finding) GetLevel() string {
@@ -995,7 +1073,7 @@ type Measurement struct {
 
 func (x *Measurement) Reset() {
 	*x = Measurement{}
-	mi := &file_gates_proto_msgTypes[11]
+	mi := &file_gates_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1085,7 @@ func (x *Measurement) String() string {
 func (*Measurement) ProtoMessage() {}
 
 func (x *Measurement) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[11]
+	mi := &file_gates_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1098,7 @@ func (x *Measurement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Measurement.ProtoReflect.Descriptor instead.
 func (*Measurement) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{11}
+	return file_gates_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Measurement) GetName() string {
@@ -1075,7 +1153,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_gates_proto_msgTypes[12]
+	mi := &file_gates_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1165,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[12]
+	mi := &file_gates_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1178,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{12}
+	return file_gates_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Evidence) GetName() string {
@@ -1127,7 +1205,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_gates_proto_msgTypes[13]
+	mi := &file_gates_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1217,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[13]
+	mi := &file_gates_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1230,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{13}
+	return file_gates_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Clearance) GetBy() string {
@@ -1217,7 +1295,7 @@ const file_gates_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\aHistory\x12\x10\n" +
 	"\x03dir\x18\x01 \x01(\tR\x03dir\x12\x16\n" +
-	"\x06folder\x18\x02 \x01(\tR\x06folder\"\xfb\x01\n" +
+	"\x06folder\x18\x02 \x01(\tR\x06folder\"\xa8\x02\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12 \n" +
@@ -1229,7 +1307,14 @@ const file_gates_proto_rawDesc = "" +
 	"\n" +
 	"version_id\x18\b \x01(\tR\tversionId\x12\x1d\n" +
 	"\n" +
-	"public_url\x18\t \x01(\tR\tpublicUrl\"\xaa\x01\n" +
+	"public_url\x18\t \x01(\tR\tpublicUrl\x12+\n" +
+	"\x04edge\x18\n" +
+	" \x01(\v2\x17.penstock.gates.v1.EdgeR\x04edge\"l\n" +
+	"\x04Edge\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
+	"\x05plain\x18\x02 \x01(\tR\x05plain\x12\x1c\n" +
+	"\tencrypted\x18\x03 \x01(\tR\tencrypted\x12\x1c\n" +
+	"\tauthority\x18\x04 \x01(\fR\tauthority\"\xaa\x01\n" +
 	"\x05Stage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x1b\n" +
@@ -1296,7 +1381,7 @@ func file_gates_proto_rawDescGZIP() []byte {
 	return file_gates_proto_rawDescData
 }
 
-var file_gates_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_gates_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_gates_proto_goTypes = []any{
 	(*DescribeRequest)(nil),     // 0: penstock.gates.v1.DescribeRequest
 	(*DescribeResponse)(nil),    // 1: penstock.gates.v1.DescribeResponse
@@ -1304,39 +1389,41 @@ var file_gates_proto_goTypes = []any{
 	(*EvaluateRequest)(nil),     // 3: penstock.gates.v1.EvaluateRequest
 	(*History)(nil),             // 4: penstock.gates.v1.History
 	(*Run)(nil),                 // 5: penstock.gates.v1.Run
-	(*Stage)(nil),               // 6: penstock.gates.v1.Stage
-	(*Report)(nil),              // 7: penstock.gates.v1.Report
-	(*EvaluateResponse)(nil),    // 8: penstock.gates.v1.EvaluateResponse
-	(*Verdict)(nil),             // 9: penstock.gates.v1.Verdict
-	(*Finding)(nil),             // 10: penstock.gates.v1.Finding
-	(*Measurement)(nil),         // 11: penstock.gates.v1.Measurement
-	(*Evidence)(nil),            // 12: penstock.gates.v1.Evidence
-	(*Clearance)(nil),           // 13: penstock.gates.v1.Clearance
-	nil,                         // 14: penstock.gates.v1.EvaluateRequest.SecretsEntry
-	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
+	(*Edge)(nil),                // 6: penstock.gates.v1.Edge
+	(*Stage)(nil),               // 7: penstock.gates.v1.Stage
+	(*Report)(nil),              // 8: penstock.gates.v1.Report
+	(*EvaluateResponse)(nil),    // 9: penstock.gates.v1.EvaluateResponse
+	(*Verdict)(nil),             // 10: penstock.gates.v1.Verdict
+	(*Finding)(nil),             // 11: penstock.gates.v1.Finding
+	(*Measurement)(nil),         // 12: penstock.gates.v1.Measurement
+	(*Evidence)(nil),            // 13: penstock.gates.v1.Evidence
+	(*Clearance)(nil),           // 14: penstock.gates.v1.Clearance
+	nil,                         // 15: penstock.gates.v1.EvaluateRequest.SecretsEntry
+	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
 }
 var file_gates_proto_depIdxs = []int32{
 	2,  // 0: penstock.gates.v1.DescribeResponse.gates:type_name -> penstock.gates.v1.Description
 	5,  // 1: penstock.gates.v1.EvaluateRequest.run:type_name -> penstock.gates.v1.Run
-	6,  // 2: penstock.gates.v1.EvaluateRequest.stages:type_name -> penstock.gates.v1.Stage
-	7,  // 3: penstock.gates.v1.EvaluateRequest.reports:type_name -> penstock.gates.v1.Report
-	14, // 4: penstock.gates.v1.EvaluateRequest.secrets:type_name -> penstock.gates.v1.EvaluateRequest.SecretsEntry
+	7,  // 2: penstock.gates.v1.EvaluateRequest.stages:type_name -> penstock.gates.v1.Stage
+	8,  // 3: penstock.gates.v1.EvaluateRequest.reports:type_name -> penstock.gates.v1.Report
+	15, // 4: penstock.gates.v1.EvaluateRequest.secrets:type_name -> penstock.gates.v1.EvaluateRequest.SecretsEntry
 	4,  // 5: penstock.gates.v1.EvaluateRequest.history:type_name -> penstock.gates.v1.History
-	9,  // 6: penstock.gates.v1.EvaluateResponse.verdict:type_name -> penstock.gates.v1.Verdict
-	10, // 7: penstock.gates.v1.Verdict.findings:type_name -> penstock.gates.v1.Finding
-	11, // 8: penstock.gates.v1.Verdict.measurements:type_name -> penstock.gates.v1.Measurement
-	12, // 9: penstock.gates.v1.Verdict.evidence:type_name -> penstock.gates.v1.Evidence
-	13, // 10: penstock.gates.v1.Verdict.pending:type_name -> penstock.gates.v1.Clearance
-	15, // 11: penstock.gates.v1.Clearance.ask_again:type_name -> google.protobuf.Duration
-	0,  // 12: penstock.gates.v1.GateSet.Describe:input_type -> penstock.gates.v1.DescribeRequest
-	3,  // 13: penstock.gates.v1.GateSet.Evaluate:input_type -> penstock.gates.v1.EvaluateRequest
-	1,  // 14: penstock.gates.v1.GateSet.Describe:output_type -> penstock.gates.v1.DescribeResponse
-	8,  // 15: penstock.gates.v1.GateSet.Evaluate:output_type -> penstock.gates.v1.EvaluateResponse
-	14, // [14:16] is the sub-list for method output_type
-	12, // [12:14] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	6,  // 6: penstock.gates.v1.Run.edge:type_name -> penstock.gates.v1.Edge
+	10, // 7: penstock.gates.v1.EvaluateResponse.verdict:type_name -> penstock.gates.v1.Verdict
+	11, // 8: penstock.gates.v1.Verdict.findings:type_name -> penstock.gates.v1.Finding
+	12, // 9: penstock.gates.v1.Verdict.measurements:type_name -> penstock.gates.v1.Measurement
+	13, // 10: penstock.gates.v1.Verdict.evidence:type_name -> penstock.gates.v1.Evidence
+	14, // 11: penstock.gates.v1.Verdict.pending:type_name -> penstock.gates.v1.Clearance
+	16, // 12: penstock.gates.v1.Clearance.ask_again:type_name -> google.protobuf.Duration
+	0,  // 13: penstock.gates.v1.GateSet.Describe:input_type -> penstock.gates.v1.DescribeRequest
+	3,  // 14: penstock.gates.v1.GateSet.Evaluate:input_type -> penstock.gates.v1.EvaluateRequest
+	1,  // 15: penstock.gates.v1.GateSet.Describe:output_type -> penstock.gates.v1.DescribeResponse
+	9,  // 16: penstock.gates.v1.GateSet.Evaluate:output_type -> penstock.gates.v1.EvaluateResponse
+	15, // [15:17] is the sub-list for method output_type
+	13, // [13:15] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_gates_proto_init() }
@@ -1344,18 +1431,18 @@ func file_gates_proto_init() {
 	if File_gates_proto != nil {
 		return
 	}
-	file_gates_proto_msgTypes[8].OneofWrappers = []any{
+	file_gates_proto_msgTypes[9].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Verdict)(nil),
 	}
-	file_gates_proto_msgTypes[11].OneofWrappers = []any{}
+	file_gates_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gates_proto_rawDesc), len(file_gates_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

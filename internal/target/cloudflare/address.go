@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
 // overrideHeader asks for one version of a Worker. Cloudflare ignores it in silence when the version is not part of the
@@ -32,16 +33,30 @@ func (t *Target) url(ctx context.Context) (string, error) {
 	if t.PublicURL != nil {
 		return strings.TrimSuffix(t.PublicURL(t.Worker.Name), "/"), nil
 	}
-	for _, route := range t.Worker.AllRoutes() {
-		if url, ok := routeURL(route.Pattern); ok {
-			return url, nil
-		}
+	if url := routed(t.Worker); url != "" {
+		return url, nil
 	}
 	subdomain, err := t.api.AccountSubdomain(ctx)
 	if err != nil {
 		return "", fmt.Errorf("find the Worker's address: %w", err)
 	}
 	return "https://" + t.Worker.Name + "." + subdomain + ".workers.dev", nil
+}
+
+// PublicName is the name under which a Worker's first custom domain or route lets everybody find it; "" when it has none.
+func PublicName(worker wrangler.Worker) string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(routed(worker), "https://"), "/")
+	return host
+}
+
+// routed is an address that the first of a Worker's routes covers which has one.
+func routed(worker wrangler.Worker) string {
+	for _, route := range worker.AllRoutes() {
+		if url, ok := routeURL(route.Pattern); ok {
+			return url
+		}
+	}
+	return ""
 }
 
 // routeURL is an address that a route's pattern covers; ok is false when the host is not a fixed one.
