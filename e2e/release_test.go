@@ -185,3 +185,26 @@ func bundleOf(t *testing.T, o outcome) string {
 	t.Fatalf("no bundle was made:\n%s", o)
 	return ""
 }
+
+// TestAMisspeltGate: it is told before the first stage, with everything else that is wrong, and no run was made of it.
+func TestAMisspeltGate(t *testing.T) {
+	m := newWaitingMachine(t, `gates:
+  security/sqll: {enforcement: mandatory, phase: build}
+  release/size: {phase: plan, config: {line: 40}}
+  release/window:
+    phase: bake
+`)
+	for _, args := range [][]string{{"check"}, {"plan", "--env", "local"}, {"deploy", "--env", "local"}} {
+		o := m.must(2, args...)
+		o.says(t, `penstock.yaml:2:3: the set security has no gate "sqll", did you mean "sql"?`, `penstock.yaml:3:40: release/size: unknown key "line", did you mean "lines"?`,
+			"penstock.yaml:5:5: release/window cannot be asked in the phase bake; use plan or promote")
+		if strings.Contains(o.out+o.err, "install") {
+			t.Errorf("a stage ran first:\n%s", o)
+		}
+	}
+	if o := m.run("history", "--json"); strings.Contains(o.out, `"id"`) {
+		t.Errorf("it left a run:\n%s", o)
+	}
+	m.write("penstock.yaml", "gates:\n  security/sql: {enforcement: mandatory}\n  release/size: {phase: plan, config: {lines: 40}}\n  release/window: {phase: plan}\n")
+	m.must(0, "check")
+}

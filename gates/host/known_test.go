@@ -2,8 +2,11 @@ package host_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,6 +80,59 @@ func TestWhatIsKnownIsNotBelieved(t *testing.T) {
 	}
 	if verdict := ask(t, newHost(t, options), "good/pass", gates.Request{}); verdict.Outcome != gates.Pass {
 		t.Errorf("what cannot be read is as if it were not known: %+v", verdict)
+	}
+}
+
+// TestServed: what a pinned binary serves is known without a look at the binary, and nobody else's word counts for it.
+func TestServed(t *testing.T) {
+	t.Parallel()
+	ref := refTo(t, "good")
+	options := host.Options{Sets: []host.PluginRef{ref}, KnownDir: t.TempDir()}
+	first, err := newHost(t, options).Served(t.Context(), "good") // asked
+	if err != nil || first.Digest != "sha256:"+ref.Pin.SHA256 || len(first.Gates) == 0 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if err := os.Remove(ref.Path); err != nil {
+		t.Fatal(err)
+	}
+	again, err := newHost(t, options).Served(t.Context(), "good")
+	if err != nil || len(again.Gates) != len(first.Gates) {
+		t.Errorf("known of its checksum: %d gates, want %d: %v", len(again.Gates), len(first.Gates), err)
+	}
+	options.Sets[0].Pin.SHA256 = strings.Repeat("ab", 32)
+	if info, err := newHost(t, options).Served(t.Context(), "good"); err == nil {
+		t.Errorf("another binary is known as %+v", info)
+	}
+	options.Sets[0].Pin.SHA256 = ""
+	if info, err := newHost(t, options).Served(t.Context(), "good"); err == nil {
+		t.Errorf("a binary that nothing pins is known as %+v", info)
+	}
+	if _, err := newHost(t, options).Served(t.Context(), "none"); !errors.Is(err, host.ErrUnknownGate) {
+		t.Error(err)
+	}
+}
+
+// TestConfigProblems: each has its place, and an unknown key the keys that there are.
+func TestConfigProblems(t *testing.T) {
+	t.Parallel()
+	const schema = `{"type": "object", "additionalProperties": false, "required": ["name"], "properties": {
+		"name": {"type": "string"}, "limits": {"type": "object", "additionalProperties": false, "properties": {"lines": {"type": "integer"}}}}}`
+	for config, want := range map[string]string{
+		`{"name": "a"}`:              `[]`,
+		``:                           `[{[] missing property 'name'  []}]`,
+		`{"name": "a", "limit": {}}`: `[{[limit] unknown key "limit" limit [limits name]}]`,
+		`{"name": 1, "limits": {"lines": "two"}}`: `[{[limits lines] got string, want integer  []} {[name] got number, want string  []}]`,
+		`{"name": "a", "limits": {"line": 2}}`:    `[{[limits line] unknown key "line" line []}]`,
+		`{"name": "a"`:                            `it is not JSON`,
+	} {
+		problems, err := host.ConfigProblems(schema, []byte(config))
+		slices.SortFunc(problems, func(a, b host.ConfigProblem) int { return slices.Compare(a.Path, b.Path) })
+		if got := fmt.Sprint(problems); err != nil || (got != want && !strings.Contains(got, want)) || (want == "[]" && got != want) {
+			t.Errorf("%s: %s, want %s (%v)", config, got, want, err)
+		}
+	}
+	if _, err := host.ConfigProblems("{}", nil); err == nil {
+		t.Error("a schema that refuses nothing is accepted")
 	}
 }
 

@@ -68,13 +68,22 @@ func (s *schema) check(config json.RawMessage) (json.RawMessage, error) {
 	err = s.compiled.Validate(value)
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {
-		return nil, fmt.Errorf("%w: %s", ErrConfig, strings.Join(problemsOf(invalid, message.NewPrinter(language.English)), "; "))
+		return nil, &invalidConfig{invalid}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	return config, nil
 }
+
+// invalidConfig is an ErrConfig that says all that is wrong in one line.
+type invalidConfig struct{ invalid *jsonschema.ValidationError }
+
+func (e *invalidConfig) Error() string {
+	return ErrConfig.Error() + ": " + strings.Join(problemsOf(e.invalid, message.NewPrinter(language.English)), "; ")
+}
+func (e *invalidConfig) Is(target error) bool { return target == ErrConfig }
+func (e *invalidConfig) Unwrap() error        { return e.invalid }
 
 // problemsOf lists the leaves of a validation error: where in the config, and what is wrong there.
 func problemsOf(invalid *jsonschema.ValidationError, printer *message.Printer) []string {

@@ -148,24 +148,9 @@ func TestAnAnswerOfAnotherVersionIsSeen(t *testing.T) {
 // never given as a secret.
 func TestWhatGatesSayHidesTheRunsSecrets(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	binary := filepath.Join(folder, "penstock-gates-chatty")
-	if runtime.GOOS == "windows" {
-		binary += ".exe"
-	}
-	if output, err := exec.Command("go", "build", "-o", binary, "./testdata/chatty").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	content, err := os.ReadFile(binary)
-	if err != nil {
+	folder := lockedChatty(t)
+	if err := os.WriteFile(filepath.Join(folder, "settings.txt"), []byte("key=given-secret-1 token=invented-secret-2"), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	lock := fmt.Sprintf("version: 1\nsets:\n  - {name: chatty, version: 1.0.0, path: %s, sha256: {%s/%s: %x}}\n",
-		filepath.Base(binary), runtime.GOOS, runtime.GOARCH, sha256.Sum256(content))
-	for name, text := range map[string]string{"penstock.lock": lock, "settings.txt": "key=given-secret-1 token=invented-secret-2"} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 
 	r := &run{secrets: secretValues{deployed: map[string]string{"KEY": "given-secret-1"}}}
@@ -186,4 +171,27 @@ func TestWhatGatesSayHidesTheRunsSecrets(t *testing.T) {
 	if said := ask(); said != "key=*** token=***" {
 		t.Errorf("with another secret it says %q", said)
 	}
+}
+
+// lockedChatty is a folder with the gate set of testdata/chatty and a penstock.lock that pins it.
+func lockedChatty(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	binary := filepath.Join(folder, "penstock-gates-chatty")
+	if runtime.GOOS == "windows" {
+		binary += ".exe"
+	}
+	if output, err := exec.Command("go", "build", "-o", binary, "./testdata/chatty").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := fmt.Sprintf("version: 1\nsets:\n  - {name: chatty, version: 1.0.0, path: %s, sha256: {%s/%s: %x}}\n",
+		filepath.Base(binary), runtime.GOOS, runtime.GOARCH, sha256.Sum256(content))
+	if err := os.WriteFile(filepath.Join(folder, "penstock.lock"), []byte(lock), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -130,6 +129,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r := &run{shared: shared, flags: flags, id: ulid.Make().String(), began: time.Now(), folder: folder, root: folder, resumes: from}
+	r.hides.Store(redact.New(nil)) // until its secrets are known
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.end(ctx))
@@ -155,10 +155,23 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	fitted, problems, err := appfacts.Fit(r.rules)
-	if err == nil {
-		err = problems.Err()
-	}
 	if err != nil {
+		return nil, r.unfitPolicy(err)
+	}
+	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {
+		return nil, err
+	}
+	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
+	unasked := []string(nil)
+	if len(flags.only) == 0 {
+		wrong := pipelines.Problems(nil)
+		if wrong, unasked, err = namedGates(ctx, r.gates, fitted, r.rules); err != nil {
+			return nil, err
+		}
+		problems = append(problems, wrong...)
+		problems.Sort()
+	}
+	if err := problems.Err(); err != nil {
 		return nil, r.unfitPolicy(err)
 	}
 	if r.pipeline, err = fitted.For(flags.environment); err != nil {
@@ -202,20 +215,19 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, noSession(executor.Name(), err)
 	}
 	r.ending(func(ctx context.Context) error { return r.session.Close(ctx) })
-	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {
-		return nil, err
-	}
-	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
 	if err := r.narrow(ctx); err != nil {
 		return nil, err
 	}
-	r.gates.Prepare(ctx, r.gateSets()...)
+	r.gates.Prepare(ctx, setsOf(r.pipeline.Gates)...)
 	if from != nil && !from.elsewhere { // somebody else may have gone on with it since it was looked at
 		if err := r.ledger.Claim(ctx, r.id); err != nil {
 			return nil, err
 		}
 	}
 	r.openObservers(executor.Name(), promotes, problems)
+	for _, text := range unasked {
+		r.note("warning", text)
+	}
 	return r, nil
 }
 
@@ -362,17 +374,6 @@ func tryGates(pipeline *pipelines.Pipeline, environment *pipelines.Environment, 
 		}
 	}
 	return nil
-}
-
-// gateSets are the sets whose gates the pipeline names.
-func (r *run) gateSets() []string {
-	var sets []string
-	for _, ref := range r.pipeline.Gates {
-		if set, _, _ := strings.Cut(ref.Gate, "/"); !slices.Contains(sets, set) {
-			sets = append(sets, set)
-		}
-	}
-	return sets
 }
 
 func (r *run) hasGates(phase gates.Phase) bool {
