@@ -158,21 +158,15 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err != nil {
 		return nil, r.unfitPolicy(err)
 	}
-	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {
-		return nil, err
-	}
-	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
-	unasked := []string(nil)
-	if len(flags.only) == 0 {
-		wrong := pipelines.Problems(nil)
-		if wrong, unasked, err = namedGates(ctx, r.gates, fitted, r.rules); err != nil {
-			return nil, err
+	if problems.Err() != nil {
+		// What is wrong with gates is told with the rest, where it can be found out.
+		if host, err := openGates(shared.streams, r.rules, state, r.hide); err == nil && flags.only == nil {
+			wrong, _, _ := namedGates(ctx, host, fitted, r.rules)
+			problems = append(problems, wrong...)
+			problems.Sort()
+			r.ending(func(ctx context.Context) error { return host.Close(ctx) })
 		}
-		problems = append(problems, wrong...)
-		problems.Sort()
-	}
-	if err := problems.Err(); err != nil {
-		return nil, r.unfitPolicy(err)
+		return nil, r.unfitPolicy(problems)
 	}
 	if r.pipeline, err = fitted.For(flags.environment); err != nil {
 		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
@@ -183,6 +177,20 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	}
 	if err := namedStages(r.pipeline, flags.only); err != nil {
 		return nil, err
+	}
+	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {
+		return nil, err
+	}
+	r.ending(func(ctx context.Context) error { return r.gates.Close(ctx) })
+	var unasked []string
+	if flags.only == nil {
+		var wrong pipelines.Problems
+		if wrong, unasked, err = namedGates(ctx, r.gates, *r.pipeline, r.rules); err != nil {
+			return nil, err
+		}
+		if len(wrong) > 0 {
+			return nil, r.unfitPolicy(append(problems, wrong...))
+		}
 	}
 	if flags.command == commandSmoke {
 		r.flags.only = neededBySmoke(r.pipeline)
