@@ -2,16 +2,22 @@ package pipelines
 
 // didYouMean returns `, did you mean "x"?` when one of the known words is close to what was written, and "" otherwise.
 func didYouMean(word string, known []string) string {
+	best := Nearest(word, known)
+	if best == "" {
+		return ""
+	}
+	return `, did you mean "` + best + `"?`
+}
+
+// Nearest returns the known word that was probably meant by another one, or "" when none is close.
+func Nearest(word string, known []string) string {
 	best, distance := "", 3 // a word that differs in more than two letters is another word
 	for _, candidate := range known {
 		if d := editDistance(word, candidate, distance); d < distance && d < len(candidate) {
 			best, distance = candidate, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return `, did you mean "` + best + `"?`
+	return best
 }
 
 // editDistance is Levenshtein's, cut off at limit.

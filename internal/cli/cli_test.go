@@ -11,10 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/localcloud"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -70,6 +74,8 @@ func TestWrongWords(t *testing.T) {
 		{[]string{"depoly"}, []string{`unknown command "depoly"`, "next: did you mean `penstock deploy`?"}},
 		{[]string{"local", "stauts"}, []string{"next: did you mean `penstock local status`?"}},
 		{[]string{"deploy", "--nonsense"}, []string{"unknown flag: --nonsense", "penstock deploy --help"}},
+		{[]string{"deploy", "--evn", "local"}, []string{"unknown flag: --evn", "next: did you mean --env?", "penstock deploy --help"}},
+		{[]string{"secrets", "put", "bad name"}, []string{`"bad name" cannot be the name of a secret`, "letters, digits and _"}},
 		{[]string{"deploy", "extra"}, []string{"`penstock deploy` takes flags only, and got \"extra\"", "next: `penstock deploy --help`"}},
 		{[]string{"gates", "info"}, []string{"`penstock gates info` takes GATE, and got nothing", "penstock gates info --help"}},
 		{[]string{"waive", "01JD2QK7"}, []string{"`penstock waive` takes RUN GATE, and got \"01JD2QK7\""}},
@@ -144,6 +150,74 @@ func TestEveryCommandShowsAnExample(t *testing.T) {
 	}
 }
 
+// TestAStateFolderThatIsNone: it is the caller's to mend, and they are told how.
+func TestAStateFolderThatIsNone(t *testing.T) {
+	t.Parallel()
+	folder := app(t)
+	file := filepath.Join(folder, "package.json")
+	for _, command := range []string{"history", "check"} {
+		var out, complaints bytes.Buffer
+		code := Run(t.Context(), Streams{
+			Args: []string{command, "-C", folder}, Out: &out, Err: &complaints, Executable: filepath.Join(folder, "penstock"),
+			Env: func(name string) string { return map[string]string{"PENSTOCK_STATE_DIR": file}[name] },
+		})
+		if code != ExitUsage || !strings.Contains(complaints.String(), "next: let PENSTOCK_STATE_DIR name a folder") || !strings.Contains(complaints.String(), file) {
+			t.Errorf("%s: exit code %d\n%s", command, code, complaints.String())
+		}
+	}
+}
+
+// TestHelpFitsThePage: no line of any help is wider than a page, so that no terminal of that width wraps it in the middle of a word.
+func TestHelpFitsThePage(t *testing.T) {
+	t.Parallel()
+	root := newRoot(&Streams{Env: func(string) string { return "" }})
+	commands := []*cobra.Command{root}
+	for i := 0; i < len(commands); i++ {
+		commands = append(commands, commands[i].Commands()...)
+		var page bytes.Buffer
+		showHelp(&page, commands[i], helpWidth)
+		for _, line := range strings.Split(page.String(), "\n") {
+			if len([]rune(line)) > helpWidth && !strings.Contains(commands[i].Example, line) { // an example is typed as it is
+				t.Errorf("%s has a line of %d columns: %s", commands[i].CommandPath(), len(line), line)
+			}
+		}
+	}
+}
+
+// TestTheShellCompletes what only this folder and this machine know.
+func TestTheShellCompletes(t *testing.T) {
+	t.Parallel()
+	folder := app(t)
+	state := t.TempDir()
+	complete := func(words ...string) string {
+		var out bytes.Buffer
+		Run(t.Context(), Streams{
+			Args: append([]string{"__complete", "-C", folder}, words...), Out: &out, Err: io.Discard, Executable: filepath.Join(folder, "penstock"),
+			Env: func(name string) string { return map[string]string{"PENSTOCK_STATE_DIR": state}[name] },
+		})
+		return out.String()
+	}
+	if got := complete("deploy", "--env", ""); !strings.Contains(got, "local\ttarget local\n") {
+		t.Errorf("environments: %q", got)
+	}
+	if got := complete("why", ""); !strings.HasPrefix(got, ":") {
+		t.Errorf("runs where there are none: %q", got)
+	}
+	id := "01M89S6NF3RHN62GW6SV3KA710"
+	inLedger(t, state, func(record *ledger.Ledger) {
+		observer := record.Observer()
+		observer.Observe(event.Event{Type: event.RunStarted, Run: id, Time: time.Now(), RunInfo: &event.RunInfo{App: "guide", Environment: "local"}})
+		if err := observer.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, words := range [][]string{{"why", ""}, {"approve", "01M"}, {"history", ""}} {
+		if got := complete(words...); !strings.HasPrefix(got, id+"\tguide → local") {
+			t.Errorf("%v: %q", words, got)
+		}
+	}
+}
+
 // TestEmptyHistory: commands that read must answer before anything was ever run, in both forms.
 func TestEmptyHistory(t *testing.T) {
 	t.Parallel()
@@ -157,6 +231,9 @@ func TestEmptyHistory(t *testing.T) {
 		if err := json.Unmarshal([]byte(got.out), &rows); err != nil || rows == nil || len(rows) != 0 {
 			t.Errorf("%s --json is no empty list: %v, %+v", name, err, got)
 		}
+	}
+	if got := say(t, folder, "history", "--env", "nowhere"); got.code != ExitDone {
+		t.Errorf("history of an environment that is not there: %+v", got)
 	}
 	if got := say(t, folder, "verify"); got.code != ExitUsage || !strings.Contains(got.err, "there is no ledger") {
 		t.Errorf("verify approves a ledger that is not there: %+v", got)

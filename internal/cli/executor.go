@@ -18,7 +18,7 @@ const (
 )
 
 func executorFlag(command *cobra.Command, into *string) {
-	command.Flags().StringVar(into, "executor", executorHost, "where stages run: "+executorHost+" (processes on this machine) or "+executorDagger+" (containers)")
+	command.Flags().StringVar(into, "executor", executorHost, "`where` stages run: "+executorHost+" (processes on this machine) or "+executorDagger+" (containers)")
 }
 
 // openExecutor makes the executor that was asked for.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,7 +110,7 @@ func newGatesBacktest(shared *common) *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&configFile, "config", "", "a YAML or JSON `file` with the gate's config to try; else that of the run")
-	command.Flags().IntVar(&runs, "runs", 20, "how many earlier runs; all that are kept when 0")
+	command.Flags().IntVar(&runs, "runs", 20, "the `number` of earlier runs; all that are kept when 0")
 	return command
 }
 
@@ -353,8 +352,7 @@ func showBacktest(streams *Streams, told backtest) error {
 		_, err := fmt.Fprintln(streams.Out, "no earlier run of this app is kept; `penstock check` and `penstock deploy --env local` keep what their gates are asked")
 		return err
 	}
-	out := tabwriter.NewWriter(streams.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(out, "RUN\tENDED\tGATE\tTHEN\tNOW\t")
+	rows := [][]string{{"RUN", "ENDED", "GATE", "THEN", "NOW", ""}}
 	unasked := map[string]int{}
 	for _, one := range told.Questions {
 		if one.NotAsked != "" {
@@ -370,9 +368,9 @@ func showBacktest(streams *Streams, told backtest) error {
 		case one.WouldBlock:
 			mark = "would have blocked: " + one.Summary
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", one.Run, one.Ended, one.Gate, one.Then, one.Now, mark)
+		rows = append(rows, []string{one.Run, one.Ended, one.Gate, string(one.Then), string(one.Now), mark})
 	}
-	if err := out.Flush(); err != nil {
+	if err := streams.tabulate(rows); err != nil {
 		return err
 	}
 	for _, why := range slices.Sorted(maps.Keys(unasked)) {
@@ -380,7 +378,7 @@ func showBacktest(streams *Streams, told backtest) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(streams.Out, "%d runs, %d questions put again: %d would have blocked, %d of them runs that went well\n",
-		told.Runs, told.Asked, told.WouldBlock, told.FalseAlarms)
+	_, err := fmt.Fprintf(streams.Out, "%s, %s put again: %d would have blocked, %d of them runs that went well\n",
+		gates.Counted(told.Runs, "run"), gates.Counted(told.Asked, "question"), told.WouldBlock, told.FalseAlarms)
 	return err
 }

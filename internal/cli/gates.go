@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-ci/penstock/gates"
 	gatehost "github.com/penstock-ci/penstock/gates/host"
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 func newGates(shared *common) *cobra.Command {
@@ -64,11 +65,11 @@ func newGatesList(shared *common) *cobra.Command {
 				if shared.json {
 					return printJSON(shared.streams.Out, entries)
 				}
-				out := tabwriter.NewWriter(shared.streams.Out, 0, 4, 2, ' ', 0)
+				rows := [][]string{{"GATE", "ASKED AT", "WHAT IT WANTS"}}
 				for _, entry := range entries {
-					fmt.Fprintf(out, "%s\t%s\t%s\n", entry.Gate, phaseNames(entry.Phases), entry.Title)
+					rows = append(rows, []string{entry.Gate, phaseNames(entry.Phases), entry.Title})
 				}
-				return out.Flush()
+				return shared.streams.tabulate(rows)
 			})
 		},
 	}
@@ -98,10 +99,22 @@ func newGatesInfo(shared *common) *cobra.Command {
 						return shared.showGate(describeGate(set, gate))
 					}
 				}
-				return fail(ExitUsage, "`penstock gates list` shows the gates that there are", fmt.Errorf("set %s has no gate %q", setName, gateName))
+				return fail(ExitUsage, "`penstock gates list` shows the gates that there are", fmt.Errorf("set %s has no gate %q%s", setName, gateName, meant(gateName, set.Gates)))
 			})
 		},
 	}
+}
+
+// meant is the gate of the set that was probably asked for.
+func meant(name string, known []gates.Description) string {
+	names := make([]string, len(known))
+	for i, gate := range known {
+		names[i] = gate.Name
+	}
+	if near := pipelines.Nearest(name, names); near != "" {
+		return fmt.Sprintf(", did you mean %q?", near)
+	}
+	return ""
 }
 
 func (c *common) showGate(entry gateEntry) error {

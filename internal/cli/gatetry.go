@@ -7,10 +7,10 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/gates/conformance"
 	gatehost "github.com/penstock-ci/penstock/gates/host"
 )
@@ -70,7 +70,7 @@ var conformanceMarks = map[conformance.State]string{conformance.Passed: "pass", 
 
 func (c *common) showConformance(report conformance.Report) error {
 	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(out, "%s %s\tstarted in %s\n", report.Set, report.Version, report.Started.Round(time.Millisecond))
+	fmt.Fprintf(out, "%s %s\tstarted in %s\n", report.Set, report.Version, gates.Span(report.Started))
 	for _, result := range report.Results {
 		name := strings.TrimPrefix(result.Gate+": "+result.Check, ": ")
 		fmt.Fprintf(out, "%s\t%s\t%s\n", conformanceMarks[result.State], name, result.Detail)

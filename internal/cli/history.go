@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,13 +67,17 @@ func newHistory(shared *common) *cobra.Command {
 				if shared.json {
 					return printJSON(shared.streams.Out, entries)
 				}
+				if len(entries) == 0 && (filter.App != "" || filter.Environment != "") {
+					fmt.Fprintln(shared.streams.Out, "no such run is on record; `penstock history` lists all that are")
+					return nil
+				}
 				return showHistory(shared.streams, entries)
 			})
 		},
 	}
 	command.Flags().StringVar(&filter.App, "app", "", "only runs of this `app`")
 	command.Flags().StringVarP(&filter.Environment, "env", "e", "", "only runs to this `environment`")
-	command.Flags().IntVar(&filter.Limit, "limit", 20, "how many runs; all when 0")
+	command.Flags().IntVar(&filter.Limit, "limit", 20, "the `number` of runs; all when 0")
 	return command
 }
 
@@ -95,8 +98,7 @@ func showHistory(streams *Streams, entries []historyEntry) error {
 		fmt.Fprintln(streams.Out, "nothing has been run yet; `penstock deploy --env local` is a beginning")
 		return nil
 	}
-	out := tabwriter.NewWriter(streams.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(out, "RUN\tSTARTED\tAPP\tENVIRONMENT\tSTATE\tTOOK\tVERSION\tWHY")
+	rows := [][]string{{"RUN", "STARTED", "APP", "ENVIRONMENT", "STATE", "TOOK", "VERSION", "WHY"}}
 	for _, entry := range entries {
 		took := ""
 		if entry.Duration > 0 {
@@ -108,10 +110,9 @@ func showHistory(streams *Streams, entries []historyEntry) error {
 		if entry.Command != "" {
 			state = entry.Command + ": " + state
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", entry.ID, entry.Started.Local().Format("2006-01-02 15:04:05"), entry.App,
-			entry.Environment, state, took, version, entry.Reason)
+		rows = append(rows, []string{entry.ID, entry.Started.Local().Format(time.DateTime), entry.App, entry.Environment, state, took, version, entry.Reason})
 	}
-	return out.Flush()
+	return streams.tabulate(rows)
 }
 
 // showRun shows one run as it was told when it ended, with nothing folded.

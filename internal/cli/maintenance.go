@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
@@ -69,8 +70,8 @@ func newMaintenanceOn(shared *common) *cobra.Command {
 	}
 	environmentFlag(command, &environment, "to take out of service")
 	command.Flags().BoolVar(&readOnly, "read-only", false, "leave traffic as it is, and let the databases refuse to be written")
-	command.Flags().StringVar(&notice.Message, "message", "We are working on this service and will be back soon.", "what people are told")
-	command.Flags().DurationVar(&notice.RetryAfter, "retry-after", 10*time.Minute, "when clients may ask again")
+	command.Flags().StringVar(&notice.Message, "message", "We are working on this service and will be back soon.", "what people are told: a `text`")
+	command.Flags().DurationVar(&notice.RetryAfter, "retry-after", 10*time.Minute, "the `time` after which clients may ask again")
 	return command
 }
 
@@ -95,7 +96,7 @@ func queuesMeanwhile(consumers []wrangler.QueueConsumer, after time.Duration) []
 			end = "they go to queue " + consumer.DeadLetterQueue
 		}
 		said = append(said, fmt.Sprintf("messages of queue %s are given back for %s, %d times; after that %s: `wrangler queues pause-delivery %s` keeps them until `wrangler queues resume-delivery %[5]s`",
-			consumer.Queue, min(max(after, time.Minute), 12*time.Hour), retries, end, consumer.Queue))
+			consumer.Queue, gates.Span(min(max(after, time.Minute), 12*time.Hour)), retries, end, consumer.Queue))
 	}
 	return said
 }

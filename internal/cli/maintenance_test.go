@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -50,6 +51,34 @@ func TestMaintenanceDoesNotWaitForWhatADeadPromotionLeft(t *testing.T) {
 	}
 }
 
+// TestARollbackInMaintenanceSaysSo: people may see something else than the version that traffic goes back to.
+func TestARollbackInMaintenanceSaysSo(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		on      cloudflare.Maintenance
+		unknown error
+		want    []string // one a warning
+	}{
+		"in service":      {},
+		"a page":          {on: cloudflare.Maintenance{Routes: []string{"a.example.com/*"}, Domains: []string{"b.example.com"}}, want: []string{"the maintenance page at a.example.com/* and b.example.com"}},
+		"a version":       {on: cloudflare.Maintenance{Version: "v9"}, want: []string{"the rollback ends it"}},
+		"read-only":       {on: cloudflare.Maintenance{Tables: []string{"d.a", "d.b"}}, want: []string{"2 tables cannot be written"}},
+		"page and tables": {on: cloudflare.Maintenance{Routes: []string{"a/*"}, Tables: []string{"d.a"}}, want: []string{"the maintenance page", "1 table cannot be written"}},
+		"nobody knows":    {unknown: errors.New("the API is down"), want: []string{"could not be found out: the API is down"}},
+	} {
+		said := maintenanceMeanwhile(row.on, row.unknown, "production")
+		if len(said) != len(row.want) {
+			t.Errorf("%s: %q", name, said)
+			continue
+		}
+		for i, want := range row.want {
+			if !strings.Contains(said[i], want) || !strings.Contains(said[i], "production") {
+				t.Errorf("%s: %q does not say %q", name, said[i], want)
+			}
+		}
+	}
+}
+
 func TestWhatBecomesOfMessagesInMaintenance(t *testing.T) {
 	t.Parallel()
 	ten := 10
@@ -60,7 +89,7 @@ func TestWhatBecomesOfMessagesInMaintenance(t *testing.T) {
 		t.Fatalf("%q", said)
 	}
 	for i, wanted := range [][]string{
-		{"queue jobs", "30m0s, 3 times", "they are lost", "resume-delivery jobs"},
+		{"queue jobs", "30 m, 3 times", "they are lost", "resume-delivery jobs"},
 		{"queue mails", "10 times", "they go to queue dead", "pause-delivery mails"},
 	} {
 		for _, want := range wanted {

@@ -3,7 +3,7 @@ package cli
 import (
 	"fmt"
 	"regexp"
-	"text/tabwriter"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -52,14 +52,16 @@ func showPlan(streams *Streams, plan promotion.Plan) {
 		fmt.Fprintln(streams.Out, "  nothing to do: what is live is what this plan asks for")
 		return
 	}
-	out := tabwriter.NewWriter(streams.Out, 0, 4, 2, ' ', 0)
-	for _, change := range told.Changes {
-		if change.Action == "keep" {
-			continue
-		}
-		fmt.Fprintf(out, "  %s\t%s\t%s\t%s\n", change.Action, change.Kind, change.Name, fromTo(change))
+	changes := slices.DeleteFunc(slices.Clone(told.Changes), func(change event.Change) bool { return change.Action == "keep" })
+	_ = streams.tabulate(changeRows(changes)) // to a person's terminal; a closed pipe has nobody to tell
+}
+
+func changeRows(changes []event.Change) [][]string {
+	rows := make([][]string, len(changes))
+	for i, change := range changes {
+		rows[i] = []string{"  " + change.Action, change.Kind, change.Name, fromTo(change)}
 	}
-	_ = out.Flush() // to a person's terminal; a closed pipe has nobody to tell
+	return rows
 }
 
 func fromTo(change event.Change) string {

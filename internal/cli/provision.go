@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -131,20 +130,18 @@ func (c *common) showFurnishing(planned cloudflare.Furnishing) error {
 	if c.json {
 		return printJSON(c.streams.Out, planned)
 	}
-	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
-	rows := 0
+	var rows [][]string
 	show := func(word string, changes []event.Change) {
 		for _, change := range changes {
-			rows++
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", word, change.Kind, change.Name, fromTo(change))
+			rows = append(rows, []string{word, change.Kind, change.Name, fromTo(change)})
 		}
 	}
 	show("missing", planned.Missing)
 	show("no such id", planned.Impossible)
 	show("differs", planned.Drift)
 	show("with the first deployment", planned.Later)
-	if rows == 0 {
-		fmt.Fprintln(out, "nothing is missing, and nothing differs")
+	if len(rows) == 0 {
+		rows = [][]string{{"nothing is missing, and nothing differs"}}
 	}
-	return out.Flush()
+	return c.streams.tabulate(rows)
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/probe"
 	"github.com/penstock-ci/penstock/internal/promotion"
@@ -76,8 +78,13 @@ func (f *rollbackFlags) choice() (promotion.DataChoice, error) {
 
 func (r *run) rollback(ctx context.Context, target *cloudflare.Target, flags rollbackFlags, choice promotion.DataChoice) error {
 	planned, err := r.planRollback(ctx, target, flags.to)
+	var meanwhile []string
+	if err == nil {
+		on, unknown := target.Maintenance(ctx)
+		meanwhile = maintenanceMeanwhile(on, unknown, flags.environment)
+	}
 	if err == nil && flags.dryRun {
-		return errors.Join(r.showRollback(planned, choice), r.end(ctx))
+		return errors.Join(r.showRollback(planned, choice, meanwhile), r.end(ctx))
 	}
 	if err == nil && choice == promotion.DataUndecided && len(planned.Breaking) > 0 {
 		if choice, err = r.shared.streams.askAboutData(planned); err != nil {
@@ -93,6 +100,9 @@ func (r *run) rollback(ctx context.Context, target *cloudflare.Target, flags rol
 	}
 	r.announce("rollback", promotion.RollbackSteps(choice))
 	r.note("info", fmt.Sprintf("from version %s to version %s of %s", planned.From.ID, planned.To.ID, planned.To.CreatedAt.Local().Format("2006-01-02 15:04")))
+	for _, warning := range meanwhile {
+		r.note("warning", warning)
+	}
 	returned, err := promotion.Return(ctx, promotion.Options{
 		Journal: hidingJournal{r.ledger, r.hide}, Prober: probe.HTTP{}, Observer: r.bus, Run: r.id, Promotion: strings.ToLower(ulid.Make().String()),
 	}, target, planned, choice)
@@ -112,6 +122,26 @@ func (r *run) rollback(ctx context.Context, target *cloudflare.Target, flags rol
 	return r.finish(ctx, result, promotionFailure(returned, err))
 }
 
+// maintenanceMeanwhile says what a rollback does not change, or ends, while the app is out of service. That it cannot be found out
+// keeps nobody from an emergency rollback.
+func maintenanceMeanwhile(on cloudflare.Maintenance, unknown error, environment string) []string {
+	if unknown != nil {
+		return []string{"whether " + environment + " is in maintenance could not be found out: " + unknown.Error()}
+	}
+	var said []string
+	off := "; `penstock maintenance off --env " + environment + "` ends that"
+	if len(on.Routes)+len(on.Domains) > 0 {
+		said = append(said, environment+" is in maintenance: people see the maintenance page at "+list(slices.Concat(on.Routes, on.Domains))+" before and after the rollback"+off)
+	}
+	if on.Version != "" {
+		said = append(said, environment+" is in maintenance by a version of its own, "+on.Version+": the rollback ends it, and the app is in service again")
+	}
+	if len(on.Tables) > 0 {
+		said = append(said, fmt.Sprintf("%s is in maintenance: %s cannot be written, before and after the rollback%s", environment, gates.Counted(len(on.Tables), "table"), off))
+	}
+	return said
+}
+
 func (r *run) planRollback(ctx context.Context, target *cloudflare.Target, to string) (promotion.Rollback, error) {
 	past, err := r.ledger.Past(ctx, r.pipeline.Name, r.environment.Name)
 	if err != nil {
@@ -125,13 +155,14 @@ func (r *run) planRollback(ctx context.Context, target *cloudflare.Target, to st
 }
 
 // showRollback is the answer of --dry-run.
-func (r *run) showRollback(planned promotion.Rollback, choice promotion.DataChoice) error {
+func (r *run) showRollback(planned promotion.Rollback, choice promotion.DataChoice, meanwhile []string) error {
 	if r.shared.json {
 		return printJSON(r.shared.streams.Out, struct {
 			promotion.Rollback
-			Environment string `json:"environment"`
-			CodeOnly    bool   `json:"codeOnly"` // safe without a choice
-		}{planned, r.environment.Name, len(planned.Breaking) == 0})
+			Environment string   `json:"environment"`
+			CodeOnly    bool     `json:"codeOnly"` // safe without a choice
+			Warnings    []string `json:"warnings,omitempty"`
+		}{planned, r.environment.Name, len(planned.Breaking) == 0, meanwhile})
 	}
 	out := r.shared.streams.Out
 	fmt.Fprintf(out, "from  version %s\nto    version %s, made %s\n", planned.From.ID, planned.To.ID, planned.To.CreatedAt.Local().Format("2006-01-02 15:04:05"))
@@ -141,6 +172,9 @@ func (r *run) showRollback(planned promotion.Rollback, choice promotion.DataChoi
 			why = "only adds"
 		}
 		fmt.Fprintf(out, "since %s on %s: %s\n", migration.Name, migration.Database, why)
+	}
+	for _, warning := range meanwhile {
+		fmt.Fprintf(out, "note  %s\n", warning)
 	}
 	refused := &promotion.DataError{Rollback: planned}
 	switch {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // common are the flags of every command.
@@ -41,15 +43,28 @@ func newRoot(streams *Streams) *cobra.Command {
 			return command.Help()
 		},
 	}
-	root.Flags().BoolVar(&version, "version", false, "print the version, as `penstock version` does")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Flags().BoolVar(&version, "version", false, "print the version, as the command of this name does")
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		var invalid *pflag.InvalidValueError
 		if errors.As(err, &invalid) { // in words, not in those of the function that parsed it
 			err = fmt.Errorf("%q is no value for --%s, which takes %s", invalid.GetValue(), invalid.GetFlag().Name, valueOf(invalid.GetFlag()))
 		}
-		return fail(ExitUsage, "`"+command.CommandPath()+" --help` shows the flags and an example", err)
+		next := "`" + command.CommandPath() + " --help` shows the flags and an example"
+		var unknown *pflag.NotExistError
+		if errors.As(err, &unknown) {
+			var known []string
+			command.Flags().VisitAll(func(flag *pflag.Flag) {
+				if !flag.Hidden {
+					known = append(known, flag.Name)
+				}
+			})
+			if near := pipelines.Nearest(unknown.GetSpecifiedName(), known); near != "" {
+				next = "did you mean --" + near + "? " + next
+			}
+		}
+		return fail(ExitUsage, next, err)
 	})
+	explainWidely(root, shared.streams)
 	root.PersistentFlags().StringVarP(&shared.folder, "chdir", "C", ".", "the app's `folder`")
 	root.PersistentFlags().BoolVar(&shared.json, "json", false, "print JSON instead of text for people")
 	root.PersistentFlags().BoolVarP(&shared.verbose, "verbose", "v", false, "at the end of a run show each gate, stage and step in full, also those that went well")
@@ -60,6 +75,7 @@ func newRoot(streams *Streams) *cobra.Command {
 		newVerify(shared), newGates(shared), newDoctor(shared), newGitHub(shared), newLocal(shared), newVersion(shared),
 	)
 	refuseExtraWords(root)
+	shared.completeWords(root)
 	return root
 }
 

@@ -59,7 +59,7 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	command.Flags().StringVar(&f.as, "as", "", "who begins the run, by the `name` that approvers go by; git's user.email when it is left out")
 	command.Flags().StringArrayVar(&f.dryRunGates, "dry-run-gate", nil, "ask this `gate` and tell what it says without letting it block; repeat it for more (deploy: only locally)")
 	executorFlag(command, &f.executor)
-	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once; the number of processors when 0")
+	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once, as a `number`; that of the processors when 0")
 	f.hub.addTo(command)
 	command.Flags().BoolVar(&f.hub.ownPolicy, "own-policy", false, "judge a pull request by its own pipeline and not by its base's; refused for a fork")
 }
@@ -146,6 +146,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	state, err := shared.streams.stateDir()
 	if err != nil {
 		return nil, err
+	}
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, noState(state, err)
 	}
 	r.state = state
 	if err := r.findHub(ctx); err != nil {
@@ -697,7 +700,7 @@ func stageFailure(stages engine.Outcome) error {
 		}
 	}
 	if len(errored) > 0 {
-		return fail(ExitStageFailed, "", fmt.Errorf("could not run %s", list(errored)))
+		return fail(ExitStageFailed, "mend what keeps it from running, then run the same command again", fmt.Errorf("could not run %s", list(errored)))
 	}
 	return fail(ExitStageFailed, "mend what is shown above, then run the same command again", fmt.Errorf("failed: %s", list(failed)))
 }
@@ -713,12 +716,22 @@ func blockedBy(judgement engine.Judgement) string {
 // ledgerFile is the ledger's name in the state folder.
 const ledgerFile = "ledger.db"
 
+// noState is that nothing can be kept in the state folder: its disk is full, it is a file, or somebody else's.
+func noState(state string, err error) error {
+	return fail(ExitUsage, "let PENSTOCK_STATE_DIR name a folder that you may write to, on a disk with room; it is "+state+" now", err)
+}
+
 func openLedger(ctx context.Context, state string) (*ledger.Ledger, error) {
 	opened, err := ledger.Open(ctx, filepath.Join(state, ledgerFile))
-	if err != nil && ctx.Err() == nil {
-		return nil, fail(ExitInternal, "", err)
+	var unusable *ledger.FileError
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return opened, err
+	case errors.As(err, &unusable):
+		return nil, fail(ExitUsage, unusable.NextStep, fmt.Errorf("ledger %s %s", unusable.Path, unusable.Why))
+	default:
+		return nil, noState(state, err)
 	}
-	return opened, err
 }
 
 // hide takes the values of the run's secrets out of a text.

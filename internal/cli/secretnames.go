@@ -7,13 +7,13 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/redact"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 )
 
 func newSecrets(shared *common) *cobra.Command {
@@ -51,7 +51,7 @@ func newSecretsList(shared *common) *cobra.Command {
 			if len(names) == 0 {
 				fmt.Fprintln(shared.streams.Out, "none, and none is required")
 			}
-			out := tabwriter.NewWriter(shared.streams.Out, 0, 4, 2, ' ', 0)
+			var rows [][]string
 			for _, secret := range names {
 				said := "present"
 				switch {
@@ -60,9 +60,9 @@ func newSecretsList(shared *common) *cobra.Command {
 				case secret.Required:
 					said = "present, required"
 				}
-				fmt.Fprintf(out, "%s\t%s\n", secret.Name, said)
+				rows = append(rows, []string{secret.Name, said})
 			}
-			return out.Flush()
+			return shared.streams.tabulate(rows)
 		},
 	}
 	environmentFlag(command, &environment, "whose secrets they are")
@@ -81,6 +81,9 @@ func newSecretsPut(shared *common) *cobra.Command {
 		Example: "  penstock secrets put JWT_SECRET --env production --from-env JWT_SECRET\n  penstock secrets put TLS_KEY --env production --from-file key.pem",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
+			if err := cloudflare.SecretNamed(args[0]); err != nil {
+				return fail(ExitUsage, "take letters, digits and _, and no digit first", err)
+			}
 			value, err := shared.streams.secretValue(args[0], variable, file)
 			if err != nil {
 				return err

@@ -53,6 +53,12 @@ func sizeOf(w io.Writer) func() (columns, rows int) {
 	}
 }
 
+// tabulate writes rows below each other, with the last cell wrapped where the terminal is too narrow for it.
+func (s *Streams) tabulate(rows [][]string) error {
+	width, _, _ := terminalSize(s.Out)
+	return terminal.Columns(s.Out, width, rows)
+}
+
 // list writes names for people: "a, b and c".
 func list(names []string) string {
 	switch len(names) {

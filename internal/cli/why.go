@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -300,11 +299,7 @@ func showWhy(streams *Streams, told explanation) {
 	}
 	if len(told.Changes) > 0 {
 		fmt.Fprintf(out, "\nit would change, by plan %s:\n", told.Plan)
-		lines := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-		for _, change := range told.Changes {
-			fmt.Fprintf(lines, "  %s\t%s\t%s\t%s\n", change.Action, change.Kind, change.Name, fromTo(change))
-		}
-		_ = lines.Flush() // to a person's terminal; a closed pipe has nobody to tell
+		_ = streams.tabulate(changeRows(told.Changes)) // to a person's terminal; a closed pipe has nobody to tell
 	}
 	if len(told.Unmet) == 0 {
 		fmt.Fprintln(out, "nothing is in its way")

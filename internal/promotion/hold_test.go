@@ -421,6 +421,7 @@ func TestWhatAWaiverWasGivenFor(t *testing.T) {
 		"another vulnerability":     {finding("audit", "CVE-2026-1111 in a 1.0"), finding("audit", "CVE-2026-2222 in a 1.0"), false},
 		"without any measurement":   {gates.Verdict{Outcome: gates.Fail, Summary: "3 errors"}, gates.Verdict{Outcome: gates.Fail, Summary: "300 errors"}, false},
 		"times of the day":          {gates.Verdict{Outcome: gates.Pending, Summary: "soaked for 1h2m3s, until 2026-01-02T10:00:00Z"}, gates.Verdict{Outcome: gates.Pending, Summary: "soaked for 1h30m0s, until 2026-01-02T10:00:01Z"}, true},
+		"times as Span says them":   {gates.Verdict{Outcome: gates.Pending, Summary: "soaked for " + gates.Span(62*time.Minute)}, gates.Verdict{Outcome: gates.Pending, Summary: "soaked for " + gates.Span(2*time.Hour)}, true},
 		"about as slow":             {slow("p95 is 512.1 ms", 512.1), slow("p95 is 530 ms", 530), true},
 		"much slower":               {slow("p95 is 512.1 ms", 512.1), slow("p95 is 900 ms", 900), false},
 		"an alert that fires less":  {measured(finding("ErrorRate", "ErrorRate: it is 500"), "ErrorRate: errors", 500, "count", "lower"), measured(finding("ErrorRate", "ErrorRate: it is 300"), "ErrorRate: errors", 300, "count", "lower"), true},

@@ -486,7 +486,7 @@ func (a *attempt) watch(ctx context.Context, v vigil) (string, error) {
 func (a *attempt) seen(v vigil, probes int, ruled string) string {
 	said := ""
 	if v.time > 0 {
-		said = fmt.Sprintf("; sound for %s, probed %d times", v.time.Round(time.Second), probes)
+		said = fmt.Sprintf("; sound for %s, probed %d times", gates.Span(v.time.Round(time.Second)), probes)
 	}
 	if ruled != "" {
 		said += "; " + ruled

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -67,7 +68,7 @@ func Steps(environment pipelines.Environment, promoteGates, bakeGates bool) []ev
 	if environment.Bake > 0 || bakeGates {
 		title := "watch the new version"
 		if environment.Bake > 0 {
-			title += " for " + environment.Bake.Round(time.Second).String()
+			title += " for " + gates.Span(environment.Bake.Round(time.Second))
 		}
 		steps = append(steps, event.Step{Name: StepBake, Title: title})
 	}

@@ -137,11 +137,14 @@ func (w Waiver) Check(enforcement pipelines.Enforcement, policy Policy, author *
 	return nil
 }
 
+// spanPart is one part of how long something takes, as gates write it: 12 ms, or each of 1 h 02 m, 1h2m.
+const spanPart = `(?:[0-9]+(?:[.,][0-9]+)* ?(?:ns|us|µs|ms|s|m|min|h|d|(?:second|minute|hour|day)s?))`
+
 // numbers are those of a verdict that measurements say better; times differ from one asking to the next, whatever is objected to.
 var (
 	numbers = regexp.MustCompile(`[0-9]+(?:[.,:][0-9]+)*`)
 	times   = regexp.MustCompile(`\b(?:[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-][0-9:]+)?)?|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]+)?|` +
-		`(?:[0-9]+(?:[.,][0-9]+)* ?(?:ns|us|µs|ms|s|m|min|h|d|(?:second|minute|hour|day)s?))+)\b`)
+		spanPart + `(?: ?` + spanPart + `)*)\b`)
 )
 
 // Fingerprint names what a verdict objects to: its outcome and its findings, without where exactly in a file they stand and

@@ -158,10 +158,10 @@ func (v *vigil) note(rule rule, length time.Duration, said answerOfRule) {
 	if !rule.critical {
 		finding.Level = gates.LevelWarning
 	}
-	lasted := length.Round(time.Second).String()
+	lasted := gates.Span(length.Round(time.Second))
 	switch {
 	case !said.known:
-		finding.Message = fmt.Sprintf("%s (%s for %s) cannot be judged: %s", rule.name, rule.condition(), rule.duration, said.why)
+		finding.Message = fmt.Sprintf("%s (%s for %s) cannot be judged: %s", rule.name, rule.condition(), gates.Span(rule.duration), said.why)
 		if rule.critical {
 			v.doubted = append(v.doubted, finding.Message)
 		} else {
@@ -208,7 +208,7 @@ func (v *vigil) verdict() *gates.Verdict {
 	case len(v.warned) > 0:
 		verdict.Outcome, verdict.Summary, verdict.NextStep = gates.Warn, strings.Join(v.warned, "; "), "look at it; the version goes on"
 	default:
-		verdict.Summary = fmt.Sprintf("no alert fires: %s judged over %s of %s", gates.Counted(len(v.measured), "alert"), v.age.Round(time.Second), v.whose)
+		verdict.Summary = fmt.Sprintf("no alert fires: %s judged over %s of %s", gates.Counted(len(v.measured), "alert"), gates.Span(v.age.Round(time.Second)), v.whose)
 	}
 	return verdict
 }

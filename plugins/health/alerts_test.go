@@ -141,9 +141,9 @@ func TestAlerts(t *testing.T) {
 		return func(m *evidence.Metrics) { m.Databases[0].Points[0].Errors = &count }
 	}
 	gatetest.Try(t, alertsGate{}, []gatetest.Case{
-		{Name: "well", Request: faring(t, guideAlerts, well(), nil), Want: gates.Pass, Check: gatetest.All(gatetest.Says("no alert fires: 5 alerts judged over 1m0s of version new00000"), gatetest.Measures("High Latency: p95_latency", 100))},
+		{Name: "well", Request: faring(t, guideAlerts, well(), nil), Want: gates.Pass, Check: gatetest.All(gatetest.Says("no alert fires: 5 alerts judged over 1 m of version new00000"), gatetest.Measures("High Latency: p95_latency", 100))},
 		{Name: "every request fails", Request: faring(t, guideAlerts, failing(always), nil), Want: gates.Fail, Check: gatetest.All(
-			gatetest.Says("High Error Rate: error_rate > 5% held for 1m0s, it is 100%"),
+			gatetest.Says("High Error Rate: error_rate > 5% held for 1 m, it is 100%"),
 			func(t *testing.T, v gates.Verdict) {
 				if f := v.Findings[0]; f.File != "alerts.yml" || f.Line != 3 || f.Level != gates.LevelError {
 					t.Errorf("%+v", f)
@@ -155,18 +155,18 @@ func TestAlerts(t *testing.T) {
 		{Name: "one bad moment", Request: faring(t, guideAlerts, failing(func(s int) bool { return s > 20 && s < 30 }), nil), Want: gates.Pass},
 		{Name: "fails since a moment ago", Request: faring(t, guideAlerts, failing(func(s int) bool { return s > 50 }), nil), Want: gates.Pass},
 		{Name: "too young to be judged", Request: faring(t, guideAlerts, young, nil), Want: gates.Inconclusive, Check: gatetest.Says("3 requests of version new00000 were seen, 10 are wanted")},
-		{Name: "young and asked often", Request: faring(t, guideAlerts, busy, nil), Want: gates.Fail, Check: gatetest.Says("held for 3s")},
+		{Name: "young and asked often", Request: faring(t, guideAlerts, busy, nil), Want: gates.Fail, Check: gatetest.Says("held for 3 s")},
 		{Name: "fewer will do", Config: `{"requests": 3}`, Request: faring(t, guideAlerts, young, nil), Want: gates.Fail},
-		{Name: "slow", Request: faring(t, guideAlerts, slow, nil), Want: gates.Warn, Check: gatetest.Says("High Latency: p95_latency > 1000ms held for 1m0s, it is 1500ms")},
+		{Name: "slow", Request: faring(t, guideAlerts, slow, nil), Want: gates.Warn, Check: gatetest.Says("High Latency: p95_latency > 1000ms held for 1 m, it is 1500ms")},
 		{Name: "slow, and it is critical", Request: faring(t, "alerts: [{name: Slow, condition: p95_latency > 1s, duration: 1m, severity: critical}]", slow, nil), Want: gates.Fail},
-		{Name: "memory", Request: faring(t, guideAlerts, heavy, nil), Want: gates.Warn, Check: gatetest.Says("Memory Usage High: memory_usage > 90% held for 1m0s, it is 97.66%")},
+		{Name: "memory", Request: faring(t, guideAlerts, heavy, nil), Want: gates.Warn, Check: gatetest.Says("Memory Usage High: memory_usage > 90% held for 1 m, it is 97.66%")},
 		{Name: "memory is not measured", Request: faring(t, guideAlerts, traffic{seconds: 60, wall: 100}, nil), Want: gates.Warn, Check: gatetest.Says("do not say how much memory is used")},
 		{Name: "queries fail", Request: faring(t, guideAlerts, well(), databaseErrors(11)), Want: gates.Fail, Check: gatetest.Says("Database Connection Issues: db_connection_errors > 10")},
 		{Name: "few queries fail", Request: faring(t, guideAlerts, well(), databaseErrors(10)), Want: gates.Pass},
 		{Name: "databases cannot be asked", Request: faring(t, guideAlerts, well(), func(m *evidence.Metrics) {
 			m.Databases[0] = evidence.DatabaseIO{Database: "db", State: evidence.Unknown, Reason: "403"}
 		}), Want: gates.Inconclusive, Check: gatetest.Says("403")},
-		{Name: "messages pile up", Request: faring(t, guideAlerts, well(), waiting(1500, 2000, 2500)), Want: gates.Warn, Check: gatetest.Says("Queue Backlog: queue_backlog > 1000 held for 1m0s, it is 2500")},
+		{Name: "messages pile up", Request: faring(t, guideAlerts, well(), waiting(1500, 2000, 2500)), Want: gates.Warn, Check: gatetest.Says("Queue Backlog: queue_backlog > 1000 held for 1 m, it is 2500")},
 		{Name: "messages were fewer", Request: faring(t, guideAlerts, well(), waiting(900, 2000, 2500)), Want: gates.Pass},
 		{Name: "many messages, for how long is not known", Request: faring(t, guideAlerts, well(), waiting(2500)), Want: gates.Warn, Check: gatetest.Says("for how long is not known yet")},
 		{Name: "the old version's errors are not its own", Request: faring(t, guideAlerts, well(), func(m *evidence.Metrics) {
@@ -179,7 +179,7 @@ func TestAlerts(t *testing.T) {
 				points = append(points, evidence.AnswerPoint{From: at, To: at.Add(time.Second), Requests: 10, Failed: 1})
 			}
 			m.Answers = []evidence.Answers{{Host: "guide.example.com", State: evidence.Present, Points: points}}
-		}), Want: gates.Fail, Check: gatetest.Says("error_rate > 5% held for 1m0s, it is 10%")},
+		}), Want: gates.Fail, Check: gatetest.Says("error_rate > 5% held for 1 m, it is 10%")},
 		{Name: "no traffic", Request: faring(t, guideAlerts, well(), func(m *evidence.Metrics) { m.Versions = m.Versions[1:] }), Want: gates.Inconclusive, Check: gatetest.Says("0 requests of version new00000 were seen")},
 		{Name: "analytics cannot be asked", Request: faring(t, guideAlerts, well(), func(m *evidence.Metrics) {
 			m.Versions, m.VersionsState, m.Total = nil, evidence.Unknown, evidence.Series{State: evidence.Unknown, Reason: "the token may not"}

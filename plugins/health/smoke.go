@@ -88,7 +88,7 @@ func (c smokeConfig) judge(smoke evidence.Smoke, version string) *gates.Verdict 
 			wrong("stage", "%s: %s", stage.Moment, firstOf(stage.Error, stage.Summary, "it failed"))
 		}
 	}
-	verdict := &gates.Verdict{Findings: findings, Measurements: []gates.Measurement{gates.Count("probings", probes, nil), gates.Count("smoke stages", stages, nil)}}
+	verdict := &gates.Verdict{Findings: findings, Measurements: []gates.Measurement{gates.Count("probes", probes, nil), gates.Count("smoke stages", stages, nil)}}
 	answer := func(outcome gates.Outcome, nextStep, summary string, args ...any) *gates.Verdict {
 		verdict.Outcome, verdict.NextStep, verdict.Summary = outcome, nextStep, fmt.Sprintf(summary, args...)
 		return verdict
@@ -106,7 +106,28 @@ func (c smokeConfig) judge(smoke evidence.Smoke, version string) *gates.Verdict 
 	case c.Stages && stages == 0:
 		return answer(gates.Fail, `give the app a script "test:smoke", or describe a stage with when: smoke`, "no smoke stage ran against version %s", short(version))
 	case c.Proof && proven == 0:
-		return answer(gates.Fail, "bind version_metadata and answer with its id on a probed path", "none of %s showed that version %s answered", gates.Counted(probes, "probing"), short(version))
+		return answer(gates.Fail, "bind version_metadata and answer with its id on a probed path", "version %s answered %s, and none showed its id", short(version), gates.Counted(probes, "probe"))
 	}
-	return answer(gates.Pass, "", "%s of version %s well, %d of them with its id; %s passed", gates.Counted(probes, "probing"), short(version), proven, gates.Counted(stages, "smoke stage"))
+	return answer(gates.Pass, "", "version %s %s", short(version), wentWell(probes, proven, stages))
+}
+
+// wentWell says what was asked of a version that answered all of it.
+func wentWell(probes, proven, stages int) string {
+	var said []string
+	if probes > 0 {
+		text := "answered " + gates.Counted(probes, "probe") + " as expected"
+		switch proven {
+		case 0:
+			text += " without its id"
+		case probes:
+			text += " with its id"
+		default:
+			text += fmt.Sprintf(", %d of them with its id", proven)
+		}
+		said = append(said, text)
+	}
+	if stages > 0 {
+		said = append(said, "passed "+gates.Counted(stages, "smoke stage"))
+	}
+	return strings.Join(said, " and ")
 }

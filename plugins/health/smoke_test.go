@@ -26,13 +26,13 @@ func TestSmoke(t *testing.T) {
 	stage := evidence.SmokeStage{Moment: "before-traffic", Version: newVersion, OK: true}
 	gatetest.Try(t, smokeGate{}, []gatetest.Case{
 		{Name: "all well", Request: smoked(t, []evidence.Probing{fine, fine}, stage), Config: `{"paths": ["/health"], "proof": true, "stages": true}`, Want: gates.Pass,
-			Check: gatetest.Says("2 probings of version new00000 well, 2 of them with its id; 1 smoke stage passed")},
+			Check: gatetest.Says("version new00000 answered 2 probes as expected with its id and passed 1 smoke stage")},
 		{Name: "a probe failed", Request: smoked(t, []evidence.Probing{fine, {Version: newVersion, Summary: "/health answered 500"}}), Want: gates.Fail, Check: gatetest.Says("/health answered 500")},
 		{Name: "a probe could not be asked", Request: smoked(t, []evidence.Probing{fine, {Version: newVersion, Error: "connection refused"}}), Want: gates.Fail, Check: gatetest.Says("connection refused")},
 		{Name: "a stage failed", Request: smoked(t, []evidence.Probing{fine}, evidence.SmokeStage{Moment: "after-switch", Version: newVersion, Summary: "smoke failed"}), Want: gates.Fail, Check: gatetest.Says("after-switch: smoke failed")},
 		{Name: "another version was asked", Request: smoked(t, []evidence.Probing{{Version: oldVersion, OK: true}}), Want: gates.Inconclusive, Check: gatetest.Says("was asked nothing")},
 		{Name: "not all paths", Config: `{"paths": ["/health", "/api"]}`, Request: smoked(t, []evidence.Probing{fine}), Want: gates.Fail, Check: gatetest.Says("was not asked for /api")},
-		{Name: "no proof", Config: `{"proof": true}`, Request: smoked(t, []evidence.Probing{unproven}), Want: gates.Fail, Check: gatetest.Says("none of 1 probing showed")},
+		{Name: "no proof", Config: `{"proof": true}`, Request: smoked(t, []evidence.Probing{unproven}), Want: gates.Fail, Check: gatetest.Says("answered 1 probe, and none showed its id")},
 		{Name: "no stage", Config: `{"stages": true}`, Request: smoked(t, []evidence.Probing{fine}), Want: gates.Fail, Check: gatetest.Says("no smoke stage ran")},
 	})
 }

@@ -108,10 +108,10 @@ func TestSoak(t *testing.T) {
 	unknown := ours(3 * time.Hour)
 	unknown.Source = ""
 	try(t, soakGate{clock: time.Now}, []gatetest.Case{
-		{Name: "long enough", Request: history(true, ours(3*time.Hour)), Want: gates.Pass, Check: gatetest.Says("live in staging for 3h0m")},
+		{Name: "long enough", Request: history(true, ours(3*time.Hour)), Want: gates.Pass, Check: gatetest.Says("live in staging for 3 h")},
 		{Name: "long enough, deployed twice", Request: history(true, ours(10*time.Minute), ours(3*time.Hour), promoted("staging", "sha256:older", 9*time.Hour)), Want: gates.Pass},
 		{Name: "an attempt at something else that did not take", Request: history(true, rolledBack, ours(3*time.Hour)), Want: gates.Pass},
-		{Name: "not yet", Request: history(true, ours(time.Hour)), Want: gates.Pending, Check: gatetest.All(gatetest.Says("of 2h"), clearedBy("time"))},
+		{Name: "not yet", Request: history(true, ours(time.Hour)), Want: gates.Pending, Check: gatetest.All(gatetest.Says("of 2 h"), clearedBy("time"))},
 		{Name: "interrupted by another source", Request: history(true, ours(time.Hour), promoted("staging", "sha256:other", 2*time.Hour), ours(9*time.Hour)), Want: gates.Pending},
 		{Name: "another source is live there", Request: history(true, promoted("staging", "sha256:other", time.Hour), ours(9*time.Hour)), Want: gates.Fail, Check: gatetest.Says("another source")},
 		{Name: "only elsewhere", Request: history(true, promoted("qa", sourceDigest, 9*time.Hour)), Want: gates.Fail, Check: gatetest.Says("nothing was ever promoted to staging")},

@@ -76,12 +76,12 @@ func (g soakGate) Evaluate(_ context.Context, request *gates.Request) (*gates.Ve
 	if soaked < wanted {
 		left := (wanted - soaked).Round(time.Second)
 		return &gates.Verdict{
-			Outcome: gates.Pending, Summary: fmt.Sprintf("live in %s for %s of %s, until %s", config.Environment, soaked.Round(time.Second), config.For, since.Add(wanted).UTC().Format(time.RFC3339)),
+			Outcome: gates.Pending, Summary: fmt.Sprintf("live in %s for %s of %s, until %s", config.Environment, gates.Span(soaked.Round(time.Second)), gates.Span(wanted), since.Add(wanted).UTC().Format(time.RFC3339)),
 			NextStep: "wait until then", Measurements: []gates.Measurement{measured}, Pending: &gates.Clearance{By: "time", AskAgain: max(left, time.Second)},
 		}, nil
 	}
 	return &gates.Verdict{
-		Outcome: gates.Pass, Summary: fmt.Sprintf("live in %s for %s, of %s", config.Environment, soaked.Round(time.Second), config.For), Measurements: []gates.Measurement{measured},
+		Outcome: gates.Pass, Summary: fmt.Sprintf("live in %s for %s, of %s", config.Environment, gates.Span(soaked.Round(time.Second)), gates.Span(wanted)), Measurements: []gates.Measurement{measured},
 	}, nil
 }
 

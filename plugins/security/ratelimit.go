@@ -82,7 +82,7 @@ func (ratelimitGate) Evaluate(ctx context.Context, request *gates.Request) (*gat
 		}
 	}
 	return config.failed(config.Burst, "let through", "limit requests by visitor, and answer 429 with Retry-After beyond it",
-		fmt.Sprintf("%s: %d requests in %s and none was turned away, limit %d", burst, config.Burst, time.Since(started).Round(time.Millisecond), config.Limit)), nil
+		fmt.Sprintf("%s: %d requests in %s and none was turned away, limit %d", burst, config.Burst, gates.Span(time.Since(started)), config.Limit)), nil
 }
 
 // judge looks at the first answer that turned the burst away, and at how many there were before it.
@@ -94,7 +94,7 @@ func (c ratelimitConfig) judge(ctx context.Context, asking *probe, turnedAway an
 	}
 	verdict := &gates.Verdict{
 		Outcome: gates.Pass,
-		Summary: fmt.Sprintf("turned away (429) after %d requests in %s, limit %d; Retry-After is %s", allowed, took.Round(time.Millisecond), c.Limit, wait.Round(time.Second)),
+		Summary: fmt.Sprintf("turned away (429) after %d requests in %s, limit %d; Retry-After is %s", allowed, gates.Span(took), c.Limit, gates.Span(wait.Round(time.Second))),
 		Measurements: []gates.Measurement{
 			gates.Count("let through", allowed, gates.AtMost(c.Limit)),
 			{Name: "Retry-After", Value: wait.Seconds(), Unit: "s"},
@@ -107,7 +107,7 @@ func (c ratelimitConfig) judge(ctx context.Context, asking *probe, turnedAway an
 	if asking.identity == nil {
 		// Cloudflare alone says who asks, so nobody else can be played.
 		verdict.Findings = []gates.Finding{{Level: gates.LevelNote, Rule: "ratelimit", Message: fmt.Sprintf(
-			"requests from this machine are turned away for %s; the probes that follow wait that long", wait.Round(time.Second))}}
+			"requests from this machine are turned away for %s; the probes that follow wait that long", gates.Span(wait.Round(time.Second)))}}
 		return verdict, nil
 	}
 	asking.identity = map[string]string{clientHeader: strangerAddress()}

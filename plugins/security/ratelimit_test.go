@@ -37,7 +37,7 @@ func TestRatelimit(t *testing.T) {
 	}
 	cases := []gatetest.Case{{
 		Name: "turned away", Config: twenty, Request: here(limited(20, "60", byClient)), Want: gates.Pass,
-		Check: gatetest.All(gatetest.Says("turned away (429) after 20 requests", "limit 20; Retry-After is 1m0s"), gatetest.Measures("let through", 20)),
+		Check: gatetest.All(gatetest.Says("turned away (429) after 20 requests", "limit 20; Retry-After is 1 m"), gatetest.Measures("let through", 20)),
 	}, {
 		Name: "sooner than it must", Config: twenty, Request: here(limited(5, "1", byClient)), Want: gates.Pass, Check: gatetest.Says("after 5 requests"),
 	}, {
@@ -56,7 +56,7 @@ func TestRatelimit(t *testing.T) {
 		Check: gatetest.Says("broke at request 1"),
 	}, {
 		Name: "at Cloudflare nobody else can be played", Config: twenty, Request: running(t, limited(0, "1", byClient)), Want: gates.Pass,
-		Check: foundSaying("ratelimit", "requests from this machine are turned away for 1s"),
+		Check: foundSaying("ratelimit", "requests from this machine are turned away for 1 s"),
 	}, {
 		Name: "no limit is configured", Request: here(limited(0, "1", byClient)), Want: gates.Inconclusive, Check: gatetest.Says("no burst was sent"),
 	}, {

@@ -35,7 +35,7 @@ func TestResultsGrowOld(t *testing.T) {
 		t.Errorf("explained as cached: %+v, %v", explained, err)
 	}
 	result := s.pass(stage)
-	wantCached(t, result, false, "old, and at most 10ms are allowed, so it runs again")
+	wantCached(t, result, false, "old, and at most 10 ms are allowed, so it runs again")
 	s.close()
 
 	// The fresh result counts from now, also for whoever allows more.

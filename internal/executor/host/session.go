@@ -233,7 +233,7 @@ func (s *Session) usable(stage *pipelines.Stage, e *entry) error {
 			return errors.New("the known result is from the future, and the stage's results grow old")
 		}
 		if age > stage.MaxAge {
-			return fmt.Errorf("the known result is %s old, and at most %s are allowed", age.Round(time.Second), stage.MaxAge)
+			return fmt.Errorf("the known result is %s old, and at most %s are allowed", gates.Span(age), gates.Span(stage.MaxAge))
 		}
 	}
 	if e.Tree != "" && !s.trees.has(e.Tree) {

@@ -34,6 +34,14 @@ func (t *Target) SecretNames(ctx context.Context) ([]SecretName, error) {
 	return list, nil
 }
 
+// SecretNamed says why a name cannot be that of a secret, which the app's code reads as env.NAME; nil when it can.
+func SecretNamed(name string) error {
+	if !identifiers.MatchString(name) {
+		return fmt.Errorf("%q cannot be the name of a secret", name)
+	}
+	return nil
+}
+
 // PutSecret gives the Worker a secret and returns the version that has it. deployed says that it serves already: Cloudflare
 // deploys an edited secret at once, with all traffic, but only while the newest version is the one that is live. Otherwise, as
 // in the middle of a gradual deployment, a version of the live code with the secret is made that takes no traffic; the next
@@ -42,8 +50,8 @@ func (t *Target) PutSecret(ctx context.Context, id, name, value string) (version
 	fails := func(err error) (string, bool, error) {
 		return "", false, fmt.Errorf("put secret %s of Worker %s: %w", name, t.Worker.Name, err)
 	}
-	if !identifiers.MatchString(name) {
-		return fails(errors.New("this cannot be the name of a secret: letters, digits and _, not beginning with a digit"))
+	if err := SecretNamed(name); err != nil {
+		return fails(err)
 	}
 	deployments, err := t.api.Deployments(ctx, t.Worker.Name)
 	if err != nil {

@@ -52,7 +52,7 @@ func (e *Error) Error() string {
 	case e.denied():
 		text += "; check that the API token is valid and has the permission " + permission(e.Method, e.Path)
 	case e.Status == http.StatusTooManyRequests && e.RetryAfter > 0:
-		text += fmt.Sprintf("; too many requests: try again in %s", e.RetryAfter.Round(time.Second))
+		text += fmt.Sprintf("; too many requests: try again in %d s", int(e.RetryAfter.Round(time.Second).Seconds()))
 	}
 	return text
 }
