@@ -41,6 +41,12 @@ func newMachine(t *testing.T, app string) *machine {
 	if os.Getenv("PENSTOCK_SLOW") == "" {
 		t.Skip("slow tier: run `make test-slow`")
 	}
+	return copyOf(t, app)
+}
+
+// copyOf is newMachine in whatever tier.
+func copyOf(t *testing.T, app string) *machine {
+	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// daggerLimit bounds one call: the first one may build Penstock in an engine that knows nothing.
+const daggerLimit = 20 * time.Minute
+
+// caller calls functions of the module in ci/ on a real engine, on the app of a machine, with a ledger that nobody else has.
+type caller struct {
+	*machine
+	cli, module, ledger string
+	called              map[string]bool
+}
+
+// needEngine finds Dagger's CLI. Where there is none, or no engine, the test says in one line that it did not run.
+func needEngine(t *testing.T) (cli string) {
+	t.Helper()
+	if os.Getenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST") == "" {
+		t.Skip("no Dagger engine: no function of the module was called (set _EXPERIMENTAL_DAGGER_RUNNER_HOST)")
+	}
+	if cli = os.Getenv("_EXPERIMENTAL_DAGGER_CLI_BIN"); cli != "" {
+		return cli
+	}
+	cli, err := exec.LookPath("dagger")
+	if err != nil {
+		t.Skip("no Dagger CLI: no function of the module was called (set _EXPERIMENTAL_DAGGER_CLI_BIN)")
+	}
+	return cli
+}
+
+func newCaller(t *testing.T, app string, called map[string]bool) *caller {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &caller{machine: copyOf(t, app), cli: needEngine(t), module: root, ledger: "e2e-" + strings.ToLower(rand.Text()), called: called}
+}
+
+// dagger runs Dagger's CLI in the app's folder.
+func (c *caller) dagger(args ...string) outcome {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), daggerLimit)
+	defer cancel()
+	var out, progress bytes.Buffer
+	command := exec.CommandContext(ctx, c.cli, append([]string{"--progress", "plain"}, args...)...)
+	command.Dir = c.app
+	command.Env = append(os.Environ(), "NO_COLOR=1", "DO_NOT_TRACK=1")
+	command.Stdout, command.Stderr = &out, &progress
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = time.Minute
+	began := time.Now()
+	err := command.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		c.t.Fatalf("dagger %v: %v", args, err)
+	}
+	return outcome{command.ProcessState.ExitCode(), out.String(), progress.String(), time.Since(began)}
+}
+
+// call calls a function as people do; shared are the arguments before its name.
+func (c *caller) call(shared []string, function string, args ...string) outcome {
+	c.t.Helper()
+	c.called[function] = true
+	all := append([]string{"call", "-m", c.module, "--ledger", c.ledger}, shared...)
+	o := c.dagger(append(append(all, function), args...)...)
+	c.t.Logf("dagger call %s: %s, exit code %d", function, o.took.Round(100*time.Millisecond), o.code)
+	return o
+}
+
+// answers calls a function, wants it to answer, and wants all the parts in its answer.
+func (c *caller) answers(shared []string, parts []string, function string, args ...string) string {
+	c.t.Helper()
+	o := c.call(shared, function, args...)
+	if o.code != 0 {
+		c.t.Errorf("dagger call %s: %s", function, o)
+		return o.out
+	}
+	for _, part := range parts {
+		if !strings.Contains(o.out, part) {
+			c.t.Errorf("dagger call %s does not say %q:\n%s", function, part, o.out)
+		}
+	}
+	return o.out
+}
+
+// refuses calls a function and wants it to fail with all the parts in what it says.
+func (c *caller) refuses(shared []string, parts []string, function string, args ...string) string {
+	c.t.Helper()
+	o := c.call(shared, function, args...)
+	if o.code == 0 {
+		c.t.Fatalf("dagger call %s went well: %s", function, o)
+	}
+	at := strings.LastIndex(o.err, "\nError: ")
+	if at < 0 {
+		c.t.Fatalf("dagger call %s says no error: %s", function, o)
+	}
+	for _, part := range parts {
+		if !strings.Contains(o.err[at:], part) {
+			c.t.Errorf("dagger call %s does not say %q:\n%s", function, part, o.err[at:])
+		}
+	}
+	return o.err[at:]
+}
+
+var (
+	bundleDigest = regexp.MustCompile(`bundle (sha256:[0-9a-f]+) \(`)
+	promotedRun  = regexp.MustCompile("`dagger call promote --run ([0-9A-Z]+)`")
+	newestRun    = regexp.MustCompile(`(?m)^(0[0-9A-Z]{25}) `)
+	functionLine = regexp.MustCompile(`(?m)^([a-z]+)  +\S`)
+)
+
+// found is the first group of what a pattern finds.
+func (c *caller) found(pattern *regexp.Regexp, in string) string {
+	c.t.Helper()
+	match := pattern.FindStringSubmatch(in)
+	if match == nil {
+		c.t.Fatalf("no %s in:\n%s", pattern, in)
+	}
+	return match[1]
+}
+
+// TestDagger calls every function of the module on a real engine.
+func TestDagger(t *testing.T) {
+	needEngine(t)
+	called := map[string]bool{}
+	t.Run("guide", func(t *testing.T) { playGuide(newCaller(t, "examples/atomic-guide", called)) })
+	t.Run("people", func(t *testing.T) { playPeople(newCaller(t, "e2e/testdata/assets", called)) })
+	t.Run("functions", func(t *testing.T) {
+		c := newCaller(t, "e2e/testdata/tiny", called)
+		offered := functionLine.FindAllStringSubmatch(c.dagger("functions", "-m", c.module).out, -1)
+		if len(offered) == 0 {
+			t.Fatal("the module offers no function")
+		}
+		for _, function := range offered {
+			if !called[function[1]] {
+				t.Errorf("nobody called %s", function[1])
+			}
+		}
+	})
+}
+
+// playGuide takes the example through all that needs no second person.
+func playGuide(c *caller) {
+	t := c.t
+	c.write(".dev.vars", "JWT_SECRET=only-for-this-test-and-long-enough-0123456789\n")
+	vars := []string{"--dev-vars", "file:.dev.vars"}
+	c.answers(nil, []string{"quality/tests", "cloudflare/d1"}, "gates")
+	c.answers(nil, []string{"done in"}, "typecheck")
+	c.answers(nil, []string{"done in"}, "lint")
+	c.answers(nil, []string{"coverage", "junit"}, "test", "glob", "--pattern", "**")
+	c.answers(nil, []string{"json"}, "bench", "glob", "--pattern", "**")
+	c.answers(nil, nil, "audit", "glob", "--pattern", "**")
+	c.answers(nil, []string{"formdata"}, "build", "contents")
+	inEngine := c.found(bundleDigest, c.answers(nil, []string{"done in"}, "check"))
+	c.answers(vars, []string{"create"}, "plan")
+	c.answers(vars, []string{"live: version", inEngine}, "deploy")
+	second := c.call(vars, "deploy")
+	second.says(t, "nothing to deploy", "from cache")
+	if strings.Contains(second.err, "withEnvVariable HUSKY") {
+		t.Error("what the engine does for a stage is not folded below its line")
+	}
+	if !strings.Contains(second.err, "stage bundle") {
+		t.Error("the stages do not show as spans")
+	}
+	c.answers(vars, []string{"pending"}, "migrate")
+	c.answers(vars, []string{"done in"}, "smoke")
+	newest := c.found(newestRun, c.answers(nil, []string{"atomic-guide", "done"}, "history"))
+	c.answers(nil, []string{newest}, "history", "--run", newest)
+	// The guide's list has a line that no engine without the registry's advisories can know, so either answer will do.
+	if told := c.call(vars, "doctor"); !strings.Contains(told.out+told.err, "D1 database created and migrated") {
+		t.Errorf("doctor shows no checklist: %s", told)
+	}
+	c.refuses(vars, []string{"penstock rollback", "next: "}, "rollback") // there is nothing before the first version
+
+	if os.Getenv("PENSTOCK_SLOW") != "" {
+		if onHost := c.found(bundleDigest, c.must(0, "check").out); onHost != inEngine {
+			t.Errorf("the bundle is %s on the host and %s in the engine", onHost, inEngine)
+		}
+	}
+}
+
+// playPeople has people decide about a Worker with static files, and takes it to a further environment.
+func playPeople(c *caller) {
+	t := c.t
+	c.write("penstock.yaml", "environments:\n  local:\n    approvers: [ann@example.com, bea@example.com]\n  next:\n    target: local\n")
+	ann, bea := []string{"--as", "ann@example.com"}, []string{"--as", "bea@example.com"}
+	told := c.refuses(ann, []string{"exit code 5", "dagger call approve --run"}, "deploy")
+	run, inEngine := c.found(promotedRun, told), c.found(bundleDigest, told)
+	c.answers(nil, []string{run, "approval: 0 of 1 given"}, "why")
+	c.refuses(nil, []string{"exit code 5"}, "promote", "--run", run)
+	c.refuses(ann, []string{"exit code"}, "approve", "--run", run, "--reason", "my own")
+	c.answers(bea, []string{"approved by bea@example.com"}, "approve", "--run", run, "--reason", "seen")
+	c.answers(nil, []string{"live: version", inEngine}, "promote", "--run", run)
+	c.answers(nil, []string{"live: version", inEngine}, "promote", "--run", run, "--to", "next")
+
+	if os.Getenv("PENSTOCK_SLOW") != "" {
+		for _, executor := range []string{"host", "dagger"} {
+			if digest := c.found(bundleDigest, c.must(0, "check", "--executor", executor).out); digest != inEngine {
+				t.Errorf("the bundle with its static files is %s with --executor %s and %s in the engine", digest, executor, inEngine)
+			}
+		}
+	}
+}
