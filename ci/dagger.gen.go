@@ -63,7 +63,7 @@ func (r Penstock) MarshalJSON() ([]byte, error) {
 	var concrete struct {
 		Source            *dagger.Directory
 		App               string
-		Tools             *dagger.Directory
+		Programs          *dagger.Directory
 		Env               string
 		Ledger            string
 		As                string
@@ -74,7 +74,7 @@ func (r Penstock) MarshalJSON() ([]byte, error) {
 	}
 	concrete.Source = r.Source
 	concrete.App = r.App
-	concrete.Tools = r.Tools
+	concrete.Programs = r.Programs
 	concrete.Env = r.Env
 	concrete.Ledger = r.Ledger
 	concrete.As = r.As
@@ -89,7 +89,7 @@ func (r *Penstock) UnmarshalJSON(bs []byte) error {
 	var concrete struct {
 		Source            *dagger.Directory
 		App               string
-		Tools             *dagger.Directory
+		Programs          *dagger.Directory
 		Env               string
 		Ledger            string
 		As                string
@@ -104,7 +104,7 @@ func (r *Penstock) UnmarshalJSON(bs []byte) error {
 	}
 	r.Source = concrete.Source
 	r.App = concrete.App
-	r.Tools = concrete.Tools
+	r.Programs = concrete.Programs
 	r.Env = concrete.Env
 	r.Ledger = concrete.Ledger
 	r.As = concrete.As
@@ -317,7 +317,14 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).History(&parent, ctx)
+			var run string
+			if inputArgs["run"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["run"]), &run)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg run", err))
+				}
+			}
+			return (*Penstock).History(&parent, ctx, run)
 		case "Lint":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -325,6 +332,20 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
 			return (*Penstock).Lint(&parent, ctx)
+		case "Migrate":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var dryRun bool
+			if inputArgs["dryRun"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["dryRun"]), &dryRun)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg dryRun", err))
+				}
+			}
+			return (*Penstock).Migrate(&parent, ctx, dryRun)
 		case "Plan":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -374,6 +395,20 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 				}
 			}
 			return (*Penstock).Rollback(&parent, ctx, version, codeOnly)
+		case "Smoke":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var version string
+			if inputArgs["version"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["version"]), &version)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg version", err))
+				}
+			}
+			return (*Penstock).Smoke(&parent, ctx, version)
 		case "Test":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -478,6 +513,13 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg as", err))
 				}
 			}
+			var programs *dagger.Directory
+			if inputArgs["programs"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["programs"]), &programs)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg programs", err))
+				}
+			}
 			var penstock *dagger.Directory
 			if inputArgs["penstock"] != nil {
 				err = json.Unmarshal([]byte(inputArgs["penstock"]), &penstock)
@@ -485,7 +527,7 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg penstock", err))
 				}
 			}
-			return New(ctx, workspace, source, app, env, cloudflareToken, cloudflareAccount, githubToken, devVars, ledger, as, penstock)
+			return New(ctx, workspace, source, app, env, cloudflareToken, cloudflareAccount, githubToken, devVars, ledger, as, programs, penstock)
 		default:
 			return nil, fmt.Errorf("unknown function %s", fnName)
 		}

@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/penstock-ci/penstock/ci/internal/dagger"
 )
-
-// afterwards matches the lines of a run's end that are about the local Cloudflare, which lives in the call's container.
-var afterwards = regexp.MustCompile(`(?m)^(url|next): .*\n?`)
 
 // Runs all stages and asks the gates of the build. Deploys nothing.
 //
@@ -25,6 +21,43 @@ func (p *Penstock) Plan(ctx context.Context) (string, error) {
 	return p.said(ctx, "plan", "--executor", "dagger", "--env", p.Env)
 }
 
+// Applies the pending migrations, with everything around them, and leaves the code as it is.
+//
+// The data half of a deployment: stages, gates, approval of exactly these migrations, backup, migrations, smoke of what is
+// live before and after. No version is uploaded and no traffic moves.
+//
+// +cache="never"
+func (p *Penstock) Migrate(
+	ctx context.Context,
+	// Show the SQL and what the gates of the plan say, and change nothing
+	// +optional
+	dryRun bool,
+) (string, error) {
+	args := p.by("migrate", "--executor", "dagger", "--env", p.Env)
+	if dryRun {
+		args = append(args, "--dry-run")
+	}
+	return p.said(ctx, args...)
+}
+
+// Smokes what is live: the environment's probes, the app's smoke stages, the gates that judge a running version.
+//
+// Nothing is deployed, migrated or put back.
+//
+// +cache="never"
+func (p *Penstock) Smoke(
+	ctx context.Context,
+	// Only this version of the current deployment, also one without traffic: its id, the beginning of it, or its number
+	// +optional
+	version string,
+) (string, error) {
+	args := p.by("smoke", "--executor", "dagger", "--env", p.Env)
+	if version != "" {
+		args = append(args, "--version", version)
+	}
+	return p.said(ctx, args...)
+}
+
 // Takes the app through stages, gates and plan to the environment.
 //
 // Migrations, upload without traffic, smoke, switch, smoke again: when a step fails after traffic was touched, the old
@@ -32,13 +65,7 @@ func (p *Penstock) Plan(ctx context.Context) (string, error) {
 //
 // +cache="never"
 func (p *Penstock) Deploy(ctx context.Context) (string, error) {
-	told, err := p.said(ctx, p.by("deploy", "--executor", "dagger", "--env", p.Env)...)
-	if err == nil && p.Env == "local" {
-		// What it says of the address and of the next step is about a machine that is gone by now.
-		told = afterwards.ReplaceAllString(told, "") +
-			"next: `penstock deploy --executor dagger` serves it on this machine · `dagger call history` looks back\n"
-	}
-	return told, err
+	return p.said(ctx, p.by("deploy", "--executor", "dagger", "--env", p.Env)...)
 }
 
 // Approves exactly what a run that waits would change now; void when anything in that changes.

@@ -7,10 +7,17 @@ import "context"
 // +cache="never"
 func (p *Penstock) Gates(ctx context.Context) (string, error) { return p.said(ctx, "gates", "list") }
 
-// Lists the runs in the ledger, newest first.
+// Lists the runs in the ledger, newest first, or shows one in full.
 //
 // +cache="never"
-func (p *Penstock) History(ctx context.Context) (string, error) { return p.said(ctx, "history") }
+func (p *Penstock) History(
+	ctx context.Context,
+	// Only this run, in full: its id or the beginning of it
+	// +optional
+	run string,
+) (string, error) {
+	return p.about(ctx, run, "history")
+}
 
 // Says what a run waits for or was stopped by, who or what can clear it, and what to do.
 //
@@ -21,7 +28,11 @@ func (p *Penstock) Why(
 	// +optional
 	run string,
 ) (string, error) {
-	args := []string{"why"}
+	return p.about(ctx, run, "why")
+}
+
+// about asks about one run, when one is named.
+func (p *Penstock) about(ctx context.Context, run string, args ...string) (string, error) {
 	if run != "" {
 		args = append(args, run)
 	}

@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/penstock-ci/penstock/ci/internal/dagger"
@@ -23,7 +24,7 @@ type Penstock struct {
 	// +private
 	App string
 	// +private
-	Tools *dagger.Directory
+	Programs *dagger.Directory
 	// +private
 	Env string
 	// +private
@@ -40,7 +41,7 @@ type Penstock struct {
 	DevVars *dagger.Secret
 }
 
-// New takes what all functions have in common.
+// Takes a Cloudflare Worker from source to a gated production. What all functions have in common is said here.
 func New(
 	ctx context.Context,
 	// The caller's folder.
@@ -72,6 +73,10 @@ func New(
 	// Who acts, by the name that approvers go by, for the record of deploy, approve and promote
 	// +optional
 	as string,
+	// Penstock's programs for Linux, as in a release's archive or in bin/ after `make build`; built in the engine, from this
+	// module's own source, when they are left out
+	// +optional
+	programs *dagger.Directory,
 	// Penstock's own source; always this module's
 	// +defaultPath="/"
 	// +ignore=["*", "!cmd", "!gates", "!internal", "!pipelines", "!plugins", "!tools", "!go.mod", "!go.sum", "!Makefile", "**/testdata", "**/*_test.go"]
@@ -89,8 +94,17 @@ func New(
 			app = strings.TrimPrefix(at, "/")
 		}
 	}
+	if programs == nil {
+		// A toolchain is given the app's repository where it asks for its own.
+		if own, err := penstock.Exists(ctx, "cmd/penstock"); err != nil {
+			return nil, err
+		} else if !own {
+			return nil, errors.New("Dagger does not give a toolchain its own source: say --programs, or leave the toolchain out and name the module with -m")
+		}
+		programs = build(penstock)
+	}
 	return &Penstock{
-		Source: source, App: app, Tools: tools(penstock), Env: env, Ledger: ledger, As: as,
+		Source: source, App: app, Programs: programs, Env: env, Ledger: ledger, As: as,
 		CloudflareAccount: cloudflareAccount, CloudflareToken: cloudflareToken, GithubToken: githubToken, DevVars: devVars,
 	}, nil
 }

@@ -21,8 +21,8 @@ const (
 	leftDir   = "/left"
 )
 
-// tools are penstock and its gate sets, built from this module's own repository; a layer that only Penstock's source changes.
-func tools(source *dagger.Directory) *dagger.Directory {
+// build makes penstock and its gate sets from this module's own repository: a layer that only Penstock's source changes.
+func build(source *dagger.Directory) *dagger.Directory {
 	return dag.Container().From(goImage).
 		WithMountedCache("/go/pkg/mod", dag.CacheVolume("penstock-go-mod")).
 		WithMountedCache("/root/.cache/go-build", dag.CacheVolume("penstock-go-build")).
@@ -35,7 +35,7 @@ func tools(source *dagger.Directory) *dagger.Directory {
 // container is a machine with Penstock, the app, and the state of earlier calls.
 func (p *Penstock) container() *dagger.Container {
 	c := dag.Container().From(goImage).
-		WithDirectory(binDir, p.Tools).
+		WithDirectory(binDir, p.Programs).
 		WithEnvVariable("PATH", binDir+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").
 		WithEnvVariable("PENSTOCK_STATE_DIR", stateDir).
 		WithEnvVariable("NO_COLOR", "1").
@@ -81,7 +81,7 @@ func answer(ctx context.Context, c *dagger.Container, args ...string) (string, e
 	if err != nil {
 		return "", err
 	}
-	return told, failure(ctx, ran, args, told)
+	return inWords(told), failure(ctx, ran, args, told)
 }
 
 // failure is nil when the command ended with done, else what it answered and complained of.
@@ -98,7 +98,7 @@ func failure(ctx context.Context, ran *dagger.Container, args []string, told str
 	if at := strings.LastIndex("\n"+complained, "\npenstock: "); at >= 0 {
 		why = strings.TrimRight(told, "\n") + "\n" + complained[at:]
 	}
-	return fmt.Errorf("penstock %s: exit code %d\n%s", strings.Join(args, " "), code, strings.Trim(why, "\n"))
+	return fmt.Errorf("penstock %s: exit code %d\n%s", strings.Join(args, " "), code, inWords(strings.Trim(why, "\n")))
 }
 
 // staged runs single stages and returns what they left.
