@@ -115,7 +115,7 @@ func (c *caller) refuses(shared []string, parts []string, function string, args 
 }
 
 var (
-	bundleDigest = regexp.MustCompile(`bundle (sha256:[0-9a-f]+) \(`)
+	toldBundle   = regexp.MustCompile(`bundle (sha256:[0-9a-f]+) \(`)
 	promotedRun  = regexp.MustCompile("`dagger call promote --run ([0-9A-Z]+)`")
 	newestRun    = regexp.MustCompile(`(?m)^(0[0-9A-Z]{25}) `)
 	functionLine = regexp.MustCompile(`(?m)^([a-z]+)  +\S`)
@@ -163,7 +163,7 @@ func playGuide(c *caller) {
 	c.answers(nil, []string{"json"}, "bench", "glob", "--pattern", "**")
 	c.answers(nil, nil, "audit", "glob", "--pattern", "**")
 	c.answers(nil, []string{"formdata"}, "build", "contents")
-	inEngine := c.found(bundleDigest, c.answers(nil, []string{"done in"}, "check"))
+	inEngine := c.found(toldBundle, c.answers(nil, []string{"done in"}, "check"))
 	c.answers(vars, []string{"create"}, "plan")
 	c.answers(vars, []string{"live: version", inEngine}, "deploy")
 	second := c.call(vars, "deploy")
@@ -185,7 +185,7 @@ func playGuide(c *caller) {
 	c.refuses(vars, []string{"penstock rollback", "next: "}, "rollback") // there is nothing before the first version
 
 	if os.Getenv("PENSTOCK_SLOW") != "" {
-		if onHost := c.found(bundleDigest, c.must(0, "check").out); onHost != inEngine {
+		if onHost := c.found(toldBundle, c.must(0, "check").out); onHost != inEngine {
 			t.Errorf("the bundle is %s on the host and %s in the engine", onHost, inEngine)
 		}
 	}
@@ -197,7 +197,7 @@ func playPeople(c *caller) {
 	c.write("penstock.yaml", "environments:\n  local:\n    approvers: [ann@example.com, bea@example.com]\n  next:\n    target: local\n")
 	ann, bea := []string{"--as", "ann@example.com"}, []string{"--as", "bea@example.com"}
 	told := c.refuses(ann, []string{"exit code 5", "dagger call approve --run"}, "deploy")
-	run, inEngine := c.found(promotedRun, told), c.found(bundleDigest, told)
+	run, inEngine := c.found(promotedRun, told), c.found(toldBundle, told)
 	c.answers(nil, []string{run, "approval: 0 of 1 given"}, "why")
 	c.refuses(nil, []string{"exit code 5"}, "promote", "--run", run)
 	c.refuses(ann, []string{"exit code"}, "approve", "--run", run, "--reason", "my own")
@@ -207,7 +207,7 @@ func playPeople(c *caller) {
 
 	if os.Getenv("PENSTOCK_SLOW") != "" {
 		for _, executor := range []string{"host", "dagger"} {
-			if digest := c.found(bundleDigest, c.must(0, "check", "--executor", executor).out); digest != inEngine {
+			if digest := c.found(toldBundle, c.must(0, "check", "--executor", executor).out); digest != inEngine {
 				t.Errorf("the bundle with its static files is %s with --executor %s and %s in the engine", digest, executor, inEngine)
 			}
 		}
