@@ -95,6 +95,6 @@ func (a *App) installInputs() []string {
 	return inputs
 }
 
-// everything is the whole snapshot but Penstock's own file: no command reads that, and a new time limit in it should not
-// repeat a build.
-func everything() []string { return []string{"**", "!" + FileName} }
+// everything is the whole snapshot but what tells others how to run it, Penstock and GitHub: no command of the app reads that, and
+// a new time limit in it should not repeat a build. A stage that checks it names its inputs.
+func everything() []string { return []string{"**", "!" + FileName, "!.github/**"} }

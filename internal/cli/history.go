@@ -141,7 +141,7 @@ func (c *common) showRun(ctx context.Context, id string) error {
 		}
 		if run.Result == nil { // how it stands, for an end
 			told = append(told, event.Event{Type: event.RunFinished, Result: &event.Result{
-				Outcome: run.State, ExitCode: int(ExitWaiting), Duration: time.Since(run.Started), NextStep: "`penstock why " + run.ID + "` shows what it waits for",
+				Outcome: run.State, ExitCode: int(ExitWaiting), Duration: time.Since(run.Started), NextStep: "`penstock why " + run.ID + "` shows what is in its way",
 			}})
 		}
 		look := terminal.Look{All: true}

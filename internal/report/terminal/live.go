@@ -78,7 +78,8 @@ func (l *Live) drawing() {
 }
 
 // draw brings the terminal from what was drawn last to how the run stands, in one write. Only lines that differ are written, so
-// that nothing flickers and a calm run writes nothing. When the run has finished the tree goes: the summary takes its place.
+// that nothing flickers and a calm run writes nothing. Lines do not wrap meanwhile: some terminals tell their new size a moment after
+// they took it, and a line for the old one must not become two. When the run has finished the tree goes: the summary takes its place.
 func (l *Live) draw() {
 	width, rows := l.look.size()
 	l.known.Lock()
@@ -105,7 +106,8 @@ func (l *Live) draw() {
 		return
 	}
 	// A screen that cannot be written to costs the run nothing: the summary says it all again.
-	_, _ = io.WriteString(l.screen, ansi.SetSynchronizedOutputMode+ansi.HideCursor+out.String()+ansi.EraseScreenBelow+ansi.ShowCursor+ansi.ResetSynchronizedOutputMode)
+	_, _ = io.WriteString(l.screen, ansi.SetSynchronizedOutputMode+ansi.HideCursor+ansi.ResetAutoWrapMode+out.String()+ansi.EraseScreenBelow+
+		ansi.SetAutoWrapMode+ansi.ShowCursor+ansi.ResetSynchronizedOutputMode)
 }
 
 // height is how many rows the last drawing takes on a terminal of this width: one that became narrower has wrapped it.

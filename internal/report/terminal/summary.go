@@ -133,14 +133,14 @@ func unaskedOf(b *board, unasked []*gateRow) string {
 			}
 		}
 		if n > 0 {
-			phases = append(phases, fmt.Sprintf("%d of the phase %s", n, phase))
+			phases = append(phases, fmt.Sprintf("%s %d", phase, n))
 		}
 	}
-	text := strings.Join(phases, ", ")
+	text := fmt.Sprintf("%s (%s)", gates.Counted(len(unasked), "gate"), strings.Join(phases, ", "))
 	if b.result.ExitCode == 0 {
-		return text + ": there is nothing to deploy for them to judge"
+		return text + ": nothing is deployed that they could judge"
 	}
-	return text
+	return text + ": the run ended before"
 }
 
 // deciding is the measurement that a verdict rests on: the first that has a limit, else the first; nil when it measured nothing.
