@@ -53,7 +53,7 @@ func TestMigrateAlone(t *testing.T) {
 		if again := m.must(0, "migrate", "--env", "staging"); !strings.Contains(again.out, "nothing to migrate") {
 			t.Error(again)
 		}
-		if deployed := m.must(0, "deploy", "--env", "staging"); !strings.Contains(deployed.out, "none is pending") {
+		if deployed := m.must(0, "deploy", "--env", "staging"); !strings.Contains(deployed.err, "none is pending") {
 			t.Error(deployed)
 		}
 	})
@@ -134,25 +134,69 @@ func TestMigrateAlone(t *testing.T) {
 		served(m, one)
 	})
 
+	t.Run("seeded", func(t *testing.T) {
+		m := m.in(t)
+		migrate := func(code int, args ...string) outcome {
+			m.t.Helper()
+			return m.must(code, append([]string{"migrate", "--env", "staging"}, args...)...)
+		}
+		if err := os.Mkdir(filepath.Join(m.app, "seed"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		m.write("seed/minimal.sql", "INSERT INTO users (name) VALUES ('ada');\n")
+		migrate(2, "--again")
+		migrate(2, "--seed", "seed/nothing.sql")
+		migrate(2, "--seed", "../elsewhere.sql")
+		if looked := migrate(0, "--seed", "seed/minimal.sql", "--dry-run"); !strings.Contains(looked.out, "VALUES ('ada')") || !strings.Contains(looked.out, "the seed was not executed") {
+			t.Error(looked)
+		}
+		served(m, one)
+		if done := migrate(0, "--seed", "seed/minimal.sql"); !strings.Contains(done.out, "applied seed/minimal.sql") {
+			t.Error(done)
+		}
+		served(m, `{"code":"one","rows":1}`)
+		if again := migrate(0, "--seed", "./seed/minimal.sql"); !strings.Contains(again.out, "was executed already") {
+			t.Error(again)
+		}
+		migrate(0, "--seed", "seed/minimal.sql", "--again")
+		served(m, `{"code":"one","rows":2}`)
+		m.write("seed/minimal.sql", "INSERT INTO users (name) VALUES ('bob');\n")
+		if refused := migrate(4, "--seed", "seed/minimal.sql"); !strings.Contains(refused.out, "there are rows in table users") || !strings.Contains(refused.out, "--beside-data") {
+			t.Error(refused)
+		}
+		m.write("seed/reset.sql", "DELETE FROM users;\n")
+		if refused := migrate(4, "--seed", "seed/reset.sql", "--beside-data"); !strings.Contains(refused.out, "it deletes rows") {
+			t.Error(refused)
+		}
+		m.stopAt(moment{event.StepFinished, "seed"}, []syscall.Signal{syscall.SIGKILL}, "migrate", "--env", "staging", "--seed", "seed/minimal.sql", "--beside-data")
+		if again := migrate(0, "--seed", "seed/minimal.sql", "--beside-data"); !strings.Contains(again.out, "was executed already") {
+			t.Errorf("after a kill behind the seed:\n%s", again)
+		}
+		one = `{"code":"one","rows":3}`
+		served(m, one)
+	})
+
 	t.Run("approved", func(t *testing.T) {
 		m := m.in(t)
 		m.git("config", "user.email", "ann@example.com")
 		m.edit("penstock.yaml", "  staging:\n    target: local\n", "  staging:\n    target: local\n    approvers: [bea@example.com]\n")
 		m.migration("0004_city.sql", "ALTER TABLE users ADD COLUMN city TEXT;")
-		waits := m.must(5, "migrate", "--env", "staging")
+		m.write("seed/city.sql", "INSERT INTO users (name, city) VALUES ('cyd', 'Rome');\n")
+		waits := m.must(5, "migrate", "--env", "staging", "--seed", "seed/city.sql", "--beside-data")
 		id := m.runs()[0].ID
-		if !strings.Contains(waits.out, "ADD COLUMN city") {
+		if !strings.Contains(waits.out, "ADD COLUMN city") || !strings.Contains(waits.out, "'Rome'") {
 			t.Errorf("who approves does not see the SQL:\n%s", waits)
 		}
 		why := m.must(0, "why", id)
-		if !strings.Contains(why.out, "0004_city.sql") || strings.Contains(why.out, "version") {
+		if !strings.Contains(why.out, "0004_city.sql") || !strings.Contains(why.out, "seed/city.sql") || strings.Contains(why.out, "version") {
 			t.Error(why)
 		}
 		m.must(0, "approve", id, "--as", "bea@example.com", "--reason", "seen")
 		done := m.must(0, "promote", id)
-		if !strings.Contains(done.out, "applied 0004_city.sql") {
+		if !strings.Contains(done.out, "applied 0004_city.sql") || !strings.Contains(done.out, "seed/city.sql") {
 			t.Error(done)
 		}
+		one = `{"code":"one","rows":4}`
 		m.must(4, "promote", id, "--env", "local")
 		served(m, one)
 	})

@@ -216,7 +216,10 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 	}
 	basis := promotion.Basis{App: r.pipeline.Name, Environment: *r.environment, Bundle: made.bundle, Gates: facts}
 	if r.flags.command == commandMigrate {
-		basis.Kind = promotion.KindMigration
+		basis.Kind, basis.Seed = promotion.KindMigration, r.flags.seed
+		if err := r.seedIsSource(); err != nil {
+			return nil, promotion.Plan{}, err
+		}
 	}
 	plan, err := promotion.MakePlan(ctx, target, basis)
 	if err == nil && len(plan.Diff.MissingSecrets) > 0 && r.environment.Target == localTarget {
@@ -233,7 +236,7 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 	}
 	told := plan.Event()
 	if basis.Kind == promotion.KindMigration {
-		if told.Scripts, err = scripts(ctx, target); err != nil {
+		if told.Scripts, err = scripts(ctx, target, plan); err != nil {
 			return nil, promotion.Plan{}, err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -21,15 +24,22 @@ const commandMigrate = "migrate"
 
 func newMigrate(shared *common) *cobra.Command {
 	flags := runFlags{command: commandMigrate}
+	seed := promotion.Seed{}
 	command := &cobra.Command{
 		Use:   "migrate",
-		Short: "Apply the pending migrations to an environment, with everything around them, and leave its code as it is",
+		Short: "Apply the pending migrations, with everything around them, and leave the code as it is; seed the database",
 		Long: "The data half of a deployment: stages, build gates and the gates of the plan as in `deploy`, approval of exactly these\n" +
 			"migrations, then under the environment's lease: smoke of what is live, bookmark and backup, the gates that judge data,\n" +
 			"the migrations, and smoke of what is live once more, now on the new schema. No version is uploaded and no traffic moves. A\n" +
-			"deployment that follows finds the migrations applied. With --dry-run it shows the SQL and what the gates say, and stops.",
-		Example: "  penstock migrate --env production --dry-run\n  penstock migrate --env production",
+			"deployment that follows finds the migrations applied. With --dry-run it shows the SQL and what the gates say, and stops.\n\n" +
+			"--seed executes a SQL file behind the migrations, once: the database notes it, and a second time says so. It must only add\n" +
+			"rows, and goes beside rows that are there only when told.",
+		Example: "  penstock migrate --env production --dry-run\n  penstock migrate --env production\n  penstock migrate --env production --seed seed/minimal.sql",
 		RunE: func(command *cobra.Command, _ []string) error {
+			var err error
+			if flags.seed, err = seedOf(seed); err != nil {
+				return err
+			}
 			ctx := command.Context()
 			r, err := begin(ctx, shared, flags, true)
 			if err != nil {
@@ -41,7 +51,34 @@ func newMigrate(shared *common) *cobra.Command {
 	}
 	flags.addTo(command, "whose databases they are for")
 	command.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the SQL and what the gates of the plan say, and change nothing")
+	command.Flags().StringVar(&seed.File, "seed", "", "a SQL `file` in the app's folder to execute behind the migrations")
+	command.Flags().BoolVar(&seed.Again, "again", false, "with --seed: execute it also when it was executed before")
+	command.Flags().BoolVar(&seed.BesideData, "beside-data", false, "with --seed: execute it also where there are rows already")
 	return command
+}
+
+// seedOf is the seed that was asked for; nil for none.
+func seedOf(asked promotion.Seed) (*promotion.Seed, error) {
+	if asked.File == "" {
+		if asked.Again || asked.BesideData {
+			return nil, fail(ExitUsage, "name the file with --seed, for example --seed seed/minimal.sql", errors.New("--again and --beside-data are about a seed, and none is named"))
+		}
+		return nil, nil
+	}
+	asked.File = path.Clean(filepath.ToSlash(asked.File))
+	if path.IsAbs(asked.File) || asked.File == ".." || strings.HasPrefix(asked.File, "../") {
+		return nil, fail(ExitUsage, "name a file of the app, relative to its folder", fmt.Errorf("%q is no file of the app's folder", asked.File))
+	}
+	return &asked, nil
+}
+
+// seedIsSource wants the seed to be of the source whose digest names the run.
+func (r *run) seedIsSource() error {
+	seed := r.flags.seed
+	if seed == nil || slices.ContainsFunc(r.source.Files, func(file snapshot.File) bool { return file.Path == seed.File }) {
+		return nil
+	}
+	return fail(ExitUsage, "name a file of the app's folder that git does not ignore", fmt.Errorf("the source has no file %s", seed.File))
 }
 
 // The gates that a migration by itself treats by name.
@@ -66,8 +103,8 @@ func gateOfMigration(ref pipelines.GateRef, asks gates.Description) (pipelines.G
 	return ref, ref.Phase == gates.PhasePromote && !asksVersion(asks) && !reads(asks, gates.ReportSmoke, gates.ReportMetrics, gates.ReportEnvironment)
 }
 
-// scripts are the texts of the pending migrations.
-func scripts(ctx context.Context, target *cloudflare.Target) ([]event.Script, error) {
+// scripts are the texts of the pending migrations, and of the seed.
+func scripts(ctx context.Context, target *cloudflare.Target, plan promotion.Plan) ([]event.Script, error) {
 	databases, gaps := target.MigrationPlans(ctx)
 	if len(gaps) > 0 {
 		return nil, fmt.Errorf("read %s: %s", gaps[0].What, gaps[0].Reason)
@@ -78,6 +115,9 @@ func scripts(ctx context.Context, target *cloudflare.Target) ([]event.Script, er
 			found = append(found, event.Script{Database: database.Name, File: pending.File, Digest: pending.Digest, SQL: pending.SQL})
 		}
 	}
+	if seed := plan.Diff.Seed; plan.SeedDue() {
+		found = append(found, event.Script{Database: seed.Database, File: plan.Basis.Seed.File, Digest: seed.Digest, SQL: seed.SQL})
+	}
 	return found, nil
 }
 
@@ -86,9 +126,13 @@ func (r *run) beforeMigration(ctx context.Context, made built, plan promotion.Pl
 	result.Version, result.URL = plan.Live.Live(), plan.Live.URL
 	if plan.Diff.UpToDate {
 		result.Reason = nothingPending(r.environment.Name)
+		if seed := plan.Diff.Seed; seed != nil {
+			result.Reason += fmt.Sprintf("; %s was executed already, by promotion %s", plan.Basis.Seed.File, seed.Done)
+			result.NextStep = "--again executes the seed once more"
+		}
 		return true, result, nil
 	}
-	if err := r.standsAlone(plan); err != nil {
+	if err := errors.Join(r.standsAlone(plan), plan.RefusesSeed()); err != nil {
 		return true, result, err
 	}
 	if !r.flags.dryRun {
@@ -98,6 +142,9 @@ func (r *run) beforeMigration(ctx context.Context, made built, plan promotion.Pl
 		return true, result, err
 	}
 	result.Reason = fmt.Sprintf("%d pending, none applied: this was a dry run", len(plan.Diff.Migrations))
+	if plan.SeedDue() {
+		result.Reason += "; the seed was not executed"
+	}
 	result.NextStep = "`penstock migrate --env " + r.environment.Name + "` applies them"
 	return true, result, nil
 }
@@ -134,6 +181,9 @@ func (r *run) migrated(ctx context.Context, result event.Result, promoted promot
 		names := make([]string, len(promoted.Migrations))
 		for i, migration := range promoted.Migrations {
 			names[i] = migration.Name
+		}
+		if promoted.Seed != "" {
+			names = append(names, promoted.Seed)
 		}
 		result.Reason = "applied " + list(names)
 		result.NextStep = "`penstock deploy --env " + r.environment.Name + "` takes the code there that needs it; the state before is bookmark " + promoted.Bookmark

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -75,5 +76,34 @@ func TestWhatTheLiveVersionCannotLiveWith(t *testing.T) {
 		if (err != nil) != tc.refused || (tc.refused && (code != ExitBlocked || next == "" || !strings.Contains(err.Error(), "0002.sql (it changes"))) {
 			t.Errorf("%s: exit code %d, %v", name, code, err)
 		}
+	}
+}
+
+func TestWhichSeedIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		asked promotion.Seed
+		want  string // "" is none
+		code  ExitCode
+	}{
+		"none":                     {promotion.Seed{}, "", ExitDone},
+		"a file":                   {promotion.Seed{File: "./seed//minimal.sql"}, "seed/minimal.sql", ExitDone},
+		"again, of nothing":        {promotion.Seed{Again: true}, "", ExitUsage},
+		"beside data, of nothing":  {promotion.Seed{BesideData: true}, "", ExitUsage},
+		"outside of the app":       {promotion.Seed{File: "seed/../../x.sql"}, "", ExitUsage},
+		"somewhere on the machine": {promotion.Seed{File: "/etc/passwd"}, "", ExitUsage},
+	} {
+		seed, err := seedOf(tc.asked)
+		if code, _ := classify(err); code != tc.code || (seed != nil) != (tc.want != "") || (seed != nil && seed.File != tc.want) {
+			t.Errorf("%s: %+v, exit code %d, %v", name, seed, code, err)
+		}
+	}
+	r := &run{source: &snapshot.Snapshot{Files: []snapshot.File{{Path: "seed/minimal.sql"}}}, flags: runFlags{seed: &promotion.Seed{File: "seed/minimal.sql"}}}
+	if err := r.seedIsSource(); err != nil {
+		t.Error(err)
+	}
+	r.flags.seed = &promotion.Seed{File: "seed/ignored.sql"}
+	if code, _ := classify(r.seedIsSource()); code != ExitUsage {
+		t.Errorf("a file that is not of the source: exit code %d", code)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstock-ci/penstock/internal/promotion"
 )
 
 func newPromote(shared *common) *cobra.Command {
@@ -28,6 +30,9 @@ func newPromote(shared *common) *cobra.Command {
 			flags := runFlags{environment: from.run.Info.Environment, as: as, executor: executor, hub: hub, command: from.run.Info.Command}
 			if from.elsewhere {
 				flags.environment = environment
+			}
+			if seed := from.run.Info.Seed; seed != nil {
+				flags.seed = &promotion.Seed{File: seed.File, Again: seed.Again, BesideData: seed.BesideData}
 			}
 			r, err := beginFrom(ctx, shared, flags, true, from)
 			if err != nil {

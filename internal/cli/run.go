@@ -46,8 +46,10 @@ type runFlags struct {
 	hub          hubFlags
 	executor     string
 	// only are the build stages that are run; all when it is nil.
-	only   []string
-	dryRun bool // of a migration
+	only []string
+	// dryRun and seed are of a migration: only look; what to execute behind it, nil for nothing.
+	dryRun bool
+	seed   *promotion.Seed
 	// command is how the record calls a run that is less than the pipeline's; "" for the whole.
 	command string
 }
@@ -284,6 +286,9 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
 		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
 	}
+	if seed := r.flags.seed; seed != nil {
+		info.Seed = &event.Seed{File: seed.File, Again: seed.Again, BesideData: seed.BesideData}
+	}
 	info.Command, info.Rules = r.flags.command, r.rulesCommit
 	info.By, info.Approvers, info.SelfApproval = r.author, r.environment.Approvers, r.environment.SelfApproval
 	info.Signed = r.environment.Signers != ""
@@ -306,7 +311,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	}
 	switch {
 	case promotes && r.flags.command == commandMigrate:
-		info.Steps = promotion.MigrationSteps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
+		info.Steps = promotion.MigrationSteps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake), r.flags.seed != nil)
 	case promotes:
 		info.Steps = promotion.Steps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
 	}

@@ -58,6 +58,8 @@ type RunInfo struct {
 	SourceDigest string `json:"sourceDigest"`
 	Files        int    `json:"files"`
 	Executor     string `json:"executor"`
+	// Seed is what a migration by itself executes behind the migrations; nil for nothing.
+	Seed *Seed `json:"seed,omitempty"`
 	// By began the run; nil when that is not known.
 	By *Identity `json:"by,omitempty"`
 	// Approvers of the environment, and whether they may approve their own runs, as they were when it began.
@@ -74,6 +76,13 @@ type RunInfo struct {
 	Stages  []Stage `json:"stages"` // names and needs, so that a tree can be drawn at once
 	Gates   []Gate  `json:"gates"`
 	Steps   []Step  `json:"steps,omitempty"` // of the promotion that will follow
+}
+
+// Seed is a SQL file with first rows for a database.
+type Seed struct {
+	File       string `json:"file"`
+	Again      bool   `json:"again,omitempty"`
+	BesideData bool   `json:"besideData,omitempty"`
 }
 
 // Outcome is how a stage ended.

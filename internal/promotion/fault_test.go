@@ -41,6 +41,7 @@ type scenario struct {
 	gates       []promotion.GateFact
 	stages      bool
 	kind        promotion.Kind
+	seed        *promotion.Seed
 	cloud       func() *promotiontest.Cloud
 }
 
@@ -90,7 +91,7 @@ var scenarios = map[string]scenario{
 // attempt promotes green as promotion id.
 func (s scenario) attempt(t *testing.T, w *wire, id string) (promotion.Result, error) {
 	t.Helper()
-	basis := promotion.Basis{App: "app", Environment: s.environment, Bundle: green, Gates: s.gates, Kind: s.kind}
+	basis := promotion.Basis{App: "app", Environment: s.environment, Bundle: green, Gates: s.gates, Kind: s.kind, Seed: s.seed}
 	plan, err := promotion.MakePlan(t.Context(), w.cloud, basis)
 	if err != nil {
 		t.Fatal(err)

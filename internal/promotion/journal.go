@@ -60,6 +60,8 @@ type Checkpoint struct {
 	Migrations []Migration `json:"migrations,omitempty"`
 	Marks      []Mark      `json:"marks,omitempty"`
 	Exports    []Export    `json:"exports,omitempty"`
+	// Seed is the seed file that was executed, or may have been; the plan has its digest.
+	Seed string `json:"seed,omitempty"`
 	// Undo is the bookmark of the data that a rollback replaced.
 	Undo      string    `json:"undo,omitempty"`
 	URL       string    `json:"url,omitempty"`

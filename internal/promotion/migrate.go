@@ -12,7 +12,7 @@ import (
 
 // MigrationSteps lists the steps of a promotion's data half. Gates of the phase promote are asked before the data is touched,
 // those of the phase bake afterwards.
-func MigrationSteps(environment pipelines.Environment, promoteGates, bakeGates bool) []event.Step {
+func MigrationSteps(environment pipelines.Environment, promoteGates, bakeGates, seed bool) []event.Step {
 	steps := []event.Step{
 		{Name: StepLease, Title: "take the environment's lease"},
 		{Name: StepCheck, Title: "check that the plan still holds"},
@@ -25,10 +25,11 @@ func MigrationSteps(environment pipelines.Environment, promoteGates, bakeGates b
 	if promoteGates {
 		steps = append(steps, event.Step{Name: StepGates, Title: "ask the gates before the data is touched"})
 	}
-	steps = append(steps,
-		event.Step{Name: StepMigrate, Title: "apply migrations"},
-		event.Step{Name: StepVerify, Title: "smoke what is live, on the new schema"},
-	)
+	steps = append(steps, event.Step{Name: StepMigrate, Title: "apply migrations"})
+	if seed {
+		steps = append(steps, event.Step{Name: StepSeed, Title: "execute the seed"})
+	}
+	steps = append(steps, event.Step{Name: StepVerify, Title: "smoke what is live, on the new schema"})
 	if bakeGates {
 		steps = append(steps, event.Step{Name: StepConfirm, Title: "ask the gates about the new schema"})
 	}
@@ -43,7 +44,14 @@ func (a *attempt) forwardData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.step(ctx, StepCheck, Leased, func(ctx context.Context) (done, error) { return a.check(ctx, recovered) }); err != nil || a.upToDate {
+	err = a.step(ctx, StepCheck, Leased, func(ctx context.Context) (done, error) {
+		did, err := a.check(ctx, recovered)
+		if err == nil {
+			err = a.plan.RefusesSeed()
+		}
+		return did, err
+	})
+	if err != nil || a.upToDate {
 		return err
 	}
 	steps := []struct {
@@ -57,6 +65,7 @@ func (a *attempt) forwardData(ctx context.Context) error {
 		{StepBookmark, BackedUp, true, a.bookmark},
 		{StepGates, BackedUp, a.plan.judgedAt(gates.PhasePromote), a.promoteGates},
 		{StepMigrate, Migrated, true, a.migrate},
+		{StepSeed, Migrated, a.plan.Basis.Seed != nil, a.seed},
 		{StepVerify, Smoked, true, func(ctx context.Context) (done, error) { return a.smokeLive(ctx, StepVerify, AfterData) }},
 		{StepConfirm, Smoked, a.plan.judgedAt(gates.PhaseBake), func(ctx context.Context) (done, error) {
 			return a.judge(ctx, StepConfirm, gates.PhaseBake, "")

@@ -57,7 +57,7 @@ func TestDataAlone(t *testing.T) {
 		t.Errorf("on record is %+v", state)
 	}
 	var announced, started []string
-	for _, step := range promotion.MigrationSteps(b.environment, true, true) {
+	for _, step := range promotion.MigrationSteps(b.environment, true, true, b.seed != nil) {
 		announced = append(announced, step.Name+": "+step.Title)
 	}
 	for _, e := range b.seen {
@@ -220,51 +220,157 @@ func TestDataBesideTwoVersions(t *testing.T) {
 // as it was, no migration is applied twice or lost, the journal says no more than is true, and the next deployment goes through.
 func TestEveryFaultAtEveryCallOfDataAlone(t *testing.T) {
 	t.Parallel()
-	s := dataAlone()
-	s.stages = true
-	old := []promotion.Share{all("old")}
-	clean := newWire(s.cloud(), &promotiontest.Journal{})
-	if result, err := s.attempt(t, clean, "p1"); err != nil || result.Phase != promotion.Completed || len(clean.Calls) < 20 {
-		t.Fatalf("without a fault: %+v, %v; %v", result, err, clean.Calls)
+	plain := dataAlone()
+	plain.stages = true
+	seeding := plain
+	seeding.seed = &promotion.Seed{File: "seed.sql"}
+	bare := plain.cloud
+	seeding.cloud = func() *promotiontest.Cloud {
+		cloud := bare()
+		cloud.Seeds = map[string]promotion.Seeding{"seed.sql": {Database: "db", Digest: "sha256:seed"}}
+		return cloud
 	}
-	for at := range len(clean.Calls) {
-		for _, fault := range promotiontest.Faults {
-			t.Run(fmt.Sprintf("%s at %d %s", fault, at+1, clean.Calls[at]), func(t *testing.T) {
-				w := wrong(s.cloud(), &promotiontest.Journal{}, at+1, fault)
-				result, err := s.attempt(t, w, "p1")
-				if !slices.Equal(w.cloud.Live(), old) || len(w.cloud.Tagged("p1")) > 0 {
-					t.Errorf("live is %v", w.cloud.Live())
+	for name, s := range map[string]scenario{"migrations": plain, "migrations and a seed": seeding} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clean := newWire(s.cloud(), &promotiontest.Journal{})
+			if result, err := s.attempt(t, clean, "p1"); err != nil || result.Phase != promotion.Completed || len(clean.Calls) < 20 {
+				t.Fatalf("without a fault: %+v, %v; %v", result, err, clean.Calls)
+			}
+			for at := range len(clean.Calls) {
+				for _, fault := range promotiontest.Faults {
+					t.Run(fmt.Sprintf("%s at %d %s", fault, at+1, clean.Calls[at]), func(t *testing.T) {
+						s.checkData(t, wrong(s.cloud(), &promotiontest.Journal{}, at+1, fault))
+					})
 				}
-				if !w.Dead {
-					if result.Phase != promotion.Completed && (result.Cause == nil || result.NextStep == "") {
-						t.Errorf("no cause or next step: %+v", result)
-					}
-					if err == nil && w.journal.Last("p1").State != result.Phase {
-						t.Errorf("the result is %s, the journal says %s", result.Phase, w.journal.Last("p1").State)
-					}
-				}
-				if w.journal.Last("p1").State == promotion.Completed && len(w.cloud.Applied()) != 1 {
-					t.Error("the journal says completed, and nothing is applied")
-				}
-				w.journal.HolderDied()
-				next := scenarios["update"]
-				result, err = next.attempt(t, newWire(w.cloud, w.journal), "p2")
-				if err != nil || result.Phase != promotion.Completed {
-					t.Fatalf("the next deployment: %+v, %v", result, err)
-				}
-				if got := w.cloud.Applied(); !slices.Equal(got, []string{"0001.sql"}) {
-					t.Errorf("applied is %v", got)
-				}
-				if state := w.journal.Last("p1"); state.Promotion != "" && !state.State.Ended() {
-					t.Errorf("the migration is left in %s", state.State)
-				}
-				if complaints := w.cloud.Complaints(); len(complaints) > 0 {
-					t.Errorf("misuse: %q", complaints)
-				}
-			})
+			}
+			t.Logf("%d calls × %d faults", len(clean.Calls), len(promotiontest.Faults))
+		})
+	}
+}
+
+func (s scenario) checkData(t *testing.T, w *wire) {
+	old := []promotion.Share{all("old")}
+	result, err := s.attempt(t, w, "p1")
+	if !slices.Equal(w.cloud.Live(), old) || len(w.cloud.Tagged("p1")) > 0 {
+		t.Errorf("live is %v", w.cloud.Live())
+	}
+	if !w.Dead {
+		if result.Phase != promotion.Completed && (result.Cause == nil || result.NextStep == "") {
+			t.Errorf("no cause or next step: %+v", result)
+		}
+		if err == nil && w.journal.Last("p1").State != result.Phase {
+			t.Errorf("the result is %s, the journal says %s", result.Phase, w.journal.Last("p1").State)
+		}
+		said := strings.Join(result.NotUndone, "; ")
+		if sown := len(w.cloud.Sown()) > 0; result.Phase != promotion.Completed && w.Fault != promotiontest.Outage && sown && !strings.Contains(said, "seed seed.sql") {
+			t.Errorf("a seed that stays is not told: %q", said)
 		}
 	}
-	t.Logf("%d calls × %d faults", len(clean.Calls), len(promotiontest.Faults))
+	want := 0
+	if s.seed != nil {
+		want = 1
+	}
+	if w.journal.Last("p1").State == promotion.Completed && (len(w.cloud.Applied()) != 1 || len(w.cloud.Sown()) != want) {
+		t.Error("the journal says completed, and not all is there")
+	}
+	w.journal.HolderDied()
+	result, err = s.attempt(t, newWire(w.cloud, w.journal), "p2")
+	if err != nil || result.Phase != promotion.Completed {
+		t.Fatalf("asked again: %+v, %v", result, err)
+	}
+	if got := w.cloud.Sown(); len(got) != want {
+		t.Errorf("the seed was executed %d times, want %d", len(got), want)
+	}
+	next := scenarios["update"]
+	result, err = next.attempt(t, newWire(w.cloud, w.journal), "p3")
+	if err != nil || result.Phase != promotion.Completed {
+		t.Fatalf("the next deployment: %+v, %v", result, err)
+	}
+	if got := w.cloud.Applied(); !slices.Equal(got, []string{"0001.sql"}) {
+		t.Errorf("applied is %v", got)
+	}
+	if state := w.journal.Last("p1"); state.Promotion != "" && !state.State.Ended() {
+		t.Errorf("the migration is left in %s", state.State)
+	}
+	if complaints := w.cloud.Complaints(); len(complaints) > 0 {
+		t.Errorf("misuse: %q", complaints)
+	}
+}
+
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	due := promotion.Seeding{Database: "db", Digest: "sha256:seed", SQL: "INSERT INTO users VALUES (1);"}
+	holds, breaks := due, due
+	holds.Holds, breaks.Breaks = "users", "it deletes rows: DELETE FROM users"
+	for name, tc := range map[string]struct {
+		seed  promotion.Seed
+		found promotion.Seeding
+		times int // that it was executed before
+		want  int // in the end
+		says  string
+	}{
+		"into an empty database":               {promotion.Seed{File: "s.sql"}, due, 0, 1, ""},
+		"a second time":                        {promotion.Seed{File: "s.sql"}, holds, 1, 1, ""},
+		"again":                                {promotion.Seed{File: "s.sql", Again: true}, holds, 1, 2, ""},
+		"beside data":                          {promotion.Seed{File: "s.sql"}, holds, 0, 0, "there are rows in table users"},
+		"beside data, told":                    {promotion.Seed{File: "s.sql", BesideData: true}, holds, 0, 1, ""},
+		"again of what never was, beside data": {promotion.Seed{File: "s.sql", Again: true}, holds, 0, 0, "there are rows in table users"},
+		"more than adding":                     {promotion.Seed{File: "s.sql", BesideData: true}, breaks, 0, 0, "it deletes rows"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newDataBench()
+			b.seed = &tc.seed
+			b.cloud.Seeds = map[string]promotion.Seeding{"s.sql": tc.found}
+			for range tc.times {
+				b.cloud.Held = nil
+				if err := b.cloud.Seed(t.Context(), "earlier", "s.sql", "sha256:seed"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			complained := len(b.cloud.Complaints()) // it was before the migrations, by somebody else
+			b.cloud.Apply("0001.sql")
+			plan := b.plan(t)
+			if refusal := plan.RefusesSeed(); (refusal == nil) != (tc.says == "") {
+				t.Errorf("refused: %v", refusal)
+			}
+			result, err := promotion.Promote(t.Context(), b.options, plan)
+			if err != nil || len(b.cloud.Complaints()) != complained {
+				t.Fatalf("%v, %q", err, b.cloud.Complaints())
+			}
+			if refused := result.Phase == promotion.Failed && errors.Is(result.Cause, promotion.ErrRefused); refused != (tc.says != "") || (refused && !strings.Contains(result.Cause.Error(), tc.says)) {
+				t.Errorf("%s: %v", result.Phase, result.Cause)
+			}
+			if got := len(b.cloud.Sown()); got != tc.want {
+				t.Errorf("executed %d times, want %d", got, tc.want)
+			}
+			if result.UpToDate != (tc.times > 0 && tc.want == tc.times) {
+				t.Errorf("up to date: %v", result.UpToDate)
+			}
+		})
+	}
+}
+
+// What is executed is part of what people approve.
+func TestASeedIsOfThePlan(t *testing.T) {
+	t.Parallel()
+	b := newDataBench()
+	digests := map[string]string{b.plan(t).Digest: "no seed"}
+	for name, seed := range map[string]promotion.Seed{"a": {File: "a.sql"}, "b": {File: "b.sql"}, "a, beside data": {File: "a.sql", BesideData: true}, "a, again": {File: "a.sql", Again: true}} {
+		b.cloud.Seeds = map[string]promotion.Seeding{"a.sql": {Digest: "sha256:x"}, "b.sql": {Digest: "sha256:x"}}
+		b.seed = &seed
+		plan := b.plan(t)
+		if other := digests[plan.Digest]; other != "" {
+			t.Errorf("%s has the digest of %s", name, other)
+		}
+		digests[plan.Digest] = name
+	}
+	b.cloud.Seeds = map[string]promotion.Seeding{"a.sql": {Digest: "sha256:edited"}}
+	b.seed = &promotion.Seed{File: "a.sql"}
+	if other := digests[b.plan(t).Digest]; other != "" {
+		t.Errorf("another text has the digest of %s", other)
+	}
 }
 
 // A rollback takes a migration by itself for what it is: no version came by it, and what it applied counts.

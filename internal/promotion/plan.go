@@ -26,6 +26,8 @@ type Basis struct {
 	// Kind is "" for a promotion and [KindMigration] for its data half; then the bundle is what was judged together with the
 	// migrations, and nothing of it is uploaded.
 	Kind Kind
+	// Seed is what a [KindMigration] executes behind its migrations; nil for nothing.
+	Seed *Seed
 }
 
 // GateFact is what a plan says of one gate. Measured values are left out on purpose: they differ from run to run, the
@@ -68,6 +70,9 @@ func MakePlan(ctx context.Context, target Target, basis Basis) (Plan, error) {
 	}
 	if basis.Kind == KindMigration {
 		diff = diff.dataAlone()
+		if err := seedOf(ctx, target, basis, &diff); err != nil {
+			return Plan{}, err
+		}
 	}
 	digest, err := planDigest(basis, live, diff)
 	if err != nil {
@@ -97,6 +102,7 @@ type digested struct {
 	Changes        []event.Change        `json:"changes,omitempty"`
 	Missing        []event.Change        `json:"missing,omitempty"`
 	Migrations     []Migration           `json:"migrations,omitempty"`
+	Seed           *Seed                 `json:"seed,omitempty"` // with its digest among the changes
 	MissingSecrets []string              `json:"missingSecrets,omitempty"`
 	UpToDate       bool                  `json:"upToDate"`
 	Gates          []digestedGate        `json:"gates,omitempty"`
@@ -150,6 +156,7 @@ func planned(basis Basis, live State, diff Diff) (json.RawMessage, error) {
 		Missing:     sortedChanges(diff.Missing),
 		// The order of migrations is the order in which they are applied, so it counts.
 		Migrations:     diff.Migrations,
+		Seed:           basis.Seed,
 		MissingSecrets: slices.Sorted(slices.Values(diff.MissingSecrets)),
 		UpToDate:       diff.UpToDate,
 		Gates:          facts,

@@ -38,7 +38,7 @@ func newBench(name string) *bench {
 
 func (b *bench) plan(t *testing.T) promotion.Plan {
 	t.Helper()
-	plan, err := promotion.MakePlan(t.Context(), b.cloud, promotion.Basis{App: "app", Environment: b.environment, Bundle: green, Gates: b.gates, Kind: b.kind})
+	plan, err := promotion.MakePlan(t.Context(), b.cloud, promotion.Basis{App: "app", Environment: b.environment, Bundle: green, Gates: b.gates, Kind: b.kind, Seed: b.seed})
 	if err != nil {
 		t.Fatal(err)
 	}

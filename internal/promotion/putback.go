@@ -228,7 +228,7 @@ func (a *attempt) release(ctx context.Context) {
 func (a *attempt) result(phase Phase, cause error) Result {
 	return Result{
 		Promotion: a.Promotion, Phase: phase, Cause: cause, URL: a.state.URL, Bookmark: a.state.Bookmark,
-		Previous: State{Shares: a.state.Previous}.Live(), Migrations: a.state.Migrations,
+		Previous: State{Shares: a.state.Previous}.Live(), Migrations: a.state.Migrations, Seed: a.state.Seed,
 	}
 }
 
@@ -246,6 +246,9 @@ func (a *attempt) notUndone(ctx context.Context) []string {
 		if sentence := a.migrationsLeft(ctx); sentence != "" {
 			said = append(said, sentence)
 		}
+	}
+	if sentence := a.seedLeft(ctx); sentence != "" {
+		said = append(said, sentence)
 	}
 	if a.state.Version != "" && !a.upToDate {
 		said = append(said, "version "+short(a.state.Version)+" stays uploaded, without traffic")

@@ -28,7 +28,9 @@ type Result struct {
 	Bookmark  string // the database before the migrations, "" when there was none
 	// Migrations are those that this promotion is known to have applied, in order.
 	Migrations []Migration
-	NextStep   string
+	// Seed is the seed file that it executed; "" when there was none.
+	Seed     string
+	NextStep string
 }
 
 // PutBackError says that traffic should have been put back and was not, or that this could not be made sure of: people may

@@ -144,7 +144,7 @@ func (a *attempt) judge(ctx context.Context, step string, phase gates.Phase, ove
 func (a *attempt) describe(name string) event.Step {
 	steps := append(Steps(a.environment(), true, true), RollbackSteps(DataRestored)...)
 	if a.state.Kind == KindMigration {
-		steps = MigrationSteps(a.environment(), true, true)
+		steps = MigrationSteps(a.environment(), true, true, true)
 	}
 	for _, step := range steps {
 		if step.Name == name {

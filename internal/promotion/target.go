@@ -119,6 +119,8 @@ type Diff struct {
 	Missing []event.Change
 	// Migrations are the pending database migrations in order, with the digest of each file.
 	Migrations []Migration
+	// Seed is what is known of the seed that was asked for; nil when none was.
+	Seed *Seeding
 	// MissingSecrets are required names that the environment lacks.
 	MissingSecrets []string
 	// UpToDate: the live version at 100 % was made from this very bundle and nothing else is pending.

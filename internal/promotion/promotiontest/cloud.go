@@ -30,6 +30,8 @@ type Cloud struct {
 	// Refuses names a migration that the database refuses; Broken a bundle whose versions do not work.
 	Refuses string
 	Broken  string
+	// Seeds are the seed files that the app has; Done is filled in.
+	Seeds map[string]promotion.Seeding
 	// Held, when set, says whether anybody may change the cloud now.
 	Held func() bool
 
@@ -44,6 +46,7 @@ type Cloud struct {
 	appliedAt  map[string]time.Time
 	bookmarks  map[string][]string // to what was applied
 	restored   []string            // bookmarks that data was put back to
+	sown       [][2]string         // seed files, and the promotions that executed them
 	clock      int                 // seconds since the cloud's beginning
 	complaints []string
 }
@@ -51,6 +54,7 @@ type Cloud struct {
 var (
 	_ promotion.Rewinder = (*Cloud)(nil)
 	_ promotion.Prober   = (*Cloud)(nil)
+	_ promotion.Seeder   = (*Cloud)(nil)
 )
 
 // Deploy puts versions live without a promotion, as somebody else's deployment.
@@ -348,6 +352,61 @@ func (c *Cloud) Migrate(ctx context.Context, id string, applied func(promotion.M
 		done = append(done, migration)
 		applied(migration)
 	}
+	return nil
+}
+
+// Sown returns the seed files that were executed, in order.
+func (c *Cloud) Sown() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var files []string
+	for _, one := range c.sown {
+		files = append(files, one[0])
+	}
+	return files
+}
+
+// LookAtSeed implements promotion.Seeder.
+func (c *Cloud) LookAtSeed(ctx context.Context, file string) (promotion.Seeding, error) {
+	defer c.enter("look at seed", false)()
+	if err := ctx.Err(); err != nil {
+		return promotion.Seeding{}, err
+	}
+	return c.seeding(file)
+}
+
+func (c *Cloud) seeding(file string) (promotion.Seeding, error) {
+	found, known := c.Seeds[file]
+	if !known {
+		return promotion.Seeding{}, errors.New("no such seed")
+	}
+	for _, one := range c.sown {
+		if one[0] == file {
+			found.Done = one[1]
+		}
+	}
+	return found, nil
+}
+
+// Seed implements promotion.Seeder.
+func (c *Cloud) Seed(ctx context.Context, id, file, digest string) error {
+	defer c.enter("seed", true)()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	found, err := c.seeding(file)
+	if err != nil || found.Done == id {
+		return err
+	}
+	for _, migration := range c.Wanted {
+		if !slices.Contains(c.applied, migration.Name) {
+			c.complain("seed before migration " + migration.Name)
+		}
+	}
+	if found.Digest != digest {
+		c.complain("seed of another digest")
+	}
+	c.sown = append(c.sown, [2]string{file, id})
 	return nil
 }
 

@@ -145,6 +145,17 @@ func (w *Wire) Migrate(ctx context.Context, id string, applied func(promotion.Mi
 	return w.call("migrate", true, func() error { return w.Target.Migrate(ctx, id, applied) })
 }
 
+// LookAtSeed implements promotion.Seeder, for a target that does.
+func (w *Wire) LookAtSeed(ctx context.Context, file string) (found promotion.Seeding, err error) {
+	err = w.call("look at seed", true, func() (err error) { found, err = w.Target.(promotion.Seeder).LookAtSeed(ctx, file); return err })
+	return found, err
+}
+
+// Seed implements promotion.Seeder, for a target that does.
+func (w *Wire) Seed(ctx context.Context, id, file, digest string) error {
+	return w.call("seed", true, func() error { return w.Target.(promotion.Seeder).Seed(ctx, id, file, digest) })
+}
+
 // Upload implements promotion.Target.
 func (w *Wire) Upload(ctx context.Context, id string, b *bundle.Bundle) (version string, err error) {
 	err = w.call("upload", true, func() (err error) { version, err = w.Target.Upload(ctx, id, b); return err })

@@ -28,6 +28,7 @@ type history struct {
 	empty bool
 	// seedDue says that Penstock noted, when the database was empty, that this seed file is to follow.
 	seedDue map[string]bool
+	seeded  []seeded // oldest first
 }
 
 // Rows with this prefix are Penstock's notes in the migrations table. wrangler only asks whether the files that it finds
@@ -73,6 +74,9 @@ func (t *Target) history(ctx context.Context, id string, database wrangler.D1Dat
 	for _, row := range applied {
 		if file, due := strings.CutPrefix(row.Name, noteSeedDue); due {
 			h.seedDue[file] = true
+		}
+		if done, ok := parseSeeded(row.Name); ok {
+			h.seeded = append(h.seeded, done)
 		}
 		if !strings.HasPrefix(row.Name, notePrefix) {
 			h.applied = append(h.applied, row.Name)
@@ -144,14 +148,18 @@ func (t *Target) migrationFiles(database wrangler.D1Database) ([]migrationFile, 
 		if err != nil {
 			return nil, fmt.Errorf("read migration %s: %w", entry.Name(), err)
 		}
-		sum := sha256.Sum256([]byte(text))
 		files = append(files, migrationFile{
-			promotion.Migration{Database: t.databaseName(database), Name: entry.Name(), Digest: "sha256:" + hex.EncodeToString(sum[:]), Breaks: breaks(text)},
+			promotion.Migration{Database: t.databaseName(database), Name: entry.Name(), Digest: digestOf(text), Breaks: breaks(text)},
 			text,
 		})
 	}
 	sort.SliceStable(files, func(i, j int) bool { return migrationLess(files[i].Name, files[j].Name) })
 	return files, nil
+}
+
+func digestOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func readBounded(path string) (string, error) {

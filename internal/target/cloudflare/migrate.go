@@ -17,7 +17,7 @@ import (
 //
 // Each file goes out as one query together with its row for the migrations table, as wrangler does it. A migration counts
 // as applied only when every result of its query says so, or, after a lost reply, when its row is in the table.
-func (t *Target) Migrate(ctx context.Context, _ string, applied func(promotion.Migration)) error {
+func (t *Target) Migrate(ctx context.Context, promotionID string, applied func(promotion.Migration)) error {
 	var done []promotion.Migration
 	for i, database := range t.Worker.D1Databases {
 		files, err := t.migrationFiles(database)
@@ -34,7 +34,7 @@ func (t *Target) Migrate(ctx context.Context, _ string, applied func(promotion.M
 		if id == "" {
 			return fmt.Errorf("migrate: database %s does not exist; create it with `wrangler d1 create %s`, or allow it with `provision: true`", t.databaseName(database), t.databaseName(database))
 		}
-		m := &migration{target: t, database: database, id: id, applied: applied}
+		m := &migration{target: t, promotion: promotionID, database: database, id: id, applied: applied}
 		if i == 0 {
 			m.seed = t.Environment.Seed // one seed file goes to one database: the first
 		}
@@ -47,11 +47,12 @@ func (t *Target) Migrate(ctx context.Context, _ string, applied func(promotion.M
 
 // migration is the migrating of one database.
 type migration struct {
-	target   *Target
-	database wrangler.D1Database
-	id       string
-	seed     string // file, "" for none
-	applied  func(promotion.Migration)
+	target    *Target
+	promotion string
+	database  wrangler.D1Database
+	id        string
+	seed      string // file, "" for none
+	applied   func(promotion.Migration)
 }
 
 func (m *migration) run(ctx context.Context, files []migrationFile, done *[]promotion.Migration) error {
@@ -104,8 +105,9 @@ func (m *migration) plant(ctx context.Context, done []promotion.Migration) error
 	if err != nil {
 		return fmt.Errorf("read the seed of database %s: %w", m.name(), err)
 	}
-	sql := text + "\nUPDATE " + m.table() + " SET name = " + quote(noteSeedDone+m.seed) + " WHERE name = " + quote(noteSeedDue+m.seed) + ";\n"
-	if err := m.execute(ctx, sql, noteSeedDone+m.seed); err != nil {
+	row := seeded{m.seed, digestOf(text), m.promotion}.row()
+	sql := text + "\nUPDATE " + m.table() + " SET name = " + quote(row) + " WHERE name = " + quote(noteSeedDue+m.seed) + ";\n"
+	if err := m.execute(ctx, sql, row); err != nil {
 		return m.failure(err, promotion.Migration{Database: m.name(), Name: m.seed}, done)
 	}
 	return nil

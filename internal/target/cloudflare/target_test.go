@@ -166,7 +166,7 @@ func checkPromoted(t *testing.T, f *fake, id string) {
 	if tagged != 1 {
 		t.Errorf("%d versions were uploaded for promotion %s, want 1", tagged, id)
 	}
-	if diff := cmp.Diff([]string{"penstock: seeded seed/first.sql", "0001_first.sql", "0002_second.sql", "0010_third.sql"}, f.rows); diff != "" {
+	if diff := cmp.Diff([]string{seeded{"seed/first.sql", digestOf(fixtureFiles["seed/first.sql"]), "01PROMO"}.row(), "0001_first.sql", "0002_second.sql", "0010_third.sql"}, f.rows); diff != "" {
 		t.Errorf("migrations table (-want +got):\n%s", diff)
 	}
 	for _, statement := range []string{"CREATE TABLE users", "CREATE TABLE guides", "CREATE TABLE lessons", "INSERT INTO users"} {
@@ -487,7 +487,7 @@ func TestSeedOnlyIntoAnEmptyDatabase(t *testing.T) {
 		"adopted":                        {[]string{"users"}, nil, false},
 		"migrated before":                {[]string{"d1_migrations", "users"}, []string{"0001_first.sql"}, false},
 		"stopped before the seed":        {[]string{"d1_migrations", "users"}, []string{noteSeedDue + "seed/first.sql", "0001_first.sql", "0002_second.sql", "0010_third.sql"}, true},
-		"seeded, and migrated once more": {[]string{"d1_migrations", "users"}, []string{noteSeedDone + "seed/first.sql", "0001_first.sql"}, false},
+		"seeded, and migrated once more": {[]string{"d1_migrations", "users"}, []string{seeded{"seed/first.sql", "sha256:x", "01OTHER"}.row(), "0001_first.sql"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
