@@ -120,7 +120,7 @@ func (c *common) showDecision(held promotion.Held, decision promotion.Decision) 
 	if decision.Approve {
 		word, next = "approved", "`penstock promote "+held.Run+"` goes on"
 		if missing > 0 {
-			next = fmt.Sprintf("%d more of %s must approve", missing, list(held.Policy.Approvers))
+			next = fmt.Sprintf("%d more of %s must approve%s", missing, list(held.Policy.Approvers), oneMore(held.Standing(held.Plan)))
 		}
 	}
 	_, err := fmt.Fprintf(c.streams.Out, "%s by %s: plan %s of run %s to %s\nnext: %s\n", word, decision.By, brief(decision.Plan), held.Run, held.Environment, next)

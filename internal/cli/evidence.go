@@ -297,6 +297,7 @@ func (r *run) people(plan string) evidence.People {
 		told.Author = r.author.Name
 	}
 	standing := r.standing(r.asked, plan)
+	told.Needed = standing.Needed
 	for _, given := range standing.Given {
 		told.Decisions = append(told.Decisions, approvalOf(given))
 	}

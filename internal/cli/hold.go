@@ -103,7 +103,9 @@ func (r *run) clear(ctx context.Context, made built, plan promotion.Plan) (event
 
 // standing is what the decisions about this run come to for a plan.
 func (r *run) standing(policy promotion.Policy, plan string) promotion.Standing {
-	held := promotion.Held{Hold: promotion.Hold{Run: r.id, Policy: policy, Author: r.author}}
+	held := promotion.Held{Hold: promotion.Hold{
+		Run: r.id, App: r.begun.App, Environment: r.begun.Environment, Source: r.begun.Source, Policy: policy, Author: r.author, Beginning: r.begun.Signature,
+	}}
 	if r.resumes != nil && r.resumes.held != nil && !r.resumes.elsewhere {
 		held.Decisions = r.resumes.held.Decisions
 	}
@@ -177,7 +179,7 @@ func (r *run) hold(ctx context.Context, made built, plan *promotion.Plan, policy
 	now := time.Now().UTC()
 	held := promotion.Hold{
 		Run: r.id, Promotion: r.promotionID(), App: r.pipeline.Name, Environment: r.environment.Name, Bundle: made.bundle.Digest,
-		Source: r.source.Digest, Policy: policy, Author: r.author, Since: now, Expires: now.Add(promotion.WaitingOf(*r.environment) + longestPause(waits)),
+		Source: r.source.Digest, Policy: policy, Author: r.author, Beginning: r.begun.Signature, Since: now, Expires: now.Add(promotion.WaitingOf(*r.environment) + longestPause(waits)),
 	}
 	if plan != nil {
 		covers, err := plan.Covers()
@@ -240,7 +242,7 @@ func (r *run) waiting(held promotion.Hold, before *promotion.Held, waits error) 
 	}
 	standing := r.standing(held.Policy, held.Plan)
 	if held.Plan != "" && !standing.Approved {
-		reasons = append(reasons, fmt.Sprintf("waits for %d of %s to approve plan %s", standing.Missing(), list(held.Policy.Approvers), brief(held.Plan)))
+		reasons = append(reasons, fmt.Sprintf("waits for %d of %s to approve plan %s%s", standing.Missing(), list(held.Policy.Approvers), brief(held.Plan), oneMore(standing)))
 		next = append(next, "`penstock approve "+r.id+" --reason …`")
 	}
 	if held.Voided != "" && before != nil && len(before.Decisions) > 0 {
@@ -252,6 +254,14 @@ func (r *run) waiting(held promotion.Hold, before *promotion.Held, waits error) 
 		next = append(next, "`penstock promote "+r.id+"` goes on")
 	}
 	return event.Result{Reason: strings.Join(reasons, "; "), NextStep: strings.Join(next, ", then ") + "; `penstock why " + r.id + "` shows what is missing"}, fail(ExitWaiting, "", errors.New(strings.Join(reasons, "; ")))
+}
+
+// oneMore says why one approval more is needed than the environment asks for.
+func oneMore(standing promotion.Standing) string {
+	if !standing.Unproven {
+		return ""
+	}
+	return " (one more than usual: nobody signed who began the run)"
 }
 
 // heldBefore is what was held of this very run, nil when it never waited.
@@ -294,7 +304,7 @@ func (r *run) waiver(bundle string) func(pipelines.GateRef, gates.Phase, gates.V
 	return func(ref pipelines.GateRef, phase gates.Phase, verdict gates.Verdict) (engine.Waived, bool) {
 		for _, waiver := range r.waivers {
 			if waiver.Covers(r.environment.Name, ref.Gate, phase, ref.Enforcement, bundle, verdict, time.Now()) {
-				if err := waiver.Counts(r.asked, r.author); err != nil {
+				if err := waiver.Counts(r.asked, r.begun); err != nil {
 					r.note("warning", fmt.Sprintf("the waiver of %s by %s does not count for this run: %v", ref.Gate, waiver.By, err))
 					continue
 				}

@@ -10,7 +10,7 @@ import (
 )
 
 func newPromote(shared *common) *cobra.Command {
-	var environment, as, executor string
+	var environment, as, sign, executor string
 	var hub hubFlags
 	command := &cobra.Command{
 		Use:   "promote RUN",
@@ -27,7 +27,7 @@ func newPromote(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			flags := runFlags{environment: from.run.Info.Environment, as: as, executor: executor, hub: hub, command: from.run.Info.Command}
+			flags := runFlags{environment: from.run.Info.Environment, as: as, sign: sign, executor: executor, hub: hub, command: from.run.Info.Command}
 			if from.elsewhere {
 				flags.environment = environment
 			}
@@ -45,6 +45,7 @@ func newPromote(shared *common) *cobra.Command {
 	hub.addTo(command)
 	command.Flags().StringVarP(&environment, "env", "e", "", "a further `environment`; the run's own when it is left out")
 	command.Flags().StringVar(&as, "as", "", "who takes it to a further environment, by the `name` that approvers go by")
+	command.Flags().StringVar(&sign, "sign", "", "prove who takes it there: "+signUsage)
 	executorFlag(command, &executor)
 	return command
 }

@@ -40,6 +40,7 @@ type runFlags struct {
 	dryRunGates  []string
 	environment  string
 	as           string // who began it; "" is found out
+	sign         string // the key that proves it; "" for none
 	noCache      bool
 	explainCache bool
 	parallelism  int
@@ -59,6 +60,7 @@ func (f *runFlags) addTo(command *cobra.Command, what string) {
 	command.Flags().BoolVar(&f.noCache, "no-cache", false, "run every stage, also those whose result is known")
 	command.Flags().BoolVar(&f.explainCache, "explain-cache", false, "say for each stage what decided between running it and taking it from the cache")
 	command.Flags().StringVar(&f.as, "as", "", "who begins the run, by the `name` that approvers go by; git's user.email when it is left out")
+	command.Flags().StringVar(&f.sign, "sign", "", "prove who begins the run: "+signUsage)
 	command.Flags().StringArrayVar(&f.dryRunGates, "dry-run-gate", nil, "ask this `gate` and tell what it says without letting it block; repeat it for more (deploy: only locally)")
 	executorFlag(command, &f.executor)
 	command.Flags().IntVar(&f.parallelism, "parallelism", 0, "how many stages run at once, as a `number`; that of the processors when 0")
@@ -79,6 +81,7 @@ type run struct {
 	rules       string // where the pipeline, its pins and its signers are read: root, or a pull request's base
 	rulesCommit string // at which they were read; "" for the run's own source
 	author      *event.Identity
+	begun       promotion.Beginning
 	resumes     *resumption      // nil for a run that begins
 	asked       promotion.Policy // what the environment asks of people
 	builtDigest string           // of the bundle that the stages made
@@ -219,7 +222,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err := r.trustWaivers(ctx); err != nil {
 		return nil, err
 	}
-	r.author = r.beganBy(ctx)
+	if err := r.findAuthor(ctx, promotes); err != nil {
+		return nil, err
+	}
 	executor, err := r.openExecutor(state)
 	if err != nil {
 		return nil, err
@@ -244,13 +249,37 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	return r, nil
 }
 
-// beganBy is who began the run: of one that goes on, whoever began it then.
-func (r *run) beganBy(ctx context.Context) *event.Identity {
+// findAuthor says who began the run and signs that: of one that goes on, whoever began it then. One that nobody could approve
+// is refused before it has done anything.
+func (r *run) findAuthor(ctx context.Context, promotes bool) error {
+	r.begun = promotion.Beginning{Run: r.id, App: r.pipeline.Name, Environment: r.environment.Name, Source: r.source.Digest}
 	if r.resumes != nil && !r.resumes.elsewhere {
-		return r.resumes.run.Info.By
+		r.author, r.begun.Signature = r.resumes.run.Info.By, r.resumes.run.Info.BySigned
+		r.begun.By = r.author
+		return nil
 	}
 	who := r.shared.streams.whoami(ctx, r.folder, r.flags.as)
-	return &who
+	r.author, r.begun.By = &who, &who
+	if r.flags.sign != "" {
+		if err := r.shared.streams.sign(ctx, r.begun.Sign, r.flags.sign); err != nil {
+			return fail(ExitUsage, noSigner, err)
+		}
+	}
+	if !promotes || r.environment.Signers == "" {
+		return nil
+	}
+	policy, err := r.policy()
+	if err != nil {
+		return err
+	}
+	var refused *promotion.RefusedError
+	if err := policy.TooFew(r.begun); errors.As(err, &refused) {
+		return fail(ExitBlocked, refused.NextStep, refused)
+	}
+	if r.flags.sign != "" && policy.Proven(r.begun) == nil {
+		who.Kind = event.IdentitySSH
+	}
+	return nil
 }
 
 // ending adds something to be closed; the last added is closed first.
@@ -290,7 +319,8 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		info.Seed = &event.Seed{File: seed.File, Again: seed.Again, BesideData: seed.BesideData}
 	}
 	info.Command, info.Rules = r.flags.command, r.rulesCommit
-	info.By, info.Approvers, info.SelfApproval = r.author, r.environment.Approvers, r.environment.SelfApproval
+	info.By, info.BySigned = r.author, r.begun.Signature
+	info.Approvers, info.SelfApproval = r.environment.Approvers, r.environment.SelfApproval
 	info.Signed = r.environment.Signers != ""
 	if r.resumes != nil {
 		info.Resumed = !r.resumes.elsewhere

@@ -84,6 +84,10 @@ func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate st
 		} else if err != nil {
 			return err
 		}
+		if run.Info.Signed && len(run.Info.Approvers) > 0 && !run.Info.SelfApproval && run.Info.BySigned == "" {
+			return fail(ExitBlocked, "begin it anew: `penstock deploy --env "+run.Info.Environment+" --sign KEY`",
+				fmt.Errorf("nobody signed who began run %s, so nobody can tell whether you waive a gate of your own run", run.ID))
+		}
 		if run.Info.Signed && flags.sign == "" {
 			return fail(ExitBlocked, "sign it with --sign KEY, with a key that the environment's signers file lists for "+waiver.By.Name,
 				fmt.Errorf("environment %s takes signed waivers only", waiver.Environment))

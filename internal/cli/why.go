@@ -200,7 +200,7 @@ func waitingFor(held promotion.Held) ([]unmet, []decisionLine) {
 		given := slices.ContainsFunc(standing.Given, func(given promotion.Decision) bool { return given.By.Is(name) })
 		return given || (!held.Policy.SelfApproval && held.Author != nil && held.Author.Is(name))
 	})
-	detail := fmt.Sprintf("%d of %d given for plan %s", len(standing.Given), standing.Needed, brief(held.Plan))
+	detail := fmt.Sprintf("%d of %d given for plan %s%s", len(standing.Given), standing.Needed, brief(held.Plan), oneMore(standing))
 	if held.Voided != "" {
 		detail += "; what was decided before is void: " + held.Voided
 	}

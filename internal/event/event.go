@@ -62,6 +62,8 @@ type RunInfo struct {
 	Seed *Seed `json:"seed,omitempty"`
 	// By began the run; nil when that is not known.
 	By *Identity `json:"by,omitempty"`
+	// BySigned proves it: an armored SSH signature over promotion.Beginning. "" when they did not sign.
+	BySigned string `json:"bySigned,omitempty"`
 	// Approvers of the environment, and whether they may approve their own runs, as they were when it began.
 	Approvers    []string `json:"approvers,omitempty"`
 	SelfApproval bool     `json:"selfApproval,omitempty"`

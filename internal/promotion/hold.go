@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/penstock-ci/penstock/internal/event"
 )
 
@@ -52,11 +54,18 @@ type Hold struct {
 	Source  string          `json:"source"`
 	Policy  Policy          `json:"policy"`
 	// Author began the run; nil when that is not known.
-	Author  *event.Identity `json:"author,omitempty"`
-	Since   time.Time       `json:"since"`
-	Expires time.Time       `json:"expires"`
+	Author *event.Identity `json:"author,omitempty"`
+	// Beginning is the author's signature over [Beginning.Signed]; "" when they did not sign.
+	Beginning string    `json:"beginning,omitempty"`
+	Since     time.Time `json:"since"`
+	Expires   time.Time `json:"expires"`
 	// Voided says what made an earlier approval of this run void; "" when nothing did.
 	Voided string `json:"voided,omitempty"`
+}
+
+// Begun is how the run began.
+func (h Hold) Begun() Beginning {
+	return Beginning{Run: h.Run, App: h.App, Environment: h.Environment, Source: h.Source, By: h.Author, Signature: h.Beginning}
 }
 
 // Decision is one person's yes or no to one plan of one run. It counts for no other plan, and for no other run with the same
@@ -104,6 +113,8 @@ type Standing struct {
 	Approved bool
 	Given    []Decision // the approvals that count, one for each person
 	Needed   int
+	// Unproven says that one more is needed, because it is not proven who began the run.
+	Unproven bool
 	Rejected *Decision
 }
 
@@ -111,9 +122,12 @@ type Standing struct {
 func (s Standing) Missing() int { return max(s.Needed-len(s.Given), 0) }
 
 // Standing counts the decisions that hold for the plan. Each is judged again here, whatever the ledger took: one that is
-// about another plan or run, not by an approver, by the author, or the second of a person does not count.
+// about another plan or run, not by an approver, by the author, or the second of a person does not count. With signers a
+// person is a key: two names that share one are the same.
 func (h Held) Standing(plan string) Standing {
-	standing := Standing{Needed: h.Policy.Needed}
+	var standing Standing
+	var keys []ssh.PublicKey
+	standing.Needed, standing.Unproven = h.Policy.need(h.Begun())
 	for _, decision := range h.Decisions {
 		if decision.Run != h.Run || decision.Plan != plan || plan == "" {
 			continue
@@ -122,9 +136,11 @@ func (h Held) Standing(plan string) Standing {
 			standing.Rejected = &decision
 			continue
 		}
-		again := slices.ContainsFunc(standing.Given, func(given Decision) bool { return given.By.Is(decision.By.Name) })
-		if !again && h.Policy.MayClear(decision.By, h.Author) == "" && h.Policy.proven(decision) == nil {
-			standing.Given = append(standing.Given, decision)
+		key, err := h.Policy.clears(decision.By, h.Begun(), decision.Signed(), decision.Signature)
+		again := slices.ContainsFunc(standing.Given, func(given Decision) bool { return given.By.Is(decision.By.Name) }) ||
+			slices.ContainsFunc(keys, func(other ssh.PublicKey) bool { return sameKey(other, key) })
+		if err == nil && !again {
+			standing.Given, keys = append(standing.Given, decision), append(keys, key)
 		}
 	}
 	standing.Approved = standing.Rejected == nil && standing.Missing() == 0
@@ -147,8 +163,10 @@ func (h Held) Take(decision Decision, now time.Time) (Phase, error) {
 	if strings.TrimSpace(decision.Reason) == "" {
 		return h.State, &RefusedError{"a decision needs a reason: it is what others will read", "give one with --reason"}
 	}
-	if err := h.Policy.proven(decision); err != nil {
-		return h.State, err
+	if h.Policy.Signers != "" {
+		if _, err := signedBy(h.Policy.Signers, SignatureNamespace, decision.By.Name, decision.Signed(), decision.Signature); err != nil {
+			return h.State, err
+		}
 	}
 	if !decision.Approve {
 		// Whoever began a run may take it back.
@@ -160,15 +178,16 @@ func (h Held) Take(decision Decision, now time.Time) (Phase, error) {
 	if h.Policy.Needed == 0 {
 		return h.State, &RefusedError{fmt.Sprintf("environment %s asks nobody for approval", h.Environment), "`penstock why " + h.Run + "` shows what the run waits for"}
 	}
-	if why := h.Policy.MayClear(decision.By, h.Author); why != "" {
-		return h.State, &RefusedError{why, "ask " + strings.Join(h.Policy.others(h.Author), " or ")}
+	if _, err := h.Policy.clears(decision.By, h.Begun(), decision.Signed(), decision.Signature); err != nil {
+		return h.State, err
 	}
 	before := h.Standing(h.Plan)
-	if slices.ContainsFunc(before.Given, func(given Decision) bool { return given.By.Is(decision.By.Name) }) {
-		return h.State, &RefusedError{decision.By.Name + " has approved this plan already", "`penstock why " + h.Run + "` shows what is still missing"}
-	}
 	h.Decisions = append(slices.Clone(h.Decisions), decision)
-	if h.Standing(h.Plan).Approved {
+	after := h.Standing(h.Plan)
+	if len(after.Given) == len(before.Given) {
+		return h.State, &RefusedError{decision.By.Name + " has approved this plan already, by this name or with this key", "`penstock why " + h.Run + "` shows what is still missing"}
+	}
+	if after.Approved {
 		return Approved, nil
 	}
 	return h.State, nil
@@ -179,12 +198,4 @@ func (p Policy) others(author *event.Identity) []string {
 	return slices.DeleteFunc(slices.Clone(p.Approvers), func(name string) bool {
 		return !p.SelfApproval && author != nil && author.Is(name)
 	})
-}
-
-// proven says why a decision is not proven to be whose it says; nil where no proof is asked for.
-func (p Policy) proven(decision Decision) error {
-	if p.Signers == "" {
-		return nil
-	}
-	return verifySignature(p.Signers, decision.By.Name, decision.Signed(), decision.Signature)
 }

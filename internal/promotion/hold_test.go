@@ -166,7 +166,7 @@ func key(t testing.TB) ssh.Signer {
 
 func TestSignedDecisions(t *testing.T) {
 	t.Parallel()
-	beas, eves := key(t), key(t)
+	anns, beas, eves := key(t), key(t), key(t)
 	line := func(name string, signer ssh.Signer) string {
 		return name + " " + string(ssh.MarshalAuthorizedKey(signer.PublicKey()))
 	}
@@ -205,8 +205,8 @@ func TestSignedDecisions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			held, decision := waiting(), yes("bea@example.com")
-			held.Policy.Signers = row.signers
+			held, decision := begunBy(t, anns), yes("bea@example.com")
+			held.Policy.Signers = strings.TrimSpace(row.signers) + "\nann@example.com " + string(ssh.MarshalAuthorizedKey(anns.PublicKey()))
 			if row.signer != nil {
 				if err := decision.Sign(row.signer); err != nil {
 					t.Fatal(err)
@@ -346,11 +346,11 @@ func TestWaivers(t *testing.T) {
 // TestWhoseWaiversCount: a waiver is judged by the rules of the run that it is used in, signatures too.
 func TestWhoseWaiversCount(t *testing.T) {
 	t.Parallel()
-	beas, eves := key(t), key(t)
+	anns, beas, eves := key(t), key(t), key(t)
 	ann, bea := person("ann@example.com"), person("bea@example.com")
 	approvers := promotion.Policy{Approvers: []string{ann.Name, bea.Name}, Needed: 1}
 	signed := approvers
-	signed.Signers = bea.Name + " " + string(ssh.MarshalAuthorizedKey(beas.PublicKey()))
+	signed.Signers = bea.Name + " " + string(ssh.MarshalAuthorizedKey(beas.PublicKey())) + ann.Name + " " + string(ssh.MarshalAuthorizedKey(anns.PublicKey()))
 	for name, row := range map[string]struct {
 		policy  promotion.Policy
 		by      event.Identity
@@ -391,7 +391,11 @@ func TestWhoseWaiversCount(t *testing.T) {
 		if err := json.Unmarshal(text, &kept); err != nil {
 			t.Fatal(err)
 		}
-		err = kept.Counts(row.policy, &ann)
+		begun := promotion.Beginning{Run: "r2", App: "shop", Environment: "production", Source: "sha256:s", By: &ann}
+		if err := begun.Sign(anns); err != nil {
+			t.Fatal(err)
+		}
+		err = kept.Counts(row.policy, begun)
 		if row.refused == "" && err != nil || row.refused != "" && (err == nil || !strings.Contains(err.Error(), row.refused)) {
 			t.Errorf("%s: %v, want %q", name, err, row.refused)
 		}

@@ -16,29 +16,29 @@ const SignatureNamespace = "penstock-decision"
 
 // Sign signs the decision with an SSH key, in the form of `ssh-keygen -Y sign`.
 func (d *Decision) Sign(signer ssh.Signer) (err error) {
-	d.Signature, err = sign(d.Signed(), signer)
+	d.Signature, err = sign(d.Signed(), signer, SignatureNamespace)
 	return err
 }
 
 // Sign signs the waiver, as [Decision.Sign] does.
 func (w *Waiver) Sign(signer ssh.Signer) (err error) {
-	w.Signature, err = sign(w.Signed(), signer)
+	w.Signature, err = sign(w.Signed(), signer, SignatureNamespace)
 	return err
 }
 
-func sign(text []byte, signer ssh.Signer) (string, error) {
-	signature, err := sshsig.Sign(bytes.NewReader(text), signer, sshsig.HashSHA512, SignatureNamespace)
+func sign(text []byte, signer ssh.Signer, namespace string) (string, error) {
+	signature, err := sshsig.Sign(bytes.NewReader(text), signer, sshsig.HashSHA512, namespace)
 	if err != nil {
 		return "", fmt.Errorf("sign the decision: %w", err)
 	}
 	return string(sshsig.Armor(signature)), nil
 }
 
-// verifySignature checks that one of the keys that the signers file gives to that name has signed exactly this text. Every
-// error is a [*RefusedError].
-func verifySignature(signers, name string, text []byte, armored string) error {
-	refuse := func(what string) error {
-		return &RefusedError{what, "sign it with --sign KEY, with a key that the environment's signers file lists for " + name}
+// signedBy returns the key by which somebody has signed exactly this text: one of those that the signers file gives to that
+// name, for that namespace. Every error is a [*RefusedError].
+func signedBy(signers, namespace, name string, text []byte, armored string) (ssh.PublicKey, error) {
+	refuse := func(what string) (ssh.PublicKey, error) {
+		return nil, &RefusedError{what, "sign it with --sign KEY, with a key that the environment's signers file lists for " + name}
 	}
 	if armored == "" {
 		return refuse("the environment takes signed decisions only, and this one is not signed")
@@ -47,7 +47,7 @@ func verifySignature(signers, name string, text []byte, armored string) error {
 	if err != nil {
 		return refuse("the signature cannot be read: " + err.Error())
 	}
-	keys, err := parseSigners(signers)
+	keys, err := parseSigners(signers, namespace)
 	if err != nil {
 		return refuse("the signers file cannot be read: " + err.Error())
 	}
@@ -55,11 +55,11 @@ func verifySignature(signers, name string, text []byte, armored string) error {
 		if !known.is(name) {
 			continue
 		}
-		if sshsig.Verify(bytes.NewReader(text), signature, known.key, signature.HashAlgorithm, SignatureNamespace) == nil {
-			return nil
+		if sshsig.Verify(bytes.NewReader(text), signature, known.key, signature.HashAlgorithm, namespace) == nil {
+			return known.key, nil
 		}
 	}
-	return refuse("the decision is not signed by a key of " + name)
+	return refuse("it is not signed by a key of " + name)
 }
 
 // signer is one line of an allowed_signers file.
@@ -79,14 +79,14 @@ func (s signer) is(name string) bool {
 
 // parseSigners reads an allowed_signers file (ssh-keygen(1)): principals, options, key. Of the options it knows
 // namespaces; a line with any other is an error, because what it limits would go unlimited. Patterns are not principals.
-func parseSigners(text string) ([]signer, error) {
+func parseSigners(text, namespace string) ([]signer, error) {
 	var found []signer
 	for i, line := range strings.Split(text, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		one, counts, err := parseSigner(fields)
+		one, counts, err := parseSigner(fields, namespace)
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", i+1, err)
 		}
@@ -98,7 +98,7 @@ func parseSigners(text string) ([]signer, error) {
 }
 
 // parseSigner reads one line; counts is false for a key of other namespaces.
-func parseSigner(fields []string) (_ signer, counts bool, _ error) {
+func parseSigner(fields []string, wanted string) (_ signer, counts bool, _ error) {
 	one, counts := signer{principals: strings.Split(fields[0], ",")}, true
 	for _, principal := range one.principals {
 		if principal == "" || strings.ContainsAny(principal, `*?!"`) {
@@ -113,7 +113,7 @@ func parseSigner(fields []string) (_ signer, counts bool, _ error) {
 		}
 		counts = false
 		for _, namespace := range strings.Split(strings.Trim(namespaces, `"`), ",") {
-			counts = counts || namespace == SignatureNamespace
+			counts = counts || namespace == wanted
 		}
 		rest = rest[1:]
 	}

@@ -53,16 +53,17 @@ func (w Waiver) Signed() []byte {
 	return append([]byte("penstock waiver 1\n"), text...)
 }
 
-// Counts says why the waiver does not count for a run of author's under a policy ([*RefusedError]): the rules of the run that
-// it is used in are others than those of the run whose verdict it was about, or its signature is not that of whom it names.
-func (w Waiver) Counts(policy Policy, author *event.Identity) error {
-	if why := policy.MayClear(w.By, author); why != "" {
-		return &RefusedError{why, "ask " + strings.Join(policy.others(author), " or ")}
+// Counts says why the waiver does not count for a run under a policy ([*RefusedError]): the rules of the run that it is used
+// in are others than those of the run whose verdict it was about, its signature is not that of whom it names, or, where only
+// what is signed counts, it is not proven that somebody else began the run.
+func (w Waiver) Counts(policy Policy, begun Beginning) error {
+	if w.Expires.Sub(w.Time) > MaxWaiver {
+		return &RefusedError{fmt.Sprintf("it lasts longer than %d days", int(MaxWaiver.Hours()/24)), "give another with --expires, such as 7d"}
 	}
-	if policy.Signers == "" {
-		return nil
+	if _, err := policy.clears(w.By, begun, w.Signed(), w.Signature); err != nil {
+		return err
 	}
-	return verifySignature(policy.Signers, w.By.Name, w.Signed(), w.Signature)
+	return policy.Proven(begun)
 }
 
 // Covers reports whether the waiver lets this verdict pass now.
