@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/probe"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -176,7 +177,7 @@ func (r *run) keepForNext(ctx context.Context, made built) {
 
 // hold ends the run so that it waits: durably, without a process. plan is nil while gates of the build wait.
 func (r *run) hold(ctx context.Context, made built, plan *promotion.Plan, policy promotion.Policy, waits error) (event.Result, error) {
-	now := time.Now().UTC()
+	now := r.now().UTC()
 	held := promotion.Hold{
 		Run: r.id, Promotion: r.promotionID(), App: r.pipeline.Name, Environment: r.environment.Name, Bundle: made.bundle.Digest,
 		Source: r.source.Digest, Policy: policy, Author: r.author, Beginning: r.begun.Signature, Since: now, Expires: now.Add(promotion.WaitingOf(*r.environment) + longestPause(waits)),
@@ -284,26 +285,48 @@ func (r *run) promotionID() string {
 	return strings.ToLower(ulid.Make().String())
 }
 
-// trustWaivers makes sure that the waivers are what people gave, and learns by which rules they count.
-func (r *run) trustWaivers(ctx context.Context) (err error) {
-	if len(r.waivers) == 0 {
-		return nil
-	}
-	if r.asked, err = r.policy(); err != nil {
+// clockSlack is by how much clocks of machines may differ before it is told.
+const clockSlack = 5 * time.Minute
+
+// trustRecord makes sure that the ledger is what was written to it, where what it says decides: about waivers, about what was
+// promoted elsewhere, and where people decide. It also learns by which time what expires is judged.
+func (r *run) trustRecord(ctx context.Context, promotes bool) error {
+	current, err := r.ledger.Now(ctx)
+	if err != nil {
 		return err
 	}
-	report, err := r.ledger.Verify(ctx)
+	r.clockBehind = max(current.Sub(time.Now()), 0)
+	if r.waivers, err = r.ledger.Waivers(ctx, r.pipeline.Name, r.environment.Name, current); err != nil {
+		return err
+	}
+	if len(r.waivers) > 0 {
+		if r.asked, err = r.policy(); err != nil {
+			return err
+		}
+	}
+	if len(r.waivers) > 0 || promotes && (r.environment.After != "" || len(r.environment.Approvers) > 0) {
+		return verifyLedger(ctx, r.ledger, "what it says about "+r.environment.Name)
+	}
+	return nil
+}
+
+// verifyLedger refuses to go by a ledger that was changed.
+func verifyLedger(ctx context.Context, record *ledger.Ledger, what string) error {
+	report, err := record.Verify(ctx)
 	if err == nil && !report.OK {
-		err = fail(ExitBlocked, "`penstock verify` shows what is wrong with the ledger", fmt.Errorf("the waivers for %s do not count: the ledger was changed: %s", r.environment.Name, report.Problems[0]))
+		err = fail(ExitBlocked, "`penstock verify` shows what is wrong with the ledger", fmt.Errorf("%s does not count: the ledger was changed: %s", what, report.Problems[0]))
 	}
 	return err
 }
+
+// now is the time by which what expires is judged.
+func (r *run) now() time.Time { return time.Now().Add(r.clockBehind) }
 
 // waiver finds what lets a gate that blocks pass; it is asked for each verdict that blocks.
 func (r *run) waiver(bundle string) func(pipelines.GateRef, gates.Phase, gates.Verdict) (engine.Waived, bool) {
 	return func(ref pipelines.GateRef, phase gates.Phase, verdict gates.Verdict) (engine.Waived, bool) {
 		for _, waiver := range r.waivers {
-			if waiver.Covers(r.environment.Name, ref.Gate, phase, ref.Enforcement, bundle, verdict, time.Now()) {
+			if waiver.Covers(r.environment.Name, ref.Gate, phase, ref.Enforcement, bundle, verdict, r.now()) {
 				if err := waiver.Counts(r.asked, r.begun); err != nil {
 					r.note("warning", fmt.Sprintf("the waiver of %s by %s does not count for this run: %v", ref.Gate, waiver.By, err))
 					continue

@@ -114,6 +114,14 @@ func TestForgedApprovalsStopARun(t *testing.T) {
 	for name, statements := range map[string][]string{
 		"a decision":               {`INSERT INTO decisions (seq, run, plan, decision) VALUES (99, 'r1-0001', 'sha256:plan', '` + forged + `')`},
 		"a decision and its state": {`INSERT INTO decisions (seq, run, plan, decision) VALUES (99, 'r1-0001', 'sha256:plan', '` + forged + `')`, `UPDATE holds SET state = 'approved'`},
+		// What the chain does not say, with the chain as it was:
+		"another beginner":       {`UPDATE runs SET info = json_set(info, '$.by', json('{"kind":"git","name":"eve"}'))`},
+		"a longer time to wait":  {`UPDATE holds SET hold = json_set(hold, '$.expires', '2999-01-01T00:00:00Z')`},
+		"nobody to be asked":     {`UPDATE holds SET hold = json_set(hold, '$.policy.needed', 0)`},
+		"another plan":           {`UPDATE holds SET plan = 'sha256:other', hold = json_set(hold, '$.plan', 'sha256:other')`},
+		"another bundle":         {`UPDATE runs SET bundle = 'sha256:other'`},
+		"other rules":            {`UPDATE runs SET info = json_set(info, '$.rules', '')`},
+		"a newer run that is no": {`DELETE FROM environments`, `INSERT INTO environments (app, name, version, bundle, promotion, run, url, since) VALUES ('small', 'staging', 'v', 'b', 'p', 'r', 'u', 's')`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -415,14 +423,13 @@ func TestWaiversCountByTheRulesOfTheRunThatUsesThem(t *testing.T) {
 	}
 	passes := func(approvers ...string) (bool, error) {
 		t.Helper()
-		r := &run{ledger: record, rules: t.TempDir(), environment: &pipelines.Environment{Name: "production", Approvers: approvers}, author: &event.Identity{Name: "ann"}}
+		r := &run{
+			ledger: record, rules: t.TempDir(), pipeline: &pipelines.Pipeline{Name: "small"}, environment: &pipelines.Environment{Name: "production", Approvers: approvers},
+			begun: promotion.Beginning{By: &event.Identity{Name: "ann"}},
+		}
 		r.bus = engine.NewBus("r", event.ObserverFunc(func(event.Event) {}))
 		defer r.bus.Close(ctx)
-		var err error
-		if r.waivers, err = record.Waivers(ctx, "small", "production", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if err := r.trustWaivers(ctx); err != nil {
+		if err := r.trustRecord(ctx, false); err != nil {
 			return false, err
 		}
 		_, passed := r.waiver("sha256:b")(pipelines.GateRef{Gate: "quality/coverage", Enforcement: pipelines.Overridable}, gates.PhaseBuild, verdict)
@@ -434,12 +441,19 @@ func TestWaiversCountByTheRulesOfTheRunThatUsesThem(t *testing.T) {
 	if passed, err := passes("bea"); err != nil || passed {
 		t.Errorf("where bea is asked, eve's waiver counts: %v, %v", passed, err)
 	}
+	// The clock was set back by two hours since this was written: what lasts for one hour is over.
+	if err := record.Record(ctx, event.Event{Type: event.Note, Time: time.Now().Add(2 * time.Hour), Text: "later"}); err != nil {
+		t.Fatal(err)
+	}
+	if passed, err := passes(); err != nil || passed {
+		t.Errorf("with the clock set back: %v, %v", passed, err)
+	}
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(ctx, `INSERT INTO waivers (id, app, environment, gate, seq, waiver) SELECT 'w2', app, environment, gate, 99, replace(waiver, 'eve', 'bea') FROM waivers`); err != nil {
+	if _, err := db.ExecContext(ctx, `INSERT INTO waivers (id, app, environment, gate, seq, waiver) SELECT 'w2', app, environment, gate, 99, replace(replace(waiver, 'eve', 'bea'), '"expires":"20', '"expires":"29') FROM waivers`); err != nil {
 		t.Fatal(err)
 	}
 	_, err = passes("bea")

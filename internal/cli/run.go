@@ -86,6 +86,7 @@ type run struct {
 	asked       promotion.Policy // what the environment asks of people
 	builtDigest string           // of the bundle that the stages made
 	waivers     []promotion.Waiver
+	clockBehind time.Duration // by how much this machine's clock is behind what the ledger says already
 	pipeline    *pipelines.Pipeline
 	environment *pipelines.Environment
 	source      *snapshot.Snapshot
@@ -216,10 +217,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r.ending(func(context.Context) error { return r.ledger.Close() })
-	if r.waivers, err = r.ledger.Waivers(ctx, r.pipeline.Name, r.environment.Name, r.began); err != nil {
-		return nil, err
-	}
-	if err := r.trustWaivers(ctx); err != nil {
+	if err := r.trustRecord(ctx, promotes); err != nil {
 		return nil, err
 	}
 	if err := r.findAuthor(ctx, promotes); err != nil {
@@ -347,6 +345,9 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	}
 	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: info})
 	r.noteHub()
+	if r.clockBehind > clockSlack {
+		r.note("warning", fmt.Sprintf("this machine's clock is %s behind the newest entry of the ledger: what expires is judged by the ledger's time", r.clockBehind.Round(time.Minute)))
+	}
 	if link, target := r.source.LeadingOut("."); link != "" {
 		r.note("warning", fmt.Sprintf("%s is a link out of the app's folder, to %q: what lies there belongs to no digest, and no gate looks at it", link, target))
 	}

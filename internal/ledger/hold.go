@@ -70,7 +70,11 @@ func (l *Ledger) Decide(ctx context.Context, decision promotion.Decision) (promo
 		if err := l.beingPromoted(ctx, tx, held); err != nil {
 			return nil, err
 		}
-		after, err := held.Take(decision, time.Now())
+		current, err := now(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		after, err := held.Take(decision, current)
 		if err != nil {
 			return nil, err
 		}

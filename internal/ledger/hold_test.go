@@ -411,3 +411,18 @@ func TestAnOlderLedgerIsUpgraded(t *testing.T) {
 	}
 	sound(t, l)
 }
+
+// TestAClockThatWasSetBack: what has expired by what the ledger says already stays so, whatever the clock says.
+func TestAClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	l := fresh(t)
+	hold(t, l, began(t, l, "r1"))
+	tell(t, l, event.Event{Type: event.Note, Run: "r1", Time: time.Now().Add(2 * time.Hour), Text: "later"})
+	if now, err := l.Now(t.Context()); err != nil || time.Until(now) < time.Hour {
+		t.Errorf("it is %v, %v", now, err)
+	}
+	var refused *promotion.RefusedError
+	if _, err := l.Decide(t.Context(), approval("r1", "bea")); !errors.As(err, &refused) || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("an approval after the end: %v", err)
+	}
+}

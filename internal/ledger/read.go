@@ -278,3 +278,26 @@ func waitedAs(state, expires string) (promotion.Phase, error) {
 	held := promotion.Held{Hold: promotion.Hold{Expires: end}, State: promotion.Phase(state)}
 	return held.StateAt(time.Now()), nil
 }
+
+// Now is the time by which what expires is judged: the clock's, or that of the newest entry when the clock has been set back.
+// Whoever may set a clock could otherwise make a waiver last, or a run wait, for as long as they please.
+func (l *Ledger) Now(ctx context.Context) (time.Time, error) { return now(ctx, l.db) }
+
+func now(ctx context.Context, q querier) (time.Time, error) {
+	clock := time.Now()
+	var newest sql.NullString
+	if err := q.QueryRowContext(ctx, "SELECT max(json_extract(body, '$.time')) FROM events").Scan(&newest); err != nil {
+		return clock, fmt.Errorf("find the newest entry of the ledger: %w", err)
+	}
+	if !newest.Valid {
+		return clock, nil
+	}
+	recorded, err := time.Parse(time.RFC3339Nano, newest.String)
+	if err != nil {
+		return clock, fmt.Errorf("find the newest entry of the ledger: %w", err)
+	}
+	if recorded.After(clock) {
+		return recorded, nil
+	}
+	return clock, nil
+}
