@@ -21,7 +21,11 @@ func lines(text string, limit int) string {
 // ansi is one escape sequence, as tools write them to colour their output.
 var ansi = regexp.MustCompile(`\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)`)
 
-// strip removes what could move a terminal's cursor, change its colours or make text read as something else.
+// invisible is what takes no place of its own: with it in the midst of a word, or of a secret, the word looks as before and is
+// another. Among it is what turns the direction of the text around it.
+var invisible = []*unicode.RangeTable{unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector}
+
+// strip removes what could move a terminal's cursor, change its colours or make text read as something else, and what nobody sees.
 func strip(text string, keepLines bool) string {
 	text = ansi.ReplaceAllString(text, "")
 	return strings.Map(func(r rune) rune {
@@ -31,7 +35,7 @@ func strip(text string, keepLines bool) string {
 				return r
 			}
 			return ' '
-		case r == utf8.RuneError, unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029':
+		case r == utf8.RuneError, unicode.IsControl(r), r == '\u2028', r == '\u2029', unicode.In(r, invisible...):
 			return -1
 		default:
 			return r

@@ -50,19 +50,28 @@ func descriptionFromWire(message *wire.Description) gates.Description {
 	description := gates.Description{
 		Name:   message.GetName(),
 		Title:  line(message.GetTitle(), maxName),
-		Config: message.GetConfigSchema(),
+		Config: strip(message.GetConfigSchema(), true),
 		Needs: gates.Needs{
 			Source: message.GetNeedsSource(), History: message.GetNeedsHistory(),
-			Hosts: message.GetNeedsHosts(), Secrets: message.GetNeedsSecrets(), Version: message.GetNeedsVersion(),
+			Hosts: names(message.GetNeedsHosts()), Secrets: names(message.GetNeedsSecrets()), Version: message.GetNeedsVersion(),
 		},
 	}
 	for _, phase := range message.GetPhases() {
 		description.Phases = append(description.Phases, gates.Phase(phase))
 	}
 	for _, kind := range message.GetReportKinds() {
-		description.Reports = append(description.Reports, gates.Report{Kind: gates.ReportKind(kind)})
+		description.Reports = append(description.Reports, gates.Report{Kind: gates.ReportKind(line(kind, maxName))})
 	}
 	return description
+}
+
+// names are names that a set says, as they may be shown.
+func names(said []string) []string {
+	var shown []string
+	for _, name := range said {
+		shown = append(shown, line(name, maxName))
+	}
+	return shown
 }
 
 func requestToWire(request gates.Request, nonce string) *wire.EvaluateRequest {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/gates/internal/wire"
+	"github.com/penstock-ci/penstock/internal/redact"
 )
 
 // Trial is what came of a question that was put in order to try a set.
@@ -46,7 +47,7 @@ func (h *Host) Try(ctx context.Context, gate string, request gates.Request) Tria
 	}
 	trial.Output = outputOf(trial.Err, h.redactor(request.Secrets))
 	for name, value := range request.Secrets {
-		if slices.ContainsFunc(formsOf(value), func(form string) bool { return strings.Contains(strip(said.String(), true), form) }) {
+		if shown := strip(said.String(), true); redact.New(map[string]string{name: value}).String(shown) != shown {
 			trial.Leaked = append(trial.Leaked, name)
 		}
 	}

@@ -44,7 +44,7 @@ var theMap = []room{
 	{"gates/internal/goplugin", []string{"gates/internal/wire"}, []string{"github.com/hashicorp/go-plugin", "google.golang.org/grpc"}, "how a host starts a set, and how a set is served"},
 	{
 		"gates/host",
-		[]string{"gates", "gates/internal/wire", "gates/internal/goplugin", "internal/engine", "internal/buildinfo"},
+		[]string{"gates", "gates/internal/wire", "gates/internal/goplugin", "internal/engine", "internal/buildinfo", "internal/redact"},
 		[]string{
 			"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/sys",
 			"golang.org/x/sync", "golang.org/x/mod/semver", "golang.org/x/text", "gopkg.in/yaml.v3", "github.com/santhosh-tekuri/jsonschema/v6",

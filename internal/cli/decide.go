@@ -60,7 +60,7 @@ func newDecision(shared *common, approve bool, use, short, long, example string)
 }
 
 func (c *common) decide(ctx context.Context, record *ledger.Ledger, name string, approve bool, flags decideFlags) error {
-	if strings.TrimSpace(flags.reason) == "" {
+	if flags.reason = said(flags.reason); flags.reason == "" {
 		return fail(ExitUsage, "give one with --reason", errors.New("a decision needs a reason: it is what others will read"))
 	}
 	run, err := findRun(ctx, record, name)
@@ -80,7 +80,7 @@ func (c *common) decide(ctx context.Context, record *ledger.Ledger, name string,
 	}
 	decision := promotion.Decision{
 		ID: strings.ToLower(ulid.Make().String()), Run: run.ID, Plan: held.Plan, Approve: approve, By: c.streams.whoami(ctx, folder, flags.as),
-		Reason: strings.TrimSpace(flags.reason), Time: time.Now().UTC(),
+		Reason: flags.reason, Time: time.Now().UTC(),
 	}
 	if flags.plan != "" {
 		decision.Plan = flags.plan

@@ -6,6 +6,7 @@ import (
 	"os/user"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/snapshot"
@@ -15,11 +16,11 @@ import (
 // the account of this machine. What is only said stays marked as such.
 func (s *Streams) whoami(ctx context.Context, folder, as string) event.Identity {
 	account := s.account()
-	if as = strings.TrimSpace(as); as != "" {
+	if as = said(as); as != "" {
 		return event.Identity{Kind: event.IdentityClaimed, Name: as, Account: account}
 	}
 	if s.Env("GITHUB_ACTIONS") == "true" && s.Env("GITHUB_ACTOR") != "" {
-		return event.Identity{Kind: event.IdentityGitHub, Name: s.Env("GITHUB_ACTOR"), Account: account}
+		return event.Identity{Kind: event.IdentityGitHub, Name: said(s.Env("GITHUB_ACTOR")), Account: account}
 	}
 	if email := gitConfig(ctx, folder, "user.email"); email != "" {
 		return event.Identity{Kind: event.IdentityGit, Name: email, Full: gitConfig(ctx, folder, "user.name"), Account: account}
@@ -49,7 +50,12 @@ func gitConfig(ctx context.Context, folder, key string) string {
 	if err != nil {
 		return ""
 	}
-	return value
+	return said(value)
+}
+
+// said is what a person or a config says, on one line and visible as a whole: others will read it and go by it.
+func said(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }), " ")
 }
 
 // gitOutput is what git answers in the folder, on one line.

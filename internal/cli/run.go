@@ -349,7 +349,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		r.note("warning", fmt.Sprintf("this machine's clock is %s behind the newest entry of the ledger: what expires is judged by the ledger's time", r.clockBehind.Round(time.Minute)))
 	}
 	if link, target := r.source.LeadingOut("."); link != "" {
-		r.note("warning", fmt.Sprintf("%s is a link out of the app's folder, to %q: what lies there belongs to no digest, and no gate looks at it", link, target))
+		r.note("warning", fmt.Sprintf("%q is a link out of the app's folder, to %q: what lies there belongs to no digest, and no gate looks at it", link, target))
 	}
 	for _, problem := range problems {
 		level := "warning"
@@ -665,7 +665,7 @@ func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result
 	}
 	if link, target := r.source.LeadingOut(filepath.ToSlash(filepath.Clean(worker.Assets.Directory))); link != "" {
 		return nil, fail(ExitStageFailed, "put what is to be served into the folder itself",
-			fmt.Errorf("%s is a link out of the app's folder, to %q, and would be served to everybody with %s", link, target, worker.Assets.Directory))
+			fmt.Errorf("%q is a link out of the app's folder, to %q, and would be served to everybody with %s", link, target, worker.Assets.Directory))
 	}
 	folder, err := reader.OutputPath(ctx, result, pipelines.AssetsFolder)
 	if err != nil {

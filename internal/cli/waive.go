@@ -54,7 +54,7 @@ func newWaive(shared *common) *cobra.Command {
 type waiveFlags struct{ reason, as, expires, sign string }
 
 func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate string, flags waiveFlags, lasts time.Duration) error {
-	if strings.TrimSpace(flags.reason) == "" {
+	if flags.reason = said(flags.reason); flags.reason == "" {
 		return fail(ExitUsage, "give one with --reason", errors.New("a waiver needs a reason: it is what others will read"))
 	}
 	run, err := findRun(ctx, record, name)
@@ -76,7 +76,7 @@ func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate st
 		waiver := promotion.Waiver{
 			ID: strings.ToLower(ulid.Make().String()), App: run.Info.App, Environment: run.Info.Environment, Run: run.ID, Gate: gate, Phase: judged.Phase,
 			Bundle: run.Bundle, Verdict: promotion.Fingerprint(*judged.Verdict), Measured: judged.Verdict.Measurements, Outcome: judged.Verdict.Outcome, Summary: judged.Verdict.Summary,
-			Reason: strings.TrimSpace(flags.reason), By: c.streams.whoami(ctx, folder, flags.as), Time: now, Expires: now.Add(lasts),
+			Reason: flags.reason, By: c.streams.whoami(ctx, folder, flags.as), Time: now, Expires: now.Add(lasts),
 		}
 		var refused *promotion.RefusedError
 		if err := waiver.Check(pipelines.Enforcement(judged.Enforcement), policyOf(run.Info), run.Info.By); errors.As(err, &refused) {

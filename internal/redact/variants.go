@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/url"
 	"strings"
@@ -15,7 +16,7 @@ const minVariant = 5
 const minLine = 8
 
 // variants lists the forms in which a secret may turn up: itself, without surrounding space, line by line, as JSON, in
-// URLs, and within base64 of something larger.
+// URLs, in hex, and within base64 of something larger.
 func variants(value string) []string {
 	forms := []string{value}
 	add := func(form string, shortest int) {
@@ -46,7 +47,8 @@ func encodings(plain string) []string {
 	query, path := url.QueryEscape(plain), url.PathEscape(plain)
 	// Node's encodeURIComponent: as a query, but these stay as they are and a space is %20.
 	component := strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(query)
-	forms := []string{asJSON(plain, true), asJSON(plain, false)}
+	inHex := hex.EncodeToString([]byte(plain))
+	forms := []string{asJSON(plain, true), asJSON(plain, false), inHex, strings.ToUpper(inHex)}
 	for _, escaped := range []string{query, path, component} {
 		forms = append(forms, escaped, lowerEscapes(escaped))
 	}
