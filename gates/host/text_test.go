@@ -93,7 +93,7 @@ func TestADescriptionMovesNoCursor(t *testing.T) {
 		Name: "gate", Title: bad, ConfigSchema: `{"title":"` + bad + `"}`, NeedsHosts: []string{bad}, NeedsSecrets: []string{bad}, ReportKinds: []string{bad},
 	})
 	shown := fmt.Sprintf("%+v", description)
-	if strings.ContainsAny(shown, "\x1b\r\x07\u202e") || strings.Count(shown, "abc") != 4 {
+	if strings.ContainsAny(shown, "\x1b\r\x07\u202e") || strings.Count(shown, "abc") != 5 {
 		t.Errorf("%q", shown)
 	}
 }
