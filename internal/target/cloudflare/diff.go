@@ -119,10 +119,13 @@ func (t *Target) diffBindings(live api.Version, u *upload) ([]event.Change, erro
 		}
 		switch {
 		case !exists:
+			if isSecret(wanted) {
+				change.To += t.valueMark(name)
+			}
 			changes = append(changes, change)
 		case isSecret(wanted) && isSecret(old):
 			if mark != t.secretsMark() {
-				change.From, change.To = "", "a value that may differ"
+				change.From, change.To = "", "a value that may differ"+t.valueMark(name)
 				changes = append(changes, change)
 			}
 		case wanted.text("type") != "inherit" && !covers(old, wanted):

@@ -53,8 +53,21 @@ func (t *Target) secretsMark() string {
 	if len(t.Secrets) == 0 {
 		return ""
 	}
+	return t.mark(slices.Sorted(maps.Keys(t.Secrets))...)
+}
+
+// valueMark is the mark of one secret's value in a plan: what is approved is this value, and no other that somebody has in
+// their environment when the plan is made real.
+func (t *Target) valueMark(name string) string {
+	if _, given := t.Secrets[name]; !given {
+		return ""
+	}
+	return ", known by " + t.mark(name)[:12]
+}
+
+func (t *Target) mark(names ...string) string {
 	mac := hmac.New(sha256.New, []byte(t.Token))
-	for _, name := range slices.Sorted(maps.Keys(t.Secrets)) {
+	for _, name := range names {
 		// %q makes the fields unambiguous; a hash never returns an error.
 		_, _ = fmt.Fprintf(mac, "%q=%q\n", name, t.Secrets[name])
 	}

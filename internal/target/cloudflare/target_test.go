@@ -302,9 +302,28 @@ func TestUploadMapsNamesSecretsAndVariables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := event.Change{Action: "update", Kind: "secret", Name: "API_KEY", To: "a value that may differ"}
-	if diff := cmp.Diff(want, d.Changes[0]); diff != "" || d.UpToDate {
-		t.Errorf("a changed secret (-want +got):\n%s", diff)
+	want := event.Change{Action: "update", Kind: "secret", Name: "API_KEY", To: d.Changes[0].To}
+	if diff := cmp.Diff(want, d.Changes[0]); diff != "" || d.UpToDate || !strings.HasPrefix(want.To, "a value that may differ, known by ") {
+		t.Errorf("a changed secret (-want +got):\n%s\n%s", diff, want.To)
+	}
+	// Who approves a change of a secret approves one value: another one in its place makes another plan.
+	for _, live := range []promotion.State{live, {}} {
+		var told [2]string
+		for i, value := range []string{"another", "yet another"} {
+			target.Secrets = map[string]string{"API_KEY": value}
+			d, err := target.Diff(t.Context(), live, fixtureBundle(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, change := range d.Changes {
+				if change.Name == "API_KEY" {
+					told[i] = change.To
+				}
+			}
+		}
+		if told[0] == told[1] || told[0] == "" || strings.Contains(told[0], "another") {
+			t.Errorf("two values are told as %q", told)
+		}
 	}
 }
 
