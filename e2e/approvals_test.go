@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"crypto/ed25519"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/penstock-ci/penstock/internal/event"
 )
@@ -344,4 +349,43 @@ func TestKilledWhileItWaits(t *testing.T) {
 		t.Errorf("it serves %q", body)
 	}
 	m.must(0, "verify")
+}
+
+// TestNobodyHidesBehindAnotherName: where only signatures count, ann can approve no run of hers, whatever name she begins it by.
+func TestNobodyHidesBehindAnotherName(t *testing.T) {
+	m := newWaitingMachine(t, "environments:\n  local:\n    approvers: [ann@example.com, bea@example.com]\n    signers: allowed_signers\n")
+	keys := map[string]string{}
+	var signers strings.Builder
+	for _, name := range []string{"ann", "bea"} {
+		public, private, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, err := ssh.MarshalPrivateKey(private, "")
+		key, keyErr := ssh.NewPublicKey(public)
+		if err := errors.Join(err, keyErr); err != nil {
+			t.Fatal(err)
+		}
+		keys[name] = filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(keys[name], pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		signers.WriteString(name + "@example.com " + string(ssh.MarshalAuthorizedKey(key)))
+	}
+	m.write("allowed_signers", signers.String())
+	approves := func(code int, id, name string) outcome {
+		return m.must(code, "approve", id, "--reason", "mine", "--as", name+"@example.com", "--sign", keys[name])
+	}
+
+	hidden := m.waits("--as", "eve@example.com")
+	approves(0, hidden, "ann").says(t, "1 more", "nobody signed who began the run")
+	m.must(5, "promote", hidden)
+	approves(0, hidden, "bea").says(t, "goes on")
+	m.must(0, "promote", hidden)
+
+	defer m.edit("src/index.js", "from", "FROM")()
+	begun := m.waits("--sign", keys["ann"])
+	approves(4, begun, "ann").says(t, "began this run")
+	approves(0, begun, "bea").says(t, "goes on")
+	m.must(0, "promote", begun)
 }

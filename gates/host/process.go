@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -202,9 +203,24 @@ func makeFolder(scratch, set string) (folder, error) {
 }
 
 func (f folder) remove() error {
-	err := os.RemoveAll(f.root)
+	err := removeAll(f.root)
 	if !strings.HasPrefix(f.sockets, f.root) {
-		err = errors.Join(err, os.RemoveAll(f.sockets))
+		err = errors.Join(err, removeAll(f.sockets))
 	}
 	return err
+}
+
+// removeAll is os.RemoveAll also where a set made folders into which nobody may look.
+func removeAll(dir string) error {
+	if os.RemoveAll(dir) == nil {
+		return nil
+	}
+	// What stays shut is told by the second attempt.
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, _ error) error {
+		if entry != nil && entry.IsDir() {
+			_ = os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
 }

@@ -139,6 +139,7 @@ var attempts = map[string]func(what string) error{
 	"chroot":      func(string) error { return unix.Chroot(os.TempDir()) },
 	"host-name":   func(string) error { return unix.Sethostname([]byte("mine")) },
 	"clock":       func(string) error { return unix.Settimeofday(&unix.Timeval{Sec: 1}) },
+	"priority":    func(string) error { return unix.Setpriority(unix.PRIO_PROCESS, 0, -5) }, // takes a power of root's
 	"memory-file": func(string) error { _, err := unix.MemfdCreate("x", 0); return err },
 	"shared-memory": func(string) error {
 		_, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)

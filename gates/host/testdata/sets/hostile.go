@@ -25,13 +25,16 @@ func spy(_ context.Context, request *gates.Request) (*gates.Verdict, error) {
 		result := "refused"
 		if err := try(kind, what); err == nil {
 			result = "done"
-		} else if kind == "env" {
+		} else if kind == "env" || errors.Is(err, errUnknownAttempt) {
 			result = err.Error()
 		}
 		verdict.Findings = append(verdict.Findings, gates.Finding{Level: gates.LevelNote, Rule: kind, Message: what, Detail: result})
 	}
 	return verdict, nil
 }
+
+// errUnknownAttempt must not look as if something had been refused.
+var errUnknownAttempt = errors.New("cannot try")
 
 func try(kind, what string) error {
 	switch kind {
@@ -81,7 +84,7 @@ func try(kind, what string) error {
 	if attempt := attempts[kind]; attempt != nil {
 		return attempt(what)
 	}
-	return fmt.Errorf("cannot try %q", kind)
+	return fmt.Errorf("%w: %q", errUnknownAttempt, kind)
 }
 
 // askVersion asks the running version who it is, and then tries like spy what it may not reach.
