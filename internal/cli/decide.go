@@ -67,6 +67,10 @@ func (c *common) decide(ctx context.Context, record *ledger.Ledger, name string,
 	if err != nil {
 		return err
 	}
+	// What was shown to whoever decides must be what the digest names.
+	if err := verifyLedger(ctx, record, "what it says about run "+run.ID); err != nil {
+		return err
+	}
 	held, err := record.Held(ctx, run.ID)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return fail(ExitUsage, "`penstock status` lists the runs that wait", fmt.Errorf("run %s does not wait: it is %s", run.ID, run.State))

@@ -115,13 +115,14 @@ func TestForgedApprovalsStopARun(t *testing.T) {
 		"a decision":               {`INSERT INTO decisions (seq, run, plan, decision) VALUES (99, 'r1-0001', 'sha256:plan', '` + forged + `')`},
 		"a decision and its state": {`INSERT INTO decisions (seq, run, plan, decision) VALUES (99, 'r1-0001', 'sha256:plan', '` + forged + `')`, `UPDATE holds SET state = 'approved'`},
 		// What the chain does not say, with the chain as it was:
-		"another beginner":       {`UPDATE runs SET info = json_set(info, '$.by', json('{"kind":"git","name":"eve"}'))`},
-		"a longer time to wait":  {`UPDATE holds SET hold = json_set(hold, '$.expires', '2999-01-01T00:00:00Z')`},
-		"nobody to be asked":     {`UPDATE holds SET hold = json_set(hold, '$.policy.needed', 0)`},
-		"another plan":           {`UPDATE holds SET plan = 'sha256:other', hold = json_set(hold, '$.plan', 'sha256:other')`},
-		"another bundle":         {`UPDATE runs SET bundle = 'sha256:other'`},
-		"other rules":            {`UPDATE runs SET info = json_set(info, '$.rules', '')`},
-		"a newer run that is no": {`DELETE FROM environments`, `INSERT INTO environments (app, name, version, bundle, promotion, run, url, since) VALUES ('small', 'staging', 'v', 'b', 'p', 'r', 'u', 's')`},
+		"another beginner":          {`UPDATE runs SET info = json_set(info, '$.by', json('{"kind":"git","name":"eve"}'))`},
+		"a longer time to wait":     {`UPDATE holds SET hold = json_set(hold, '$.expires', '2999-01-01T00:00:00Z')`},
+		"nobody to be asked":        {`UPDATE holds SET hold = json_set(hold, '$.policy.needed', 0)`},
+		"another plan":              {`UPDATE holds SET plan = 'sha256:other', hold = json_set(hold, '$.plan', 'sha256:other')`},
+		"other changes to be shown": {`UPDATE holds SET hold = json_set(hold, '$.planned.changes', json('[]'))`},
+		"another bundle":            {`UPDATE runs SET bundle = 'sha256:other'`},
+		"other rules":               {`UPDATE runs SET info = json_set(info, '$.rules', '')`},
+		"a newer run that is no":    {`DELETE FROM environments`, `INSERT INTO environments (app, name, version, bundle, promotion, run, url, since) VALUES ('small', 'staging', 'v', 'b', 'p', 'r', 'u', 's')`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -140,6 +141,17 @@ func TestForgedApprovalsStopARun(t *testing.T) {
 			if code, _ := classify(err); code != ExitBlocked || !strings.Contains(err.Error(), "the ledger was changed") {
 				t.Errorf("exit code %d: %v", code, err)
 			}
+			// Nor is anybody asked to decide on what it says now.
+			shared.streams.Out = io.Discard
+			inLedger(t, state, func(record *ledger.Ledger) {
+				decided := shared.decide(t.Context(), record, "r1-0001", true, decideFlags{reason: "sure", as: "bea"})
+				waived := shared.waive(t.Context(), record, "r1-0001", "quality/coverage", waiveFlags{reason: "sure", as: "bea"}, time.Hour)
+				for _, err := range []error{decided, waived} {
+					if code, _ := classify(err); code != ExitBlocked || !strings.Contains(err.Error(), "the ledger was changed") {
+						t.Errorf("exit code %d: %v", code, err)
+					}
+				}
+			})
 		})
 	}
 }

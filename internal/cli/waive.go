@@ -61,6 +61,9 @@ func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate st
 	if err != nil {
 		return err
 	}
+	if err := verifyLedger(ctx, record, "what it says about run "+run.ID); err != nil {
+		return err
+	}
 	folder, err := c.appFolder()
 	if err != nil {
 		return err

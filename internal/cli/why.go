@@ -148,6 +148,16 @@ func explain(ctx context.Context, record *ledger.Ledger, run ledger.Run) (explan
 			told.Expires = time.Time{}
 		}
 		told.Unmet, told.Decisions = waitingFor(held)
+		if held.StateAt(time.Now()).Waits() {
+			// Who decides must not be shown other changes than those that the plan's digest names.
+			if err := verifyLedger(ctx, record, "what it says about run "+run.ID); err != nil {
+				if code, do := classify(err); code == ExitBlocked {
+					told.Unmet = append(told.Unmet, unmet{What: "ledger", Detail: err.Error(), Who: "whoever keeps the ledger", Do: do})
+					return told, nil
+				}
+				return told, err
+			}
+		}
 		if held.Plan != "" && held.StateAt(time.Now()).Waits() {
 			if told.Changes, err = promotion.PlannedChanges(held.Planned); err != nil {
 				return told, err
