@@ -41,6 +41,9 @@ func TestEveryCommandThatIsNamedExists(t *testing.T) {
 		}
 		for _, phrase := range found {
 			phrase = strings.Trim(phrase, "`'\"() \t")
+			if strings.HasPrefix(phrase, "penstock (") {
+				continue // a pattern of several
+			}
 			if known, ok := named[phrase]; !ok || place < known {
 				named[phrase] = place
 			}
