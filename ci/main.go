@@ -70,11 +70,10 @@ func New(
 	// The name of the ledger: the volume of the engine that keeps the record of runs, and the local Cloudflare's data
 	// +default="default"
 	ledger string,
-	// Who acts, by the name that approvers go by, for the record of deploy, approve and promote
+	// Who acts, by the name that approvers go by, for the record and for approvals
 	// +optional
 	as string,
-	// Penstock's programs for Linux, as in a release's archive or in bin/ after `make build`; built in the engine, from this
-	// module's own source, when they are left out
+	// Penstock's programs for Linux, as in a release's archive or in bin/ after make; built in the engine when they are left out
 	// +optional
 	programs *dagger.Directory,
 	// Penstock's own source; always this module's
@@ -99,7 +98,7 @@ func New(
 		if own, err := penstock.Exists(ctx, "cmd/penstock"); err != nil {
 			return nil, err
 		} else if !own {
-			return nil, errors.New("Dagger does not give a toolchain its own source: say --programs, or leave the toolchain out and name the module with -m")
+			return nil, errors.New("Dagger does not give a toolchain its own source: say --programs, or --penstock with Penstock's repository, or use no toolchain and name the module with -m")
 		}
 		programs = build(penstock)
 	}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ const daggerLimit = 20 * time.Minute
 type caller struct {
 	*machine
 	cli, module, ledger string
+	common              []string // arguments before every function
 	called              map[string]bool
 }
 
@@ -49,18 +52,24 @@ func newCaller(t *testing.T, app string, called map[string]bool) *caller {
 	return &caller{machine: copyOf(t, app), cli: needEngine(t), module: root, ledger: "e2e-" + strings.ToLower(rand.Text()), called: called}
 }
 
-// dagger runs Dagger's CLI in the app's folder.
+// cliCommand is Dagger's CLI in the app's folder; the end of ctx interrupts it.
+func (c *caller) cliCommand(ctx context.Context, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, c.cli, append([]string{"--progress", "plain"}, args...)...)
+	command.Dir = c.app
+	command.Env = append(os.Environ(), "NO_COLOR=1", "DO_NOT_TRACK=1")
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = time.Minute
+	return command
+}
+
+// dagger runs Dagger's CLI to its end.
 func (c *caller) dagger(args ...string) outcome {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), daggerLimit)
 	defer cancel()
 	var out, progress bytes.Buffer
-	command := exec.CommandContext(ctx, c.cli, append([]string{"--progress", "plain"}, args...)...)
-	command.Dir = c.app
-	command.Env = append(os.Environ(), "NO_COLOR=1", "DO_NOT_TRACK=1")
+	command := c.cliCommand(ctx, args...)
 	command.Stdout, command.Stderr = &out, &progress
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = time.Minute
 	began := time.Now()
 	err := command.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -69,12 +78,41 @@ func (c *caller) dagger(args ...string) outcome {
 	return outcome{command.ProcessState.ExitCode(), out.String(), progress.String(), time.Since(began)}
 }
 
+// words are the command line of a call.
+func (c *caller) words(shared []string, function string, args ...string) []string {
+	return slices.Concat([]string{"call", "-m", c.module, "--ledger", c.ledger}, c.common, shared, []string{function}, args)
+}
+
+// interrupts calls a function and sends Ctrl-C when its progress says something.
+func (c *caller) interrupts(sign, function string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), daggerLimit)
+	defer cancel()
+	command := c.cliCommand(ctx, c.words(nil, function)...)
+	progress, err := command.StderrPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	found := false
+	for lines := bufio.NewScanner(progress); lines.Scan(); {
+		if !found && strings.Contains(lines.Text(), sign) {
+			found = true
+			cancel()
+		}
+	}
+	if err := command.Wait(); !found || err == nil {
+		c.t.Fatalf("dagger call %s was to be interrupted at %q (seen: %t) and ended with %v", function, sign, found, err)
+	}
+}
+
 // call calls a function as people do; shared are the arguments before its name.
 func (c *caller) call(shared []string, function string, args ...string) outcome {
 	c.t.Helper()
 	c.called[function] = true
-	all := append([]string{"call", "-m", c.module, "--ledger", c.ledger}, shared...)
-	o := c.dagger(append(append(all, function), args...)...)
+	o := c.dagger(c.words(shared, function, args...)...)
 	c.t.Logf("dagger call %s: %s, exit code %d", function, o.took.Round(100*time.Millisecond), o.code)
 	return o
 }
@@ -137,6 +175,7 @@ func TestDagger(t *testing.T) {
 	called := map[string]bool{}
 	t.Run("guide", func(t *testing.T) { playGuide(newCaller(t, "examples/atomic-guide", called)) })
 	t.Run("people", func(t *testing.T) { playPeople(newCaller(t, "e2e/testdata/assets", called)) })
+	t.Run("interrupted", func(t *testing.T) { playInterrupted(newCaller(t, "e2e/testdata/assets", called)) })
 	t.Run("functions", func(t *testing.T) {
 		c := newCaller(t, "e2e/testdata/tiny", called)
 		offered := functionLine.FindAllStringSubmatch(c.dagger("functions", "-m", c.module).out, -1)
@@ -194,6 +233,7 @@ func playGuide(c *caller) {
 // playPeople has people decide about a Worker with static files, and takes it to a further environment.
 func playPeople(c *caller) {
 	t := c.t
+	c.common = []string{"--programs", filepath.Dir(c.binary)}
 	c.write("penstock.yaml", "environments:\n  local:\n    approvers: [ann@example.com, bea@example.com]\n  next:\n    target: local\n")
 	ann, bea := []string{"--as", "ann@example.com"}, []string{"--as", "bea@example.com"}
 	told := c.refuses(ann, []string{"exit code 5", "dagger call approve --run"}, "deploy")
@@ -212,4 +252,24 @@ func playPeople(c *caller) {
 			}
 		}
 	}
+}
+
+// playInterrupted kills a deployment before its switch: when its heartbeat is a minute old, the next one goes on.
+func playInterrupted(c *caller) {
+	t := c.t
+	c.common = []string{"--programs", filepath.Dir(c.binary)}
+	c.answers(nil, []string{"live: version"}, "deploy")
+	c.write("src/index.js", "export default { fetch() { return new Response('the second code\\n') } };\n")
+	c.interrupts("[upload] done", "deploy")
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(10 * time.Second) {
+		o := c.call(nil, "deploy")
+		if o.code == 0 {
+			o.says(t, "live: version")
+			break
+		}
+		if !strings.Contains(o.err, "being changed by promotion") || time.Now().After(deadline) {
+			t.Fatalf("the deployment after the interrupted one: %s", o)
+		}
+	}
+	c.answers(nil, []string{"what everybody gets is sound"}, "smoke")
 }
