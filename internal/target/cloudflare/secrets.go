@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -94,6 +95,26 @@ const (
 	secretMessage = "penstock secret "
 )
 
+// What `wrangler versions secret put|bulk|delete` calls the versions that it makes, unless it is given other words.
+var (
+	wranglerSecret  = regexp.MustCompile(`^(Updated|Deleted) secret "(.+)"$`)
+	wranglerSecrets = regexp.MustCompile(`^Bulk updated [0-9]+ secrets$`)
+)
+
+// secretOf is the secret for which a version was made, and what was done with it; "" for any other version.
+func secretOf(version promotion.Version) (name, how string) {
+	if name, ours := strings.CutPrefix(version.Message, secretMessage); ours && strings.HasPrefix(version.Tag, secretTag) {
+		return name, "put"
+	}
+	if by := wranglerSecret.FindStringSubmatch(version.Message); by != nil {
+		return by[2], map[string]string{"Updated": "put by wrangler", "Deleted": "deleted by wrangler"}[by[1]]
+	}
+	if wranglerSecrets.MatchString(version.Message) {
+		return "several", "put by wrangler"
+	}
+	return "", ""
+}
+
 // waitingSecrets are those that were put since the live version was made and that no traffic has yet. Every new version has
 // them, since it inherits from the newest one.
 func waitingSecrets(live promotion.State) []event.Change {
@@ -103,11 +124,11 @@ func waitingSecrets(live promotion.State) []event.Change {
 	}
 	var changes []event.Change
 	for _, version := range live.Versions {
-		name, ours := strings.CutPrefix(version.Message, secretMessage)
-		if !ours || !strings.HasPrefix(version.Tag, secretTag) || version.Number <= live.Versions[at].Number {
+		name, how := secretOf(version)
+		if name == "" || version.Number <= live.Versions[at].Number {
 			continue
 		}
-		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that was put since, in version " + version.ID}
+		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that was " + how + " since, in version " + version.ID}
 		if !slices.Contains(changes, change) {
 			changes = append(changes, change)
 		}
