@@ -7,6 +7,8 @@ type App struct {
 	PackageManager PackageManager
 	// Berry says that Yarn is a modern one (2 or later), whose commands differ from Yarn 1's.
 	Berry bool
+	// Workspace is what the app is a member of, nil when its folder is all there is; the lock file lies at its root then.
+	Workspace *Workspace
 	// Lockfile is the lock file's name, "" when there is none.
 	Lockfile  string
 	NodeRange string // engines.node

@@ -98,7 +98,7 @@ func (f *File) Apply(shipped Pipeline) (Pipeline, Problems) {
 	}
 	p := clone(shipped)
 	if f.Custom() {
-		p = Pipeline{Name: shipped.Name}
+		p = Pipeline{Name: shipped.Name, Place: shipped.Place}
 	}
 	d := decoding{file: f}
 	d.whole(f.root, &p, &p)

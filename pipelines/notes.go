@@ -1,6 +1,9 @@
 package pipelines
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Notes says what the shipped pipeline leaves out for this app or cannot judge, why, and what would change that. Nothing
 // that is missing from a run should have to be guessed from what is not printed.
@@ -54,6 +57,10 @@ func Notes(app App) Problems {
 	}
 	if !app.DependsOn("wrangler") {
 		note(SeverityError, manifest, "wrangler is not among the dependencies, and the bundle is made by the app's own", fmt.Sprintf("run `%s`", app.add("wrangler")))
+	}
+	if app.Workspace != nil && len(app.Workspace.Built) > 0 {
+		note(SeverityWarning, manifest, "the app depends on packages of its workspace that have a build script, which no stage runs: "+strings.Join(app.Workspace.Built, ", "),
+			"nothing, where their source is imported; otherwise build them in a prebuild script of the app, or describe a stage in "+FileName)
 	}
 	if app.DependsOn("@cloudflare/vite-plugin") && !app.Worker.Generated {
 		note(SeverityWarning, manifest, "Cloudflare's Vite plugin is among the dependencies, and there is no build script that runs it: wrangler bundles "+app.Worker.ConfigFile+"'s main as it stands",

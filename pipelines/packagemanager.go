@@ -59,8 +59,14 @@ func (a *App) commands() commands {
 }
 
 // program is the path of a program that a direct dependency brings. Every package manager links it there; starting it
-// without the manager is a second faster and leaves the manager's own notes, which it finds by HOME, out of it.
-func program(name string) string { return "node_modules/.bin/" + name }
+// without the manager is a second faster and leaves the manager's own notes, which it finds by HOME, out of it. In a workspace it
+// may be linked at the root, and PATH knows both places.
+func (a *App) program(name string) string {
+	if a.Workspace != nil {
+		return name
+	}
+	return "node_modules/.bin/" + name
+}
 
 // script is the command that runs a package script with more options.
 func (a *App) script(name, options string) string {
@@ -75,7 +81,7 @@ func (a *App) script(name, options string) string {
 // app's own scripts run while installing, they may read anything.
 func (a *App) installInputs() []string {
 	if a.InstallScripts {
-		return everything()
+		return a.everything()
 	}
 	inputs := []string{
 		"**/package.json", // the app's and its workspaces'
@@ -92,9 +98,44 @@ func (a *App) installInputs() []string {
 	case Bun:
 		inputs = append(inputs, "bunfig.toml")
 	}
+	if a.Workspace != nil {
+		for i := range inputs {
+			inputs[i] = a.Workspace.Up + "/" + inputs[i]
+		}
+	}
 	return inputs
 }
 
+// installOutputs are the folders of installed packages: in a workspace one in each package, made also where nothing fell to it.
+func (a *App) installOutputs() []string {
+	outputs := []string{"node_modules"}
+	if a.Workspace != nil {
+		outputs = append(outputs, a.Workspace.Up+"/node_modules")
+		for _, member := range a.Workspace.Members {
+			outputs = append(outputs, member+"/node_modules")
+		}
+	}
+	return outputs
+}
+
+// atRoot is a command that the package manager is to run where its lock file lies.
+func (a *App) atRoot(command string) string {
+	if a.Workspace == nil {
+		return command
+	}
+	return "(cd " + a.Workspace.Up + " && " + command + ")"
+}
+
 // everything is the whole snapshot but what tells others how to run it, Penstock and GitHub: no command of the app reads that, and
-// a new time limit in it should not repeat a build. A stage that checks it names its inputs.
-func everything() []string { return []string{"**", "!" + FileName, "!.github/**"} }
+// a new time limit in it should not repeat a build. A stage that checks it names its inputs. Of a workspace it is all but the packages
+// that the app does not depend on, whose edits are none of its.
+func (a *App) everything() []string {
+	if a.Workspace == nil {
+		return []string{"**", "!" + FileName, "!.github/**"}
+	}
+	inputs := []string{a.Workspace.Up + "/**", "!" + FileName, "!.github/**", "!" + a.Workspace.Up + "/.github/**"}
+	for _, other := range a.Workspace.Others {
+		inputs = append(inputs, "!"+other+"/**")
+	}
+	return inputs
+}

@@ -14,6 +14,9 @@ type Pipeline struct {
 	Stages       []Stage       `json:"stages"`
 	Gates        []GateRef     `json:"gates"`
 	Environments []Environment `json:"environments"`
+	// Place is where the app lies in its source ("apps/api" in a workspace); "" when it is all of it. So far up may the paths of
+	// stages lead; see [Within].
+	Place string `json:"-"`
 }
 
 // Stage is one isolated unit of work. Its commands see the inputs, the outputs of the stages it needs, and nothing else.

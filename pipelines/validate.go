@@ -149,7 +149,7 @@ func (v *validation) stage(stage Stage) {
 	v.needs(stage, place)
 	v.globs(stage.Inputs, within(place, "inputs"))
 	for i, output := range stage.Outputs {
-		v.relative(output, within(place, "outputs", strconv.Itoa(i)))
+		v.inSource(output, within(place, "outputs", strconv.Itoa(i)))
 	}
 	for i, report := range stage.Reports {
 		here := within(place, "reports", strconv.Itoa(i))
@@ -206,11 +206,20 @@ func (v *validation) globs(patterns []string, place []string) {
 			v.problem(here, fmt.Sprintf("%q is not a glob", pattern), "close its brackets and braces; ** means any folders")
 			continue
 		}
-		v.relative(positive, here)
+		v.inSource(positive, here)
 	}
 	if len(patterns) > 0 && !included {
 		v.problem(place, "exclusions alone select nothing", `begin with "**"`)
 	}
+}
+
+// inSource checks a path of a stage, which may lead out of the app's folder where the app is a member of a workspace.
+func (v *validation) inSource(name string, place []string) {
+	inside := path.Join(v.pipeline.Place, name)
+	if v.pipeline.Place != "" && strings.HasPrefix(name, "../") && inside != "." && inside != ".." && !strings.HasPrefix(inside, "../") {
+		name = inside
+	}
+	v.relative(name, place)
 }
 
 // relative checks that a path stays inside the app's folder.

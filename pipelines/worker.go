@@ -14,8 +14,12 @@ import (
 // Worker is the shipped pipeline for a Cloudflare Worker, fitted to an app: the guide's checklist in its order. What the
 // app has no script or configuration for is left out, and [Notes] says so.
 func Worker(app App) Pipeline {
+	place := ""
+	if app.Workspace != nil {
+		place = app.Workspace.Place
+	}
 	return Pipeline{
-		Name: app.Name,
+		Name: app.Name, Place: place,
 		Stages: present(
 			install(app),   // the packages, exactly as locked
 			test(app),      // all tests passing, and how much of the code they cover
@@ -72,12 +76,17 @@ func install(app App) Stage {
 	if app.Lockfile == "" {
 		command = commands.unlocked
 	}
+	run := []string{app.atRoot(command)}
+	outputs := app.installOutputs()
+	if len(outputs) > 1 {
+		run = append(run, "mkdir -p "+strings.Join(outputs, " "))
+	}
 	return Stage{
 		Name: StageInstall, Title: "install packages",
 		Image: app.image(), Tools: app.tools(), Env: quietly(), Caches: []string{string(app.PackageManager)},
-		Run:     []string{command},
+		Run:     run,
 		Inputs:  app.installInputs(),
-		Outputs: []string{"node_modules"},
+		Outputs: outputs,
 		Retries: 1, // a registry that does not answer is no fault of the app
 	}
 }
@@ -104,7 +113,7 @@ func typecheck(app App) Stage {
 	case app.Typecheck != "":
 		command = app.script(app.Typecheck, "")
 	case app.TypeScript:
-		command = program("tsc") + " --noEmit --pretty false"
+		command = app.program("tsc") + " --noEmit --pretty false"
 	default:
 		return Stage{}
 	}
@@ -143,7 +152,7 @@ func audit(app App) Stage {
 		return Stage{}
 	}
 	stage := app.stage(StageAudit, "ask for advisories",
-		`asked=yes; `+app.commands().audit+` > "$PENSTOCK_REPORTS/audit.json" || asked="exit code $?"
+		`asked=yes; `+app.atRoot(app.commands().audit)+` > "$PENSTOCK_REPORTS/audit.json" || asked="exit code $?"
 if ! grep -q -e '"auditReportVersion"' -e '"advisories"' -e '"auditSummary"' "$PENSTOCK_REPORTS/audit.json"; then
   echo "could not ask the registry for advisories ($asked): nothing is known about vulnerable packages"
   head -c 400 "$PENSTOCK_REPORTS/audit.json"
@@ -187,13 +196,13 @@ func bundle(app App) Stage {
 	}
 	if app.Worker.Generated {
 		stage.Title = "build, and bundle with wrangler"
-		stage.Run = slices.Concat([]string{"rm -rf .wrangler/deploy"}, app.types(), []string{app.script("build", ""), generatedBundle()})
+		stage.Run = slices.Concat([]string{"rm -rf .wrangler/deploy"}, app.types(), []string{app.script("build", ""), generatedBundle(app)})
 		stage.Outputs = append(stage.Outputs, AssetsFolder)
 		return stage
 	}
 	// --config, because wrangler would go looking in the folders above and follow redirects that builds leave. --env "" is the
 	// top level.
-	stage.Run = []string{strings.Join(append([]string{dryRun()}, app.Worker.DeployOptions...), " ") + ` --config ` + app.Worker.ConfigFile + ` --env "$` + EnvWranglerEnvironment + `"`}
+	stage.Run = []string{strings.Join(append([]string{app.dryRun()}, app.Worker.DeployOptions...), " ") + ` --config ` + app.Worker.ConfigFile + ` --env "$` + EnvWranglerEnvironment + `"`}
 	if command := app.assetsCommand(); command != "" {
 		stage.Run = append(stage.Run, command)
 		stage.Outputs = append(stage.Outputs, AssetsFolder)
@@ -203,15 +212,15 @@ func bundle(app App) Stage {
 
 // dryRun is wrangler writing its upload into the bundle file. Its notes about itself go into a folder of the stage, not into
 // anybody's home.
-func dryRun() string {
+func (a *App) dryRun() string {
 	return `HOME="$PWD/.penstock-home" XDG_CONFIG_HOME="$PWD/.penstock-home" WRANGLER_LOG_PATH="$PWD/.penstock-home/logs" ` +
-		program("wrangler") + ` deploy --dry-run --outfile ` + BundleFile
+		a.program("wrangler") + ` deploy --dry-run --outfile ` + BundleFile
 }
 
 // generatedBundle takes the config that the app's build wrote for wrangler, as a plain `wrangler deploy` does, and where its
 // static files lie. The build chose the environment, by CLOUDFLARE_ENV: one that chose another must not pass for this one, and
 // wrangler must not choose again.
-func generatedBundle() string {
+func generatedBundle(app App) string {
 	return `if ! [ -f .wrangler/deploy/config.json ]; then
   echo "the build script left no .wrangler/deploy/config.json, in which Cloudflare's Vite plugin says what it built: let it be in the Vite config, and the build script run vite build"
   exit 1
@@ -222,7 +231,7 @@ if [ "$built" != "$` + EnvWranglerEnvironment + `" ]; then
   echo "the build script built for the wrangler environment \"$built\", and this is for \"$` + EnvWranglerEnvironment + `\": let it leave ` + EnvWranglerEnvironment + ` as it is set"
   exit 1
 fi
-(unset ` + EnvWranglerEnvironment + `; ` + dryRun() + ` --config "$config")
+(unset ` + EnvWranglerEnvironment + `; ` + app.dryRun() + ` --config "$config")
 assets="$(node -p 'const {assets} = JSON.parse(fs.readFileSync(process.argv[1], "utf8")); assets?.directory ? path.join(path.dirname(process.argv[1]), assets.directory) : ""' "$config")"
 if [ -n "$assets" ]; then cp -RL "$assets" ` + AssetsFolder + `; else mkdir ` + AssetsFolder + `; fi`
 }
@@ -261,7 +270,7 @@ func bench(app App) Stage {
 	}
 	stage := app.stage(StageBench, "measure", app.script("bench", ""))
 	stage.Needs = []string{StageInstall, StageTest, StageTypecheck, StageLint, StageAudit, StageBuild, StageBundle}
-	stage.Inputs = append(everything(), "!.penstock/**") // a recorded baseline changes nothing of what is measured
+	stage.Inputs = append(app.everything(), "!.penstock/**") // a recorded baseline changes nothing of what is measured
 	stage.Reports = []Report{{Kind: gates.ReportBenchmark, Path: reportFolder + "/benchmark.json"}}
 	return stage
 }
@@ -571,7 +580,7 @@ func (a *App) stage(name, title string, run ...string) Stage {
 		Name: name, Title: title, Run: run,
 		Image: a.image(), Tools: a.tools(), Env: quietly(),
 		Needs:  []string{StageInstall},
-		Inputs: everything(),
+		Inputs: a.everything(),
 	}
 }
 

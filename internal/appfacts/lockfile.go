@@ -34,7 +34,7 @@ func (r *reading) readLockfile() error {
 	owners := map[string]pipelines.PackageManager{}
 	var managers []pipelines.PackageManager
 	for _, lock := range lockfiles {
-		if r.exists(lock.name) && !slices.Contains(managers, lock.manager) {
+		if r.locked(lock.name) && !slices.Contains(managers, lock.manager) {
 			found = append(found, lock.name)
 			managers = append(managers, lock.manager)
 			owners[lock.name] = lock.manager
@@ -47,7 +47,9 @@ func (r *reading) readLockfile() error {
 		if declared != "" {
 			r.app.PackageManager = declared
 		}
-		r.lockElsewhere()
+		if r.app.Workspace == nil {
+			r.lockElsewhere()
+		}
 	case len(found) == 1:
 		r.app.Lockfile, r.app.PackageManager = found[0], owners[found[0]]
 		if declared != "" && declared != r.app.PackageManager {
@@ -101,8 +103,8 @@ func (r *reading) lockElsewhere() {
 		for _, lock := range lockfiles {
 			if _, err := os.Stat(filepath.Join(dir, lock.name)); err == nil {
 				r.problem(pipelines.SeverityWarning, manifestName, 0, 0,
-					"the lock file "+lock.name+" lies in a folder above: the app belongs to a workspace, and Penstock takes only its own folder",
-					"give the app a lock file of its own")
+					"the lock file "+lock.name+" lies in a folder above, and no workspace there names this folder: its packages would not be those that are locked",
+					"add the folder to the workspaces of the package.json there (pnpm: pnpm-workspace.yaml), or give the app a lock file of its own")
 				return
 			}
 		}
@@ -113,7 +115,7 @@ func (r *reading) lockElsewhere() {
 func (r *reading) readLocked() error {
 	switch r.app.Lockfile {
 	case "package-lock.json", "npm-shrinkwrap.json":
-		text, _, err := r.text(r.app.Lockfile)
+		text, _, err := r.textIn(r.top, r.app.Lockfile)
 		if err != nil {
 			return err
 		}
@@ -127,9 +129,15 @@ func (r *reading) readLocked() error {
 			r.problem(pipelines.SeverityError, r.app.Lockfile, line, column, what, "make it again with `npm install`; a merge may have left marks in it")
 			return nil
 		}
-		r.app.WranglerNodeRange = lock.Packages["node_modules/wrangler"].Engines.Node
+		wrangler := lock.Packages["node_modules/wrangler"]
+		if r.app.Workspace != nil {
+			if own, nested := lock.Packages[r.app.Workspace.Place+"/node_modules/wrangler"]; nested {
+				wrangler = own
+			}
+		}
+		r.app.WranglerNodeRange = wrangler.Engines.Node
 	case "yarn.lock":
-		text, _, err := r.text(r.app.Lockfile)
+		text, _, err := r.textIn(r.top, r.app.Lockfile)
 		if err != nil {
 			return err
 		}
@@ -143,7 +151,7 @@ func (r *reading) readLocked() error {
 
 // readLinker refuses Yarn's Plug'n'Play: wrangler, vitest and tsc start from node_modules.
 func (r *reading) readLinker() error {
-	text, _, err := r.text(".yarnrc.yml")
+	text, _, err := r.textIn(r.top, ".yarnrc.yml")
 	if err != nil {
 		return err
 	}

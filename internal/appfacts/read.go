@@ -20,6 +20,7 @@ type Problem = pipelines.Problem
 // reading is one look at an app's folder.
 type reading struct {
 	dir      string
+	top      string // where the lock file lies: dir, or the folder of its workspace
 	app      pipelines.App
 	manifest *manifest
 	entry    string // that the deploy script names, "" when it leaves it to the config
@@ -36,9 +37,10 @@ func Read(dir string) (pipelines.App, pipelines.Problems, error) {
 	if !info.IsDir() {
 		return pipelines.App{}, nil, fmt.Errorf("read the app's folder: %s is a file; name the folder that it is in", dir)
 	}
-	r := &reading{dir: dir}
+	r := &reading{dir: dir, top: dir}
 	for _, step := range []func() error{
 		r.readManifest,
+		r.readWorkspace,
 		r.readLockfile,
 		r.readScripts,
 		r.readWorker,
@@ -64,9 +66,19 @@ func (r *reading) exists(name string) bool {
 	return err == nil
 }
 
+// locked reports whether a file lies where the package manager looks for what it locked.
+func (r *reading) locked(name string) bool {
+	_, err := os.Stat(filepath.Join(r.top, name))
+	return err == nil
+}
+
 // text reads a small file; ok is false when there is none.
 func (r *reading) text(name string) (content []byte, ok bool, err error) {
-	path := filepath.Join(r.dir, filepath.FromSlash(name))
+	return r.textIn(r.dir, name)
+}
+
+func (r *reading) textIn(folder, name string) (content []byte, ok bool, err error) {
+	path := filepath.Join(folder, filepath.FromSlash(name))
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

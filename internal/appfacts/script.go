@@ -155,12 +155,15 @@ func (r *reading) readScripts() error {
 	r.readTypesScript()
 	r.findMissingScripts()
 	r.app.TypeScript = r.app.DependsOn("typescript") && r.exists("tsconfig.json")
-	for _, name := range []string{"preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"} {
-		if text := r.app.Scripts[name]; text != "" && !harmless(text) {
-			r.app.InstallScripts = true
-		}
-	}
+	r.app.InstallScripts = r.app.InstallScripts || installs(r.app.Scripts)
 	return nil
+}
+
+// installs reports whether installing the package runs scripts of its own that may read any of its files.
+func installs(scripts map[string]string) bool {
+	return slices.ContainsFunc([]string{"preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"}, func(name string) bool {
+		return scripts[name] != "" && !harmless(scripts[name])
+	})
 }
 
 // harmless install scripts read nothing but what an installation depends on anyway, or set up git hooks, which no stage has.

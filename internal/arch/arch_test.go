@@ -68,7 +68,7 @@ var theMap = []room{
 	{"internal/redact", nil, nil, "secrets out of streams"},
 	{"internal/snapshot", nil, []string{"github.com/gofrs/flock", "golang.org/x/sync", "golang.org/x/sys"}, "source as it stands"},
 	{"internal/wrangler", []string{"pipelines"}, []string{"github.com/tailscale/hujson", "github.com/pelletier/go-toml/v2", "gopkg.in/yaml.v3"}, "reads wrangler's own config"},
-	{"internal/appfacts", []string{"pipelines", "internal/wrangler"}, []string{"gopkg.in/yaml.v3", "github.com/tailscale/hujson", "mvdan.cc/sh/v3", "deps.dev/util/semver"}, "facts about an app's folder"},
+	{"internal/appfacts", []string{"pipelines", "internal/wrangler"}, []string{"gopkg.in/yaml.v3", "github.com/bmatcuk/doublestar/v4", "github.com/tailscale/hujson", "mvdan.cc/sh/v3", "deps.dev/util/semver"}, "facts about an app's folder"},
 	{"internal/bundle", nil, []string{"github.com/bmatcuk/doublestar/v4"}, "the promoted thing"},
 	{"internal/vault", []string{"internal/bundle", "internal/snapshot"}, nil, "what runs that wait are made of"},
 	{

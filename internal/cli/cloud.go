@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -194,9 +195,14 @@ func (r *run) packageFolders(ctx context.Context) []string {
 		return []string{own}
 	}
 	// Not all of them: where they lie in an engine, what is asked for is copied out.
-	installed, err := reader.OutputPath(ctx, *result, "node_modules/@cloudflare")
-	if err != nil {
-		return []string{own}
+	folders := []string{}
+	for _, output := range r.pipeline.Stage(pipelines.StageInstall).Outputs {
+		if path.Base(output) != "node_modules" {
+			continue
+		}
+		if installed, err := reader.OutputPath(ctx, *result, output+"/@cloudflare"); err == nil {
+			folders = append(folders, installed)
+		}
 	}
-	return []string{installed, own}
+	return append(folders, own)
 }

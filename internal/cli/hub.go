@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -158,11 +159,21 @@ func (r *run) rulesAt(ctx context.Context, state, commit string) (string, error)
 		return "", fmt.Errorf("make room for the pipeline of a commit: %w", err)
 	}
 	r.ending(func(context.Context) error { return os.RemoveAll(into) })
-	if err := snapshot.WriteCommit(ctx, r.folder, commit, into); err != nil {
+	top := r.folder
+	for range strings.Split(r.place, "/") {
+		if r.place != "" { // what the workspace says counts too
+			top = filepath.Dir(top)
+		}
+	}
+	if err := snapshot.WriteCommit(ctx, top, commit, into); err != nil {
 		return "", err
 	}
 	r.rulesCommit = commit
-	return into, bringGates(r.folder, into)
+	rules := filepath.Join(into, filepath.FromSlash(r.place))
+	if err := os.MkdirAll(rules, 0o755); err != nil { // where the commit has no such folder
+		return "", fmt.Errorf("make room for the pipeline of a commit: %w", err)
+	}
+	return rules, bringGates(r.folder, rules)
 }
 
 // bringGates copies gate binaries that the base's penstock.lock pins and git does not keep from the app's folder. What they

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -78,6 +79,7 @@ type run struct {
 	folder string
 	// root is where the source is read: the folder itself, or what was kept of it.
 	root        string
+	place       string // of the app in the source, whose root is that of its workspace; "" when it is all of the source
 	rules       string // where the pipeline, its pins and its signers are read: root, or a pull request's base
 	rulesCommit string // at which they were read; "" for the run's own source
 	author      *event.Identity
@@ -88,6 +90,7 @@ type run struct {
 	waivers     []promotion.Waiver
 	clockBehind time.Duration // by how much this machine's clock is behind what the ledger says already
 	pipeline    *pipelines.Pipeline
+	fitted      *pipelines.Pipeline // the pipeline as the app's folder has it; it differs from what runs in a workspace
 	environment *pipelines.Environment
 	source      *snapshot.Snapshot
 	secrets     secretValues
@@ -142,12 +145,17 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		}
 	}()
 	if from != nil {
-		r.folder, r.root = from.run.Info.Folder, from.source.Root
+		r.folder, r.place = from.run.Info.Folder, from.run.Info.Place
+		r.root = filepath.Join(from.source.Root, filepath.FromSlash(r.place))
 		folder = r.folder
-		r.ending(func(context.Context) error { return os.RemoveAll(r.root) })
+		r.ending(func(context.Context) error { return os.RemoveAll(from.source.Root) })
 		if !from.elsewhere {
 			r.id = from.run.ID
 		}
+	}
+	top := folder
+	if from == nil {
+		top, r.place = appfacts.SourceRoot(folder)
 	}
 	state, err := shared.streams.stateDir()
 	if err != nil {
@@ -180,6 +188,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if r.pipeline, err = fitted.For(flags.environment); err != nil {
 		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
 	}
+	r.fitted = r.pipeline
+	moved := pipelines.Within(*r.fitted, r.place)
+	r.pipeline = &moved
 	r.environment = r.pipeline.Environment(flags.environment)
 	if err := tryGates(r.pipeline, r.environment, flags.dryRunGates, promotes); err != nil {
 		return nil, err
@@ -206,7 +217,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	}
 	if from != nil {
 		r.source = from.source
-	} else if r.source, err = snapshot.Take(ctx, folder, snapshot.Options{StateDir: state}); err != nil {
+	} else if r.source, err = snapshot.Take(ctx, top, snapshot.Options{StateDir: state}); err != nil {
 		return nil, err
 	}
 	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
@@ -310,7 +321,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 		r.note("warning", "stopping: processes are ended and traffic is put back where it was; Ctrl-C once more stops now")
 	})
 	info := &event.RunInfo{
-		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
+		App: r.pipeline.Name, Folder: r.folder, Place: r.place, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
 		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
 	}
 	if seed := r.flags.seed; seed != nil {
@@ -558,16 +569,17 @@ func (r *run) openEvidence(ctx context.Context) error {
 	if !ok {
 		return errors.New("this executor cannot hand out the source")
 	}
-	var err error
-	if r.sourceDir, err = reader.SourceDir(ctx); err != nil {
+	source, err := reader.SourceDir(ctx)
+	if err != nil {
 		return err
 	}
-	r.evidence = &evidenceSource{run: r, dir: filepath.Join(filepath.Dir(r.sourceDir), "evidence")}
+	r.sourceDir = filepath.Join(source, filepath.FromSlash(r.place))
+	r.evidence = &evidenceSource{run: r, dir: filepath.Join(filepath.Dir(source), "evidence")}
 	if r.source.Commit == "" {
 		return nil
 	}
 	// Beside the snapshot: that folder goes with the session, also that of a run which died.
-	history, err := snapshot.TakeHistory(ctx, r.folder, filepath.Join(filepath.Dir(r.sourceDir), "history"))
+	history, err := snapshot.TakeHistory(ctx, r.folder, filepath.Join(filepath.Dir(source), "history"))
 	if err != nil {
 		r.note("warning", "gates cannot look at the history: "+err.Error())
 		return nil
@@ -589,9 +601,23 @@ func (r *run) keepingAsked() engine.Gatekeeper {
 	}}
 }
 
+// appIn is the app's folder where a stage had its source, "" for a stage that had none: findings are told by the app's own paths.
+func (r *run) appIn(source string) string {
+	if source == "" {
+		return ""
+	}
+	return filepath.Join(source, filepath.FromSlash(r.place))
+}
+
 // judgeOptions are those of every phase; the phase's own address is filled in by whoever asks.
 func (r *run) judgeOptions(made built, phase gates.Phase) engine.JudgeOptions {
-	stages, reports := engine.Evidence(r.pipeline, r.stages.Results)
+	stages, reports := engine.Evidence(r.fitted, r.stages.Results)
+	for i := range stages {
+		stages[i].Root = r.appIn(stages[i].Root)
+	}
+	for i := range reports {
+		reports[i].Root = r.appIn(reports[i].Root)
+	}
 	request := gates.Request{
 		Run: gates.Run{
 			ID: r.id, App: r.pipeline.Name, Environment: r.environment.Name, Commit: r.source.Commit, SourceDigest: r.source.Digest,
@@ -625,11 +651,11 @@ func (r *run) readBundle(ctx context.Context) (*bundle.Bundle, error) {
 	if !ok {
 		return nil, errors.New("this executor cannot hand out the bundle")
 	}
-	path, err := reader.OutputPath(ctx, *result, pipelines.BundleFile)
+	form, err := reader.OutputPath(ctx, *result, path.Join(r.place, pipelines.BundleFile))
 	if err != nil {
 		return nil, fmt.Errorf("find the bundle: %w", err)
 	}
-	file, err := os.Open(path)
+	file, err := os.Open(form)
 	if err != nil {
 		return nil, fmt.Errorf("open the bundle: %w", err)
 	}
@@ -655,7 +681,7 @@ func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result
 	if err != nil {
 		return nil, err
 	}
-	leaves := slices.Contains(r.pipeline.Stage(result.Stage).Outputs, pipelines.AssetsFolder)
+	leaves := slices.Contains(r.pipeline.Stage(result.Stage).Outputs, path.Join(r.place, pipelines.AssetsFolder))
 	switch {
 	case !leaves && worker.Assets == nil:
 		return made, nil
@@ -663,11 +689,13 @@ func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result
 		return nil, fail(ExitStageFailed, "let the stage copy assets.directory to "+pipelines.AssetsFolder+" and list that among its outputs",
 			fmt.Errorf("%s has assets, and the stage %s leaves no static files", config.File, result.Stage))
 	}
-	if link, target := r.source.LeadingOut(filepath.ToSlash(filepath.Clean(worker.Assets.Directory))); link != "" {
-		return nil, fail(ExitStageFailed, "put what is to be served into the folder itself",
-			fmt.Errorf("%q is a link out of the app's folder, to %q, and would be served to everybody with %s", link, target, worker.Assets.Directory))
+	if worker.Assets != nil && worker.Assets.Directory != "" {
+		if link, target := r.source.LeadingOut(path.Join(r.place, filepath.ToSlash(worker.Assets.Directory))); link != "" {
+			return nil, fail(ExitStageFailed, "put what is to be served into the folder itself",
+				fmt.Errorf("%q is a link out of the app's folder, to %q, and would be served to everybody with %s", link, target, worker.Assets.Directory))
+		}
 	}
-	folder, err := reader.OutputPath(ctx, result, pipelines.AssetsFolder)
+	folder, err := reader.OutputPath(ctx, result, path.Join(r.place, pipelines.AssetsFolder))
 	if err != nil {
 		return nil, fmt.Errorf("find the static files: %w", err)
 	}

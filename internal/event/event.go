@@ -48,8 +48,10 @@ type Event struct {
 
 // RunInfo says what is run.
 type RunInfo struct {
-	App          string `json:"app"`
-	Folder       string `json:"folder"`
+	App    string `json:"app"`
+	Folder string `json:"folder"`
+	// Place is where in the source the app lies, with slashes; "" when it is all of it.
+	Place        string `json:"place,omitempty"`
 	Environment  string `json:"environment,omitempty"`
 	Command      string `json:"command,omitempty"` // rollback, …; "" for a run of the pipeline
 	Commit       string `json:"commit,omitempty"`
