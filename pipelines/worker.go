@@ -201,8 +201,12 @@ func bundle(app App) Stage {
 		return stage
 	}
 	// --config, because wrangler would go looking in the folders above and follow redirects that builds leave. --env "" is the
-	// top level.
-	stage.Run = []string{strings.Join(append([]string{app.dryRun()}, app.Worker.DeployOptions...), " ") + ` --config ` + app.Worker.ConfigFile + ` --env "$` + EnvWranglerEnvironment + `"`}
+	// top level, and wrangler 3 complains of it where there are no environments.
+	words := slices.Concat([]string{app.dryRun()}, app.Worker.DeployOptions, []string{"--config", app.Worker.ConfigFile})
+	if len(app.Worker.Environments) > 0 {
+		words = append(words, `--env "$`+EnvWranglerEnvironment+`"`)
+	}
+	stage.Run = []string{strings.Join(words, " ")}
 	if command := app.assetsCommand(); command != "" {
 		stage.Run = append(stage.Run, command)
 		stage.Outputs = append(stage.Outputs, AssetsFolder)

@@ -49,7 +49,19 @@ func (r *reading) readManifest() error {
 		return err
 	}
 	if !ok {
-		r.problem(pipelines.SeverityError, manifestName, 0, 0, "there is none in this folder", "go to the app's folder, or make one with `npm init`")
+		what, fix := "there is none in this folder", "go to the app's folder, or make one with `npm init`"
+		switch {
+		case r.exists("Cargo.toml"):
+			what = "there is none in this folder, but a Cargo.toml: Penstock deploys Workers in JavaScript and TypeScript only"
+			fix = "deploy a Worker in Rust with its own tools (`npx wrangler deploy`); in a workspace of both, go to the folder of the other"
+		case r.exists("pyproject.toml"):
+			what = "there is none in this folder, but a pyproject.toml: Penstock deploys Workers in JavaScript and TypeScript only"
+			fix = "deploy a Worker in Python with its own tools (`pywrangler deploy`)"
+		case r.exists("wrangler.toml") || r.exists("wrangler.jsonc") || r.exists("wrangler.json"):
+			what = "there is none in this folder: it names the app's wrangler, with which Penstock bundles, and its scripts"
+			fix = "run `npm init --yes && npm install --save-dev wrangler` here and commit package.json and package-lock.json"
+		}
+		r.problem(pipelines.SeverityError, manifestName, 0, 0, what, fix)
 		return nil
 	}
 	m := r.manifest

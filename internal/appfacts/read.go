@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -151,11 +152,19 @@ func (r *reading) readWorker() error {
 			r.built(worker.Assets.Directory)
 		}
 	}
+	if language := otherLanguages[path.Ext(facts.Main)]; language != "" {
+		line, column := config.Place("/main")
+		r.problem(pipelines.SeverityError, config.File, line, column, fmt.Sprintf("%s is %s, and Penstock deploys Workers in JavaScript and TypeScript only", facts.Main, language),
+			"deploy this one with its own tools (Python: `pywrangler deploy`)")
+	}
 	if facts.Main == "" && top.Assets == nil && len(facts.Environments) == 0 {
 		r.problem(pipelines.SeverityError, config.File, 1, 1, `there is neither "main" nor "assets": nothing would be deployed`, `set "main" to the Worker's entry file`)
 	}
 	return nil
 }
+
+// otherLanguages are those that wrangler knows by the entry file's name.
+var otherLanguages = map[string]string{".py": "Python", ".rs": "Rust"}
 
 var notInNames = regexp.MustCompile(`[^a-z0-9@/._-]+`)
 

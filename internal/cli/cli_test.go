@@ -21,6 +21,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/localcloud"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -360,6 +361,7 @@ func TestClassify(t *testing.T) {
 		{errors.New("never heard of"), ExitInternal},
 		{&engine.MissingToolsError{Missing: []engine.MissingTool{{Tool: pipelines.Tool{Name: "node"}}}}, ExitUsage},
 		{fmt.Errorf("x: %w", &promotion.BusyError{Environment: "local"}), ExitBusy},
+		{fmt.Errorf("x: %w", &cloudflare.UnsupportedError{}), ExitUsage},
 		{fmt.Errorf("x: %w", promotion.ErrUnreachable), ExitUnreachable},
 		{fmt.Errorf("x: %w", context.Canceled), ExitInterrupted},
 		{promotionFailure(promotion.Result{Phase: promotion.RolledBack, Cause: promotion.ErrUnreachable}, nil), ExitRolledBack},

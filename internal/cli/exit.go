@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -85,6 +86,7 @@ func classify(err error) (ExitCode, string) {
 		problems pipelines.Problems
 		serviced *promotion.MaintenanceError
 		refused  *promotion.RefusedError
+		cannot   *cloudflare.UnsupportedError
 	)
 	switch {
 	case err == nil:
@@ -95,6 +97,8 @@ func classify(err error) (ExitCode, string) {
 		return ExitUsage, "install what is named above, then run the same command again"
 	case errors.As(err, &problems):
 		return ExitUsage, ""
+	case errors.As(err, &cannot):
+		return ExitUsage, "do what is said behind each key, then run the same command again; nothing was changed"
 	case errors.As(err, &serviced):
 		return ExitBusy, "`penstock maintenance status` shows what is out of service"
 	case errors.As(err, &refused):

@@ -61,9 +61,6 @@ func (t *Target) unsupported() error {
 		if folder := filepath.Clean(filepath.FromSlash(assets.Directory)); assets.Directory != "" && (folder == "." || !filepath.IsLocal(folder)) {
 			refuse(0, "assets.directory", "static files must lie in a folder of their own within the app's folder")
 		}
-		if t.Worker.Main == "" {
-			refuse(0, "assets", `a Worker with static files only cannot be promoted yet; give it a "main", or deploy it with wrangler`)
-		}
 	}
 	for i, database := range t.Worker.D1Databases {
 		if database.MigrationsPattern != "" {

@@ -670,7 +670,7 @@ func TestRefusesWhatItCannotHonour(t *testing.T) {
 			{Path: "env.production.workflows", Line: 7, Known: true}, {Path: "hyperdrive", Known: true}, {Path: "limits.new_one", Known: true},
 			{Path: "colour", Known: false},
 		}
-		o.Worker.Assets, o.Worker.Main = &wrangler.Assets{Directory: "../public"}, ""
+		o.Worker.Assets = &wrangler.Assets{Directory: "../public"}
 	})
 	_, err := target.Diff(t.Context(), promotion.State{}, fixtureBundle(t))
 	var refused *UnsupportedError
@@ -681,11 +681,16 @@ func TestRefusesWhatItCannotHonour(t *testing.T) {
 	for _, key := range refused.Keys {
 		paths = append(paths, key.Path)
 	}
-	if !slices.Equal(paths, []string{"env.production.workflows", "assets.directory", "assets"}) {
+	if !slices.Equal(paths, []string{"env.production.workflows", "assets.directory"}) {
 		t.Errorf("refused %v", paths)
 	}
 	if text := err.Error(); !strings.Contains(text, "wrangler.jsonc") || !strings.Contains(text, "(line 7)") {
 		t.Errorf("the error does not say where: %s", text)
+	}
+	// wrangler brings code for a Worker that has static files only, and Cloudflare's Vite plugin says where a build left them.
+	target = newTarget(t, f, func(o *Options) { o.Worker.Assets, o.Worker.Main = &wrangler.Assets{}, "" })
+	if _, err := target.Diff(t.Context(), promotion.State{}, fixtureBundle(t)); errors.As(err, &refused) {
+		t.Errorf("static files alone, in a folder that the build names: %v", err)
 	}
 }
 
