@@ -234,6 +234,12 @@ func TestBothValuesOfASecretAreHidden(t *testing.T) {
 
 func TestSymptoms(t *testing.T) {
 	t.Parallel()
+	for outcome, want := range map[gates.Outcome]int{gates.Fail: 1, gates.Error: 1, gates.Inconclusive: 0, gates.Warn: 0} {
+		run := ledger.Run{Gates: []event.Gate{{Name: "health/alerts", Verdict: &gates.Verdict{Outcome: outcome, Summary: "Memory Usage High cannot be judged"}}}}
+		if got := symptomsOf(run); len(got) != want {
+			t.Errorf("a gate that answers %s: %d symptoms, want %d", outcome, len(got), want)
+		}
+	}
 	for says, want := range map[string]string{
 		"p95 of 1400 ms is above the limit of 1000 ms":        "high latency",
 		"the version answered with error 1102":                "memory errors",

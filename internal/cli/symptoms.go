@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/ledger"
 )
 
@@ -51,7 +52,7 @@ var troubles = []struct {
 func symptomsOf(run ledger.Run) []symptom {
 	var said []string
 	for _, judged := range run.Gates {
-		if judged.Verdict == nil || judged.Verdict.Outcome.Allows() {
+		if judged.Verdict == nil || judged.Verdict.Outcome.Allows() || judged.Verdict.Outcome == gates.Inconclusive { // what nobody knows is no sign
 			continue
 		}
 		said = append(said, judged.Verdict.Summary)
