@@ -30,7 +30,7 @@ func (c *common) completeWords(root *cobra.Command) {
 	}
 }
 
-func (c *common) completeEnvironments(command *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (c *common) completeEnvironments(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	folder, err := filepath.Abs(c.folder)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -17,7 +17,6 @@ const helpWidth = 100
 
 // explainWidely makes help fit the terminal: what a command does, its flags, and the list of commands below it.
 func explainWidely(root *cobra.Command, streams *Streams) {
-	cobra.EnableCommandSorting = true
 	root.SetHelpFunc(func(command *cobra.Command, _ []string) {
 		command.InitDefaultHelpFlag()
 		showHelp(command.OutOrStdout(), command, streams.helpWidth())
