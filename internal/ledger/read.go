@@ -141,7 +141,7 @@ func (l *Ledger) Run(ctx context.Context, id string) (Run, error) {
 // Told returns what observers were told of a run, in its order, but for the stages' output, which is in their logs. It is empty for
 // a run that is not there.
 func (l *Ledger) Told(ctx context.Context, id string) ([]event.Event, error) {
-	rows, err := l.db.QueryContext(ctx, "SELECT json_extract(body, '$.event') FROM events WHERE run = ? AND json_extract(body, '$.event') IS NOT NULL ORDER BY seq", id)
+	rows, err := l.db.QueryContext(ctx, "SELECT json_extract(body, '$.event') FROM events WHERE run = ? AND json_extract(body, '$.event') IS NOT NULL ORDER BY seq", id) //nolint:rowserrcheck // decodeRows asks it
 	if err != nil {
 		return nil, fmt.Errorf("read what was told of run %s: %w", id, err)
 	}
