@@ -59,7 +59,7 @@ func defects() []defect {
 	return []defect{{
 		name: "new code that no test reaches", gate: "quality/coverage", args: build, stages: []string{"test"}, config: "{ limit: 80, changedLines: 80 }", code: 4,
 		edits: []edit{{"src/handlers/health.ts", "export async", untested(2) + "export async"}},
-		says:  []string{"changed line", "src/handlers/health.ts", "not reached by any test"},
+		says:  []string{"changed line", "since what is live in local (", "src/handlers/health.ts", "not reached by any test"},
 	}, {
 		name: "a slow page, measured", gate: "quality/benchmark", args: build, stages: []string{"bench"}, config: "{ compare: false, limits: { health: 150 } }", code: 4,
 		edits: healthDelay(200), says: []string{"health: ", "limit 150 ms"},

@@ -26,6 +26,15 @@ type History struct {
 	Dir string // the bare repository, to be read only; HEAD is the commit that is judged, and absent before the first one
 	// Folder is the app's folder within the repository, with forward slashes; empty when it is the repository's top.
 	Folder string
+	// Bases are what the source is rightly compared with to see what is new: the base of its pull request, or what is live in
+	// the run's environment; the best first, and none when nobody knows. A shallow history need not hold them.
+	Bases []Base
+}
+
+// Base is a commit that the judged one can be compared with.
+type Base struct {
+	Commit string // full hash
+	Name   string // what it is, for people
 }
 
 // Run says which run is being judged.

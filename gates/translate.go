@@ -50,6 +50,9 @@ func requestFromWire(message *wire.EvaluateRequest) Request {
 	}
 	if history := message.GetHistory(); history != nil {
 		request.History = &History{Dir: history.GetDir(), Folder: history.GetFolder()}
+		for _, base := range history.GetBases() {
+			request.History.Bases = append(request.History.Bases, Base{Commit: base.GetCommit(), Name: base.GetName()})
+		}
 	}
 	for _, stage := range message.GetStages() {
 		request.Stages = append(request.Stages, Stage{

@@ -94,6 +94,9 @@ func requestToWire(request gates.Request, nonce string) *wire.EvaluateRequest {
 	}
 	if request.History != nil {
 		message.History = &wire.History{Dir: request.History.Dir, Folder: request.History.Folder}
+		for _, base := range request.History.Bases {
+			message.History.Bases = append(message.History.Bases, &wire.Base{Commit: base.Commit, Name: base.Name})
+		}
 	}
 	for _, stage := range request.Stages {
 		message.Stages = append(message.Stages, &wire.Stage{

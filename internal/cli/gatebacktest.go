@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/replay"
 	"github.com/penstock-ci/penstock/internal/snapshot"
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // replayDir is where what gates were asked is kept, in the state folder.
@@ -61,8 +62,10 @@ type backtested struct {
 	Now        gates.Outcome `json:"now,omitempty"`
 	Summary    string        `json:"summary,omitempty"` // of the verdict now
 	WouldBlock bool          `json:"wouldBlock"`
-	FalseAlarm bool          `json:"falseAlarm,omitempty"` // it would have blocked a run that went well
-	NotAsked   string        `json:"notAsked,omitempty"`   // why it could not be asked again
+	// Tells says that it says no and blocks nothing: in the environment of the run it is advisory now, or a dry run.
+	Tells      bool   `json:"tells,omitempty"`
+	FalseAlarm bool   `json:"falseAlarm,omitempty"` // it would have blocked a run that went well
+	NotAsked   string `json:"notAsked,omitempty"`   // why it could not be asked again
 }
 
 // backtest is what `gates backtest --json` prints.
@@ -189,6 +192,9 @@ func (c *common) backtest(ctx context.Context, gate string, config json.RawMessa
 				for i, question := range questions {
 					one := asking.again(ctx, question, filepath.Join(scratch, fmt.Sprintf("%s-%d", id, i)))
 					one.Ended = ended
+					if one.WouldBlock && blocksNothing(fitted, question) {
+						one.WouldBlock, one.Tells = false, true
+					}
 					told.add(one)
 				}
 			}
@@ -196,6 +202,17 @@ func (c *common) backtest(ctx context.Context, gate string, config json.RawMessa
 		})
 	})
 	return told, errors.Join(err, ctx.Err())
+}
+
+// blocksNothing reports whether the pipeline as it is now only listens to the gate in the environment of the run. A gate that
+// it does not ask is one that is tried before it counts.
+func blocksNothing(pipeline pipelines.Pipeline, question replay.Question) bool {
+	fitted, err := pipeline.For(question.Run.Environment)
+	if err != nil {
+		fitted = &pipeline // the environment is gone
+	}
+	at := slices.IndexFunc(fitted.Gates, func(ref pipelines.GateRef) bool { return ref.Gate == question.Gate })
+	return at >= 0 && (fitted.Gates[at].DryRun || fitted.Gates[at].Enforcement == pipelines.Advisory)
 }
 
 func (b *backtest) add(one backtested) {
@@ -363,6 +380,8 @@ func showBacktest(streams *Streams, told backtest) error {
 		switch {
 		case one.FalseAlarm:
 			mark = "would have blocked a run that went well: " + one.Summary
+		case one.Tells:
+			mark = "would have said no, and blocks nothing: " + one.Summary
 		case one.WouldBlock && !one.Then.Allows():
 			mark = "as then: " + one.Summary
 		case one.WouldBlock:

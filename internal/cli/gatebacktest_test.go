@@ -13,6 +13,7 @@ import (
 	gatehost "github.com/penstock-ci/penstock/gates/host"
 	"github.com/penstock-ci/penstock/internal/replay"
 	"github.com/penstock-ci/penstock/internal/snapshot"
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // TestBacktest puts what was kept to the real set quality.
@@ -116,6 +117,21 @@ func TestWhatCannotBeAskedAgain(t *testing.T) {
 	} {
 		if why := notReplayable(gates.Description{Needs: needs}, replay.Question{}, true); !strings.Contains(why, says) {
 			t.Errorf("%+v: %q", needs, why)
+		}
+	}
+	pipeline := pipelines.Pipeline{
+		Environments: []pipelines.Environment{{Name: "local"}, {Name: "production"}},
+		Gates: []pipelines.GateRef{
+			{Gate: "q/strict", Enforcement: pipelines.Overridable, EnforcementIn: map[string]pipelines.Enforcement{"local": pipelines.Advisory}},
+			{Gate: "q/tried", Enforcement: pipelines.Mandatory, DryRun: true},
+		},
+	}
+	for _, row := range []struct {
+		gate, environment string
+		want              bool
+	}{{"q/strict", "local", true}, {"q/strict", "production", false}, {"q/strict", "gone", false}, {"q/tried", "production", true}, {"q/unasked", "local", false}} {
+		if got := blocksNothing(pipeline, replay.Question{Gate: row.gate, Run: gates.Run{Environment: row.environment}}); got != row.want {
+			t.Errorf("%s in %s: %v", row.gate, row.environment, got)
 		}
 	}
 	var told backtest

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -186,7 +187,16 @@ func describeGate(set gatehost.SetInfo, gate gates.Description) gateEntry {
 	return entry
 }
 
+// phaseNames lists phases in the order in which a run comes to them; a phase that this penstock does not know is last.
 func phaseNames(phases []gates.Phase) string {
+	order := []gates.Phase{gates.PhaseBuild, gates.PhasePlan, gates.PhasePromote, gates.PhaseBake}
+	rank := func(phase gates.Phase) int {
+		if at := slices.Index(order, phase); at >= 0 {
+			return at
+		}
+		return len(order)
+	}
+	phases = slices.SortedStableFunc(slices.Values(phases), func(a, b gates.Phase) int { return rank(a) - rank(b) })
 	names := make([]string, len(phases))
 	for i, phase := range phases {
 		names[i] = string(phase)

@@ -585,7 +585,7 @@ func (r *run) openEvidence(ctx context.Context) error {
 		return nil
 	}
 	if history != nil {
-		r.history = &gates.History{Dir: history.Dir, Folder: history.Folder}
+		r.history = &gates.History{Dir: history.Dir, Folder: history.Folder, Bases: r.bases(ctx)}
 	}
 	return nil
 }

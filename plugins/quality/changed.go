@@ -28,7 +28,8 @@ var defaultBranches = []string{
 	"refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master",
 }
 
-// findChanges compares the source with where it left the branch or commit that wanted names, "" for the default branch.
+// findChanges compares the source with where it left the branch or commit that wanted names; "" for the base that the run
+// names, and for the default branch when it names none that the history holds.
 //
 // On the default branch itself that point is the commit that is judged. Then new is what is not committed yet, and if all is,
 // what the last commit brought.
@@ -52,9 +53,22 @@ func findChanges(ctx context.Context, request *gates.Request, wanted string) (*c
 	if head == "" {
 		return nil, fmt.Errorf("%w: there is no commit yet", errNoBase)
 	}
+	if wanted == "" {
+		base, told, err := source.named(ctx, head)
+		if err != nil {
+			return nil, err
+		}
+		if base != "" {
+			found, err := source.since(ctx, base)
+			return &changes{base: told, lines: found}, err
+		}
+	}
 	base, told, err := source.base(ctx, head, wanted)
 	if err != nil {
 		return nil, err
+	}
+	if bases := request.History.Bases; wanted == "" && len(bases) > 0 {
+		told += fmt.Sprintf(", because %s (%s) is not in this history", bases[0].Name, short(bases[0].Commit))
 	}
 	found, err := source.since(ctx, base)
 	if err != nil || base != head || len(found) > 0 {
@@ -84,6 +98,28 @@ func (s *sourceTree) commit(ctx context.Context, name string) (string, error) {
 		return "", nil // with --quiet, git's only way to say that there is none
 	}
 	return hash, err
+}
+
+// named returns the commit at which head left the first base of the run that the history holds, and what to call it; "" when
+// it holds none.
+func (s *sourceTree) named(ctx context.Context, head string) (commit, told string, err error) {
+	for _, base := range s.history.Bases {
+		tip, err := s.commit(ctx, base.Commit)
+		if err != nil {
+			return "", "", err
+		}
+		if tip == "" {
+			continue
+		}
+		common, err := s.git(ctx, "merge-base", head, tip)
+		if ctx.Err() != nil {
+			return "", "", ctx.Err()
+		}
+		if err == nil {
+			return common, fmt.Sprintf("%s (%s)", base.Name, short(common)), nil
+		}
+	}
+	return "", "", nil
 }
 
 // base returns the commit at which head left the wanted branch, and what to call it.

@@ -124,7 +124,38 @@ func TestCoverageOfChangedLines(t *testing.T) {
 
 	nothing := newRepository(t).write("src/a.ts", "one").request(1)
 
+	// On the default branch, two commits after what is live: the line that the first of them brought is new as well.
+	live := first()
+	lives := live.git("rev-parse", "HEAD")
+	since := func(bases ...gates.Base) gates.Request {
+		request := live.write("src/a.ts", "one", "2", "three").commit().write("src/a.ts", "one", "2", "3").commit().request(1, 0, 1)
+		request.History.Bases = bases
+		return request
+	}
+	isLive := gates.Base{Commit: lives, Name: "what is live in production"}
+	gone := gates.Base{Commit: strings.Repeat("ab", 20), Name: "what is live in staging"}
+	ofClone := clone.request(1, 1, 1)
+	ofClone.History.Bases = []gates.Base{gone}
+
 	gatetest.Try(t, coverageGate{}, []gatetest.Case{{
+		Name: "since what is live", Config: config, Want: gates.Fail, Request: since(isLive),
+		Check: gatetest.All(gatetest.Says("50 % of the 2 changed lines since what is live in production ("+lives[:10]+")"), gatetest.Finds(missing(2, "2"))),
+	}, {
+		Name: "since the pull request's base, though another is live", Config: config, Want: gates.Fail,
+		Request: since(gates.Base{Commit: lives, Name: "the pull request's base main"}, gone), Check: gatetest.Says("since the pull request's base main ("),
+	}, {
+		Name: "what the config names comes first", Config: `{"limit": 0, "changedLines": 80, "base": "main~1"}`, Want: gates.Pass,
+		Request: since(isLive), Check: gatetest.Says("100 % of the 1 changed line since main~1 ("),
+	}, {
+		Name: "what is live is not in the history", Config: config, Want: gates.Pass,
+		Request: func() gates.Request {
+			request := first().branch("work").write("src/a.ts", "one", "2", "three").commit().request(0, 1, 0)
+			request.History.Bases = []gates.Base{gone}
+			return request
+		}(), Check: gatetest.Says("since main (", "because what is live in staging (ababababab) is not in this history"),
+	}, {
+		Name: "what is live is not in a shallow clone", Config: config, Want: gates.Inconclusive, Request: ofClone, Check: gatetest.Says("shallow clone"),
+	}, {
 		Name: "what is new is reached", Config: config, Want: gates.Pass,
 		Request: first().branch("work").write("src/a.ts", "one", "2", "three", "four").commit().request(0, 1, 0, 1),
 		Check:   gatetest.All(gatetest.Says("100 % of the 2 changed lines since main (", "limit 80 %"), gatetest.Measures("changed lines", 100)),

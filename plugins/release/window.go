@@ -166,16 +166,19 @@ func newCalendar(config windowConfig) (calendar, error) {
 	}
 	for _, one := range config.Freeze {
 		read := frozen{reason: one.Reason}
-		if read.from, _, err = moment(one.From, place); err != nil {
+		from, _, err := moment(one.From)
+		if err != nil {
 			return calendar{}, err
 		}
-		var day bool
-		if read.to, day, err = moment(one.To, place); err != nil {
+		to, day, err := moment(one.To)
+		if err != nil {
 			return calendar{}, err
 		}
 		if day {
-			read.to = read.to.AddDate(0, 0, 1)
+			to = to.AddDate(0, 0, 1)
 		}
+		read.from, _ = onClock(from, place)
+		_, read.to = onClock(to, place)
 		if !read.to.After(read.from) {
 			return calendar{}, fmt.Errorf("the freeze from %s to %s ends before it begins", one.From, one.To)
 		}
@@ -195,12 +198,30 @@ func minutes(clock string) (int, error) {
 	return t.Hour()*60 + t.Minute(), nil
 }
 
-// moment reads a day, which day says, or a moment of one.
-func moment(text string, place *time.Location) (t time.Time, day bool, err error) {
-	if t, err = time.ParseInLocation("2006-01-02", text, place); err == nil {
+// onClock are the first and the last moment at which clocks in that place show a time, given as if it were UTC. Where clocks are
+// set, one time of day comes twice or never; what is frozen then is frozen for all that it may mean.
+func onClock(shown time.Time, place *time.Location) (first, last time.Time) {
+	var exact, near []time.Time
+	for _, around := range []time.Time{shown.Add(-24 * time.Hour), shown.Add(24 * time.Hour)} {
+		_, offset := around.In(place).Zone()
+		at := shown.Add(-time.Duration(offset) * time.Second).In(place)
+		near = append(near, at)
+		if _, now := at.Zone(); now == offset {
+			exact = append(exact, at)
+		}
+	}
+	if len(exact) > 0 {
+		near = exact
+	}
+	return slices.MinFunc(near, time.Time.Compare), slices.MaxFunc(near, time.Time.Compare)
+}
+
+// moment reads a day, which day says, or a moment of one, as if it were UTC.
+func moment(text string) (t time.Time, day bool, err error) {
+	if t, err = time.Parse("2006-01-02", text); err == nil {
 		return t, true, nil
 	}
-	if t, err = time.ParseInLocation("2006-01-02T15:04", text, place); err != nil {
+	if t, err = time.Parse("2006-01-02T15:04", text); err != nil {
 		return t, false, fmt.Errorf("%q is neither a day nor a moment such as 2026-12-20T15:00", text)
 	}
 	return t, false, nil

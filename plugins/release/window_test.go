@@ -55,6 +55,12 @@ func TestCalendar(t *testing.T) {
 		{"frozen by days", windowConfig{Timezone: "Europe/Berlin", Freeze: []freezeTime{{From: "2026-12-20", To: "2027-01-02", Reason: "holidays"}}}, "2027-01-02T22:59:00Z", "(holidays)", "2027-01-02T23:00:00Z"},
 		{"before the freeze", windowConfig{Timezone: "Europe/Berlin", Freeze: []freezeTime{{From: "2026-12-20", To: "2027-01-02"}}}, "2026-12-19T22:59:59Z", "", ""},
 		{"frozen by the hour", windowConfig{Timezone: "UTC", Freeze: []freezeTime{{From: "2026-03-03T10:15", To: "2026-03-03T11:45"}}}, "2026-03-03T10:15:00Z", "frozen until 2026-03-03 11:45", "2026-03-03T11:45:00Z"},
+		{"frozen until an hour that comes twice", windowConfig{Timezone: "Europe/Berlin", Freeze: []freezeTime{{From: "2026-10-24", To: "2026-10-25T02:30"}}}, "2026-10-25T00:45:00Z", "frozen", "2026-10-25T01:30:00Z"},
+		{"frozen from an hour that comes twice", windowConfig{Timezone: "Europe/Berlin", Freeze: []freezeTime{{From: "2026-10-25T02:30", To: "2026-10-26"}}}, "2026-10-25T00:30:00Z", "frozen", "2026-10-26T23:00:00Z"},
+		{"frozen until an hour that never comes", windowConfig{Timezone: "Europe/Berlin", Freeze: []freezeTime{{From: "2026-03-28", To: "2026-03-29T02:30"}}}, "2026-03-29T01:00:00Z", "frozen", "2026-03-29T01:30:00Z"},
+		{"frozen from an hour that never comes", windowConfig{Timezone: "Europe/Berlin", Freeze: []freezeTime{{From: "2026-03-29T02:30", To: "2026-03-30"}}}, "2026-03-29T00:30:00Z", "frozen", "2026-03-30T22:00:00Z"},
+		{"frozen until noon of such a day", windowConfig{Timezone: "Europe/Berlin", Freeze: []freezeTime{{From: "2026-03-28", To: "2026-03-29T12:00"}}}, "2026-03-29T10:00:00Z", "", ""},
+		{"frozen for a day after which midnight never comes", windowConfig{Timezone: "Africa/Cairo", Freeze: []freezeTime{{From: "2026-04-22", To: "2026-04-23"}}}, "2026-04-23T21:30:00Z", "frozen", "2026-04-23T22:00:00Z"},
 		{"one freeze after the other", windowConfig{Timezone: "UTC", Freeze: []freezeTime{{From: "2026-03-01", To: "2026-03-02"}, {From: "2026-03-03", To: "2026-03-04"}}}, "2026-03-01T00:00:00Z", "frozen", "2026-03-05T00:00:00Z"},
 	} {
 		calendar, err := newCalendar(row.config)

@@ -383,6 +383,7 @@ type History struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dir           string                 `protobuf:"bytes,1,opt,name=dir,proto3" json:"dir,omitempty"`
 	Folder        string                 `protobuf:"bytes,2,opt,name=folder,proto3" json:"folder,omitempty"`
+	Bases         []*Base                `protobuf:"bytes,3,rep,name=bases,proto3" json:"bases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,6 +432,66 @@ func (x *History) GetFolder() string {
 	return ""
 }
 
+func (x *History) GetBases() []*Base {
+	if x != nil {
+		return x.Bases
+	}
+	return nil
+}
+
+// A commit that the judged one can be compared with.
+type Base struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Commit        string                 `protobuf:"bytes,1,opt,name=commit,proto3" json:"commit,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Base) Reset() {
+	*x = Base{}
+	mi := &file_gates_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Base) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Base) ProtoMessage() {}
+
+func (x *Base) ProtoReflect() protoreflect.Message {
+	mi := &file_gates_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Base.ProtoReflect.Descriptor instead.
+func (*Base) Descriptor() ([]byte, []int) {
+	return file_gates_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Base) GetCommit() string {
+	if x != nil {
+		return x.Commit
+	}
+	return ""
+}
+
+func (x *Base) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type Run struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -449,7 +510,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_gates_proto_msgTypes[5]
+	mi := &file_gates_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +522,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[5]
+	mi := &file_gates_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +535,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{5}
+	return file_gates_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Run) GetId() string {
@@ -561,7 +622,7 @@ type Edge struct {
 
 func (x *Edge) Reset() {
 	*x = Edge{}
-	mi := &file_gates_proto_msgTypes[6]
+	mi := &file_gates_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +634,7 @@ func (x *Edge) String() string {
 func (*Edge) ProtoMessage() {}
 
 func (x *Edge) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[6]
+	mi := &file_gates_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +647,7 @@ func (x *Edge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edge.ProtoReflect.Descriptor instead.
 func (*Edge) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{6}
+	return file_gates_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Edge) GetHost() string {
@@ -632,7 +693,7 @@ type Stage struct {
 
 func (x *Stage) Reset() {
 	*x = Stage{}
-	mi := &file_gates_proto_msgTypes[7]
+	mi := &file_gates_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +705,7 @@ func (x *Stage) String() string {
 func (*Stage) ProtoMessage() {}
 
 func (x *Stage) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[7]
+	mi := &file_gates_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +718,7 @@ func (x *Stage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stage.ProtoReflect.Descriptor instead.
 func (*Stage) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{7}
+	return file_gates_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Stage) GetName() string {
@@ -721,7 +782,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_gates_proto_msgTypes[8]
+	mi := &file_gates_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +794,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[8]
+	mi := &file_gates_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +807,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{8}
+	return file_gates_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Report) GetKind() string {
@@ -790,7 +851,7 @@ type EvaluateResponse struct {
 
 func (x *EvaluateResponse) Reset() {
 	*x = EvaluateResponse{}
-	mi := &file_gates_proto_msgTypes[9]
+	mi := &file_gates_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +863,7 @@ func (x *EvaluateResponse) String() string {
 func (*EvaluateResponse) ProtoMessage() {}
 
 func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[9]
+	mi := &file_gates_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +876,7 @@ func (x *EvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluateResponse.ProtoReflect.Descriptor instead.
 func (*EvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{9}
+	return file_gates_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EvaluateResponse) GetMessage() isEvaluateResponse_Message {
@@ -876,7 +937,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_gates_proto_msgTypes[10]
+	mi := &file_gates_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +949,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[10]
+	mi := &file_gates_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +962,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{10}
+	return file_gates_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Verdict) GetGate() string {
@@ -982,7 +1043,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_gates_proto_msgTypes[11]
+	mi := &file_gates_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1055,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[11]
+	mi := &file_gates_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1068,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{11}
+	return file_gates_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Finding) GetLevel() string {
@@ -1073,7 +1134,7 @@ type Measurement struct {
 
 func (x *Measurement) Reset() {
 	*x = Measurement{}
-	mi := &file_gates_proto_msgTypes[12]
+	mi := &file_gates_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1146,7 @@ func (x *Measurement) String() string {
 func (*Measurement) ProtoMessage() {}
 
 func (x *Measurement) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[12]
+	mi := &file_gates_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1159,7 @@ func (x *Measurement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Measurement.ProtoReflect.Descriptor instead.
 func (*Measurement) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{12}
+	return file_gates_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Measurement) GetName() string {
@@ -1153,7 +1214,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_gates_proto_msgTypes[13]
+	mi := &file_gates_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1226,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[13]
+	mi := &file_gates_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1239,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{13}
+	return file_gates_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Evidence) GetName() string {
@@ -1205,7 +1266,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_gates_proto_msgTypes[14]
+	mi := &file_gates_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1278,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_gates_proto_msgTypes[14]
+	mi := &file_gates_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1291,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_gates_proto_rawDescGZIP(), []int{14}
+	return file_gates_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Clearance) GetBy() string {
@@ -1292,10 +1353,14 @@ const file_gates_proto_rawDesc = "" +
 	" \x01(\v2\x1a.penstock.gates.v1.HistoryR\ahistory\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"b\n" +
 	"\aHistory\x12\x10\n" +
 	"\x03dir\x18\x01 \x01(\tR\x03dir\x12\x16\n" +
-	"\x06folder\x18\x02 \x01(\tR\x06folder\"\xa8\x02\n" +
+	"\x06folder\x18\x02 \x01(\tR\x06folder\x12-\n" +
+	"\x05bases\x18\x03 \x03(\v2\x17.penstock.gates.v1.BaseR\x05bases\"2\n" +
+	"\x04Base\x12\x16\n" +
+	"\x06commit\x18\x01 \x01(\tR\x06commit\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xa8\x02\n" +
 	"\x03Run\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12 \n" +
@@ -1381,49 +1446,51 @@ func file_gates_proto_rawDescGZIP() []byte {
 	return file_gates_proto_rawDescData
 }
 
-var file_gates_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_gates_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_gates_proto_goTypes = []any{
 	(*DescribeRequest)(nil),     // 0: penstock.gates.v1.DescribeRequest
 	(*DescribeResponse)(nil),    // 1: penstock.gates.v1.DescribeResponse
 	(*Description)(nil),         // 2: penstock.gates.v1.Description
 	(*EvaluateRequest)(nil),     // 3: penstock.gates.v1.EvaluateRequest
 	(*History)(nil),             // 4: penstock.gates.v1.History
-	(*Run)(nil),                 // 5: penstock.gates.v1.Run
-	(*Edge)(nil),                // 6: penstock.gates.v1.Edge
-	(*Stage)(nil),               // 7: penstock.gates.v1.Stage
-	(*Report)(nil),              // 8: penstock.gates.v1.Report
-	(*EvaluateResponse)(nil),    // 9: penstock.gates.v1.EvaluateResponse
-	(*Verdict)(nil),             // 10: penstock.gates.v1.Verdict
-	(*Finding)(nil),             // 11: penstock.gates.v1.Finding
-	(*Measurement)(nil),         // 12: penstock.gates.v1.Measurement
-	(*Evidence)(nil),            // 13: penstock.gates.v1.Evidence
-	(*Clearance)(nil),           // 14: penstock.gates.v1.Clearance
-	nil,                         // 15: penstock.gates.v1.EvaluateRequest.SecretsEntry
-	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
+	(*Base)(nil),                // 5: penstock.gates.v1.Base
+	(*Run)(nil),                 // 6: penstock.gates.v1.Run
+	(*Edge)(nil),                // 7: penstock.gates.v1.Edge
+	(*Stage)(nil),               // 8: penstock.gates.v1.Stage
+	(*Report)(nil),              // 9: penstock.gates.v1.Report
+	(*EvaluateResponse)(nil),    // 10: penstock.gates.v1.EvaluateResponse
+	(*Verdict)(nil),             // 11: penstock.gates.v1.Verdict
+	(*Finding)(nil),             // 12: penstock.gates.v1.Finding
+	(*Measurement)(nil),         // 13: penstock.gates.v1.Measurement
+	(*Evidence)(nil),            // 14: penstock.gates.v1.Evidence
+	(*Clearance)(nil),           // 15: penstock.gates.v1.Clearance
+	nil,                         // 16: penstock.gates.v1.EvaluateRequest.SecretsEntry
+	(*durationpb.Duration)(nil), // 17: google.protobuf.Duration
 }
 var file_gates_proto_depIdxs = []int32{
 	2,  // 0: penstock.gates.v1.DescribeResponse.gates:type_name -> penstock.gates.v1.Description
-	5,  // 1: penstock.gates.v1.EvaluateRequest.run:type_name -> penstock.gates.v1.Run
-	7,  // 2: penstock.gates.v1.EvaluateRequest.stages:type_name -> penstock.gates.v1.Stage
-	8,  // 3: penstock.gates.v1.EvaluateRequest.reports:type_name -> penstock.gates.v1.Report
-	15, // 4: penstock.gates.v1.EvaluateRequest.secrets:type_name -> penstock.gates.v1.EvaluateRequest.SecretsEntry
+	6,  // 1: penstock.gates.v1.EvaluateRequest.run:type_name -> penstock.gates.v1.Run
+	8,  // 2: penstock.gates.v1.EvaluateRequest.stages:type_name -> penstock.gates.v1.Stage
+	9,  // 3: penstock.gates.v1.EvaluateRequest.reports:type_name -> penstock.gates.v1.Report
+	16, // 4: penstock.gates.v1.EvaluateRequest.secrets:type_name -> penstock.gates.v1.EvaluateRequest.SecretsEntry
 	4,  // 5: penstock.gates.v1.EvaluateRequest.history:type_name -> penstock.gates.v1.History
-	6,  // 6: penstock.gates.v1.Run.edge:type_name -> penstock.gates.v1.Edge
-	10, // 7: penstock.gates.v1.EvaluateResponse.verdict:type_name -> penstock.gates.v1.Verdict
-	11, // 8: penstock.gates.v1.Verdict.findings:type_name -> penstock.gates.v1.Finding
-	12, // 9: penstock.gates.v1.Verdict.measurements:type_name -> penstock.gates.v1.Measurement
-	13, // 10: penstock.gates.v1.Verdict.evidence:type_name -> penstock.gates.v1.Evidence
-	14, // 11: penstock.gates.v1.Verdict.pending:type_name -> penstock.gates.v1.Clearance
-	16, // 12: penstock.gates.v1.Clearance.ask_again:type_name -> google.protobuf.Duration
-	0,  // 13: penstock.gates.v1.GateSet.Describe:input_type -> penstock.gates.v1.DescribeRequest
-	3,  // 14: penstock.gates.v1.GateSet.Evaluate:input_type -> penstock.gates.v1.EvaluateRequest
-	1,  // 15: penstock.gates.v1.GateSet.Describe:output_type -> penstock.gates.v1.DescribeResponse
-	9,  // 16: penstock.gates.v1.GateSet.Evaluate:output_type -> penstock.gates.v1.EvaluateResponse
-	15, // [15:17] is the sub-list for method output_type
-	13, // [13:15] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	5,  // 6: penstock.gates.v1.History.bases:type_name -> penstock.gates.v1.Base
+	7,  // 7: penstock.gates.v1.Run.edge:type_name -> penstock.gates.v1.Edge
+	11, // 8: penstock.gates.v1.EvaluateResponse.verdict:type_name -> penstock.gates.v1.Verdict
+	12, // 9: penstock.gates.v1.Verdict.findings:type_name -> penstock.gates.v1.Finding
+	13, // 10: penstock.gates.v1.Verdict.measurements:type_name -> penstock.gates.v1.Measurement
+	14, // 11: penstock.gates.v1.Verdict.evidence:type_name -> penstock.gates.v1.Evidence
+	15, // 12: penstock.gates.v1.Verdict.pending:type_name -> penstock.gates.v1.Clearance
+	17, // 13: penstock.gates.v1.Clearance.ask_again:type_name -> google.protobuf.Duration
+	0,  // 14: penstock.gates.v1.GateSet.Describe:input_type -> penstock.gates.v1.DescribeRequest
+	3,  // 15: penstock.gates.v1.GateSet.Evaluate:input_type -> penstock.gates.v1.EvaluateRequest
+	1,  // 16: penstock.gates.v1.GateSet.Describe:output_type -> penstock.gates.v1.DescribeResponse
+	10, // 17: penstock.gates.v1.GateSet.Evaluate:output_type -> penstock.gates.v1.EvaluateResponse
+	16, // [16:18] is the sub-list for method output_type
+	14, // [14:16] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_gates_proto_init() }
@@ -1431,18 +1498,18 @@ func file_gates_proto_init() {
 	if File_gates_proto != nil {
 		return
 	}
-	file_gates_proto_msgTypes[9].OneofWrappers = []any{
+	file_gates_proto_msgTypes[10].OneofWrappers = []any{
 		(*EvaluateResponse_Progress)(nil),
 		(*EvaluateResponse_Verdict)(nil),
 	}
-	file_gates_proto_msgTypes[12].OneofWrappers = []any{}
+	file_gates_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gates_proto_rawDesc), len(file_gates_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
