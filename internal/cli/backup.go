@@ -31,9 +31,21 @@ type backupManifest struct {
 
 const (
 	manifestFile = "manifest.json"
-	// backupStamp names a backup by its time, so that names sort by age.
+	// backupStamp begins a backup's name with its time, so that names sort by age; two of one second differ behind it.
 	backupStamp = "20060102T150405Z"
 )
+
+// backupName names the backup that a run made.
+func backupName(at time.Time, run string) string {
+	return at.UTC().Format(backupStamp) + "-" + strings.ToLower(run[max(0, len(run)-6):])
+}
+
+// isBackupName knows a backup's folder; before two of one second could differ, the time was its whole name.
+func isBackupName(name string) bool {
+	stamp, _, _ := strings.Cut(name, "-")
+	_, err := time.Parse(backupStamp, stamp)
+	return err == nil
+}
 
 func newBackup(shared *common) *cobra.Command {
 	var environment, output, bucket string
@@ -55,7 +67,7 @@ func newBackup(shared *common) *cobra.Command {
 				if dir, err = r.backupDir(); err != nil {
 					return errors.Join(err, r.end(ctx))
 				}
-				dir = filepath.Join(dir, r.began.UTC().Format(backupStamp))
+				dir = filepath.Join(dir, backupName(r.began, r.id))
 			}
 			r.announce("backup", nil)
 			err = r.backup(ctx, target, dir, bucket)
@@ -155,7 +167,7 @@ func (r *run) keepBackup(ctx context.Context, target *cloudflare.Target, manifes
 	if bucket == "" {
 		return nil
 	}
-	prefix := backupPrefix(manifest.App, manifest.Environment) + manifest.TakenAt.Format(backupStamp) + "/"
+	prefix := backupPrefix(manifest.App, manifest.Environment) + backupName(manifest.TakenAt, manifest.Run) + "/"
 	return r.doStep("store", "put it into bucket "+bucket, func() (string, error) {
 		for _, file := range append(files, place) {
 			if _, err := target.Store(ctx, bucket, prefix+filepath.Base(file), file); err != nil {
@@ -267,6 +279,9 @@ func describeRestored(restored cloudflare.Restored) string {
 func (r *run) restoreInPlace(ctx context.Context, target *cloudflare.Target, bookmark string) (string, error) {
 	undo, asked := "", ""
 	err := r.underLease(ctx, func(id string) error {
+		if err := r.stillKept(ctx, target, bookmark); err != nil {
+			return err
+		}
 		return r.doStep("restore", "put the data back to bookmark "+bookmark, func() (string, error) {
 			asked = time.Now().UTC().Format(time.RFC3339)
 			var err error
@@ -288,6 +303,30 @@ func (r *run) restoreInPlace(ctx context.Context, target *cloudflare.Target, boo
 		return "", err
 	}
 	return fmt.Sprintf("look at the app; `penstock restore --env %s --bookmark '%s' --confirm-loss` undoes it", r.environment.Name, undo), nil
+}
+
+// stillKept refuses a bookmark on record that Time Travel has forgotten, and says what there is instead. Of one that is not on
+// record nobody knows the age.
+func (r *run) stillKept(ctx context.Context, target promotion.Rewinder, bookmark string) error {
+	past, err := r.ledger.Past(ctx, r.pipeline.Name, r.environment.Name)
+	if err != nil {
+		return err
+	}
+	for _, one := range past {
+		if one.Bookmark != bookmark && one.Undo != bookmark {
+			continue
+		}
+		gone, err := target.BeyondTimeTravel(ctx, one.UpdatedAt)
+		if err != nil {
+			return fmt.Errorf("find out whether bookmark %s can still be gone back to: %w", bookmark, err)
+		}
+		if gone != "" {
+			return fail(ExitStageFailed, promotion.InsteadText(r.environment.Name, promotion.ExportsBefore(past, one.UpdatedAt)),
+				fmt.Errorf("bookmark %s, on record by promotion %s: %s; nothing was changed", bookmark, one.Promotion, gone))
+		}
+		return nil
+	}
+	return nil
 }
 
 // underLease does something to the environment that must not meet a promotion.
@@ -392,7 +431,7 @@ func newestBackup(dir string) (string, error) {
 	}
 	for _, entry := range slices.Backward(entries) { // sorted by name, which is the time
 		candidate := filepath.Join(dir, entry.Name())
-		if _, err := time.Parse(backupStamp, entry.Name()); err != nil {
+		if !isBackupName(entry.Name()) {
 			continue // a promotion's exports, or what came from a bucket
 		}
 		if _, err := os.Stat(filepath.Join(candidate, manifestFile)); err == nil {

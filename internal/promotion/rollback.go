@@ -25,6 +25,8 @@ type Rewinder interface {
 	AppliedSince(ctx context.Context, moment time.Time) ([]Applied, error)
 	// BookmarkBefore names the state of the databases just before that moment.
 	BookmarkBefore(ctx context.Context, moment time.Time) (string, error)
+	// BeyondTimeTravel says why the databases cannot be put back to what they held at that moment; "" when they can.
+	BeyondTimeTravel(ctx context.Context, moment time.Time) (why string, err error)
 	// Written counts, table by table, the rows that are above the marks.
 	Written(ctx context.Context, marks []Mark) ([]Written, error)
 	// RestoreData puts the databases back to a bookmark, in place, and returns the bookmark of what it replaced.
@@ -63,6 +65,11 @@ type Rollback struct {
 	Bookmark string    `json:"bookmark,omitempty"`
 	Source   string    `json:"source,omitempty"`
 	Lost     []Written `json:"lost,omitempty"`
+	// Taken is when the bookmark was taken; zero when it was looked up just now.
+	Taken time.Time `json:"taken,omitzero"`
+	// Gone says why there was a bookmark that is of no use any more, and Instead are the exports that are nearest to it.
+	Gone    string   `json:"gone,omitempty"`
+	Instead []Export `json:"instead,omitempty"`
 }
 
 // DataChoice is a person's answer to what becomes of the data.
@@ -90,6 +97,9 @@ func (e *DataError) Error() string {
 
 // LossText says in words what a restore of the data would lose.
 func (r Rollback) LossText() string {
+	if r.Gone != "" {
+		return "the data cannot be put back by a bookmark: " + r.Gone + "; " + InsteadText(r.Environment.Name, r.Instead)
+	}
 	if r.Bookmark == "" {
 		return "no bookmark of the data before them is known, so that it cannot be restored"
 	}
@@ -112,6 +122,28 @@ func (r Rollback) LossText() string {
 		text += "uncounted: " + strings.Join(uncounted, ", ") + "; "
 	}
 	return text + "rows that were changed or deleted since cannot be counted"
+}
+
+// InsteadText says which exports there are where a bookmark is of no use.
+func InsteadText(environment string, exports []Export) string {
+	if len(exports) == 0 {
+		return "promotions kept no export from before (`backup: export` would); `penstock restore --env " + environment + " --into NAME` makes a new database of the newest `penstock backup`"
+	}
+	var files []string
+	for _, export := range exports {
+		files = append(files, fmt.Sprintf("`penstock restore --env %s --from '%s' --into NAME`", environment, export.File))
+	}
+	return "the nearest export from before makes a new database: " + strings.Join(files, ", ")
+}
+
+// ExportsBefore are those of the newest promotion that kept exports no later than the moment.
+func ExportsBefore(past []Checkpoint, moment time.Time) []Export {
+	for _, done := range past {
+		if len(done.Exports) > 0 && !done.UpdatedAt.After(moment) {
+			return done.Exports
+		}
+	}
+	return nil
 }
 
 // NextStep says how a person answers.
@@ -186,7 +218,15 @@ func (r *Rollback) answerData(ctx context.Context, target Rewinder, past []Check
 	}
 	var marks []Mark
 	if breaker != nil && breaker.Bookmark != "" {
-		r.Bookmark, r.Source, marks = breaker.Bookmark, "taken by promotion "+breaker.Promotion+" before it migrated", breaker.Marks
+		r.Bookmark, r.Source, r.Taken, marks = breaker.Bookmark, "taken by promotion "+breaker.Promotion+" before it migrated", breaker.UpdatedAt, breaker.Marks
+		if r.Gone, err = target.BeyondTimeTravel(ctx, r.Taken); err != nil {
+			return fmt.Errorf("find out whether bookmark %s can still be gone back to: %w", r.Bookmark, err)
+		}
+		if r.Gone != "" {
+			r.Gone = "bookmark " + r.Bookmark + ", " + r.Source + ": " + r.Gone
+			r.Bookmark, r.Instead = "", ExportsBefore(past, r.Taken)
+			return nil
+		}
 	} else {
 		before := r.Breaking[0].At
 		r.Bookmark, err = target.BookmarkBefore(ctx, before)
@@ -195,8 +235,8 @@ func (r *Rollback) answerData(ctx context.Context, target Rewinder, past []Check
 		}
 		if err != nil {
 			// A bookmark that cannot be had is an answer too: the data cannot be put back.
-			r.Bookmark = ""
-			return nil // LossText says that there is none
+			r.Bookmark, r.Gone, r.Instead = "", err.Error(), ExportsBefore(past, before)
+			return nil
 		}
 		r.Source = "time travel to before " + before.UTC().Format(time.RFC3339)
 	}
@@ -455,6 +495,19 @@ func (b *returning) check(ctx context.Context, recovered bool) (done, error) {
 	})
 	if err != nil {
 		return done{}, err
+	}
+	if b.choice == DataRestored && !b.rollback.Taken.IsZero() {
+		var gone string
+		err := b.ask(ctx, StepCheck, func(ctx context.Context) (err error) {
+			gone, err = b.target.BeyondTimeTravel(ctx, b.rollback.Taken)
+			return err
+		})
+		if err == nil && gone != "" {
+			err = fmt.Errorf("bookmark %s: %s", b.rollback.Bookmark, gone)
+		}
+		if err != nil {
+			return done{}, err // before the traffic moves
+		}
 	}
 	stale := &StaleError{Environment: b.environment().Name, Planned: b.plan.Digest}
 	if !recovered && !slices.Equal(sortedShares(live.Shares), sortedShares(b.rollback.Live.Shares)) {

@@ -426,3 +426,46 @@ func TestNoWayBackToWhatWasStopped(t *testing.T) {
 		}
 	}
 }
+
+// A bookmark that Time Travel has forgotten is found out before anything moves, and the nearest export is named.
+func TestAForgottenBookmarkIsFoundOutBeforeTrafficMoves(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, []promotion.Migration{first}, []promotion.Migration{breaking})
+	kept := y.rollback(t, "")
+	if kept.Gone != "" || kept.Bookmark == "" || kept.Taken.IsZero() {
+		t.Fatalf("%+v", kept)
+	}
+	y.cloud.Forgets = time.Now().Add(time.Hour)
+	r := y.rollback(t, "")
+	if r.Bookmark != "" || !strings.Contains(r.LossText(), "too old") || !strings.Contains(r.LossText(), "penstock restore") {
+		t.Errorf("%q: %s", r.Bookmark, r.LossText())
+	}
+	live := y.cloud.Live()
+	if _, err := promotion.Return(t.Context(), y.options("r1"), y.cloud, r, promotion.DataRestored); err == nil {
+		t.Error("went on without a bookmark")
+	}
+	// It was forgotten between the plan and the lease.
+	result, err := promotion.Return(t.Context(), y.options("r2"), y.cloud, kept, promotion.DataRestored)
+	if err != nil || result.Phase != promotion.Failed || !strings.Contains(fmt.Sprint(result.Cause), "too old") {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if diff := cmp.Diff(live, y.cloud.Live()); diff != "" {
+		t.Errorf("traffic moved: %s", diff)
+	}
+}
+
+func TestTheNearestExportIsNamed(t *testing.T) {
+	t.Parallel()
+	past := []promotion.Checkpoint{
+		{Promotion: "late", UpdatedAt: noon.Add(time.Hour), Exports: []promotion.Export{{File: "late.sql"}}},
+		{Promotion: "none", UpdatedAt: noon},
+		{Promotion: "near", UpdatedAt: noon.Add(-time.Hour), Exports: []promotion.Export{{File: "near.sql"}}},
+		{Promotion: "old", UpdatedAt: noon.Add(-2 * time.Hour), Exports: []promotion.Export{{File: "old.sql"}}},
+	}
+	if got := promotion.ExportsBefore(past, noon); len(got) != 1 || got[0].File != "near.sql" {
+		t.Errorf("%+v", got)
+	}
+	if text := promotion.InsteadText("production", promotion.ExportsBefore(past, noon)); !strings.Contains(text, "'near.sql'") {
+		t.Error(text)
+	}
+}

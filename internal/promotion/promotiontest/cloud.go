@@ -32,6 +32,8 @@ type Cloud struct {
 	Broken  string
 	// Seeds are the seed files that the app has; Done is filled in.
 	Seeds map[string]promotion.Seeding
+	// Forgets is the moment before which no bookmark can be gone back to.
+	Forgets time.Time
 	// Held, when set, says whether anybody may change the cloud now.
 	Held func() bool
 
@@ -306,6 +308,15 @@ func (c *Cloud) AppliedSince(ctx context.Context, moment time.Time) ([]promotion
 func (c *Cloud) BookmarkBefore(ctx context.Context, moment time.Time) (string, error) {
 	defer c.enter("bookmark before", false)()
 	return "time-" + moment.Format(time.RFC3339), ctx.Err()
+}
+
+// BeyondTimeTravel implements promotion.Rewinder.
+func (c *Cloud) BeyondTimeTravel(ctx context.Context, moment time.Time) (string, error) {
+	defer c.enter("beyond time travel", false)()
+	if moment.Before(c.Forgets) {
+		return "it is too old", ctx.Err()
+	}
+	return "", ctx.Err()
 }
 
 // Written implements promotion.Rewinder: one row was written for each migration since the mark.

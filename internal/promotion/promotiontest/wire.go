@@ -229,6 +229,11 @@ func (w *Wire) BookmarkBefore(ctx context.Context, moment time.Time) (string, er
 	return w.Target.BookmarkBefore(ctx, moment)
 }
 
+// BeyondTimeTravel implements promotion.Rewinder.
+func (w *Wire) BeyondTimeTravel(ctx context.Context, moment time.Time) (string, error) {
+	return w.Target.BeyondTimeTravel(ctx, moment)
+}
+
 // Written implements promotion.Rewinder.
 func (w *Wire) Written(ctx context.Context, marks []promotion.Mark) ([]promotion.Written, error) {
 	return w.Target.Written(ctx, marks)

@@ -243,6 +243,13 @@ func TestARollbackWithRealData(t *testing.T) {
 	if got := p.get("/write"); got != "200 one 4" {
 		t.Error(got)
 	}
+	for moment, why := range map[time.Time]string{
+		time.Now().Add(-31 * 24 * time.Hour): "31 days old", time.Now().Add(-24 * time.Hour): "does not know that moment", placed.UpdatedAt: "",
+	} {
+		if got, err := p.target().BeyondTimeTravel(t.Context(), moment); err != nil || !strings.Contains(got, why) || (why == "") != (got == "") {
+			t.Errorf("%s: %q, %v", moment, got, err)
+		}
+	}
 	// What was replaced can be had again.
 	if _, err := p.target().RestoreData(t.Context(), "r2", result.Bookmark); err != nil {
 		t.Fatal(err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
@@ -73,6 +75,23 @@ func (t *Target) AppliedSince(ctx context.Context, moment time.Time) ([]promotio
 		return nil
 	})
 	return all, err
+}
+
+// timeTravelDays is how far Time Travel goes back at most; 7 on the free plan.
+// Source: https://developers.cloudflare.com/d1/reference/time-travel/
+const timeTravelDays = 30
+
+// BeyondTimeTravel asks Time Travel for that moment, since only the account knows its plan.
+func (t *Target) BeyondTimeTravel(ctx context.Context, moment time.Time) (string, error) {
+	if days := int(time.Since(moment).Hours() / 24); days >= timeTravelDays {
+		return fmt.Sprintf("it is %d days old, and Time Travel keeps %d (7 on the free plan)", days, timeTravelDays), nil
+	}
+	_, err := t.BookmarkBefore(ctx, moment.Add(time.Second))
+	var refused *api.Error
+	if errors.As(err, &refused) && (refused.Status == http.StatusBadRequest || refused.Status == http.StatusNotFound) {
+		return fmt.Sprintf("Time Travel does not know that moment any more (it keeps %d days; 7 on the free plan): %v", timeTravelDays, err), nil
+	}
+	return "", err
 }
 
 // BookmarkBefore asks Time Travel, which knows every minute of the last 30 days (7 on the free plan).
