@@ -113,7 +113,7 @@ var theMap = []room{
 			"github.com/cloudflare/cloudflare-go/v7/shared", "github.com/cloudflare/cloudflare-go/v7/workers",
 			"github.com/cloudflare/cloudflare-go/v7/zones", "github.com/cloudflare/cloudflare-go/v7/durable_objects",
 			"github.com/cloudflare/cloudflare-go/v7/ssl", "github.com/cloudflare/cloudflare-go/v7/vectorize",
-			"github.com/coder/websocket",
+			"github.com/coder/websocket", "github.com/oklog/ulid/v2",
 		},
 		"the SDK's root package costs minutes to compile; sub-packages only",
 	},

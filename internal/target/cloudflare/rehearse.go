@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"github.com/penstock-ci/penstock/gates/evidence"
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/bundlesql"
@@ -22,9 +24,25 @@ import (
 	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
-// rehearsalPrefix begins the names of the copies. A database of such a name is one that a rehearsal left behind, and the next
-// one removes it.
-const rehearsalPrefix = "penstock-rehearsal-"
+const (
+	// rehearsalPrefix begins the names of the copies: the database's name and a ULID follow, so that each rehearsal has its own
+	// and its age is known.
+	rehearsalPrefix = "penstock-rehearsal-"
+	// rehearsalLasts is longer than any rehearsal does. A copy that is older was left behind by one that was killed.
+	rehearsalLasts = 6 * time.Hour
+)
+
+// rehearsalName is that of a new copy.
+func rehearsalName(database string) string {
+	return rehearsalPrefix + database + "-" + strings.ToLower(ulid.Make().String())
+}
+
+// leftBehind reports whether a database is a copy of that one that nobody works with any more.
+func leftBehind(name, database string, now time.Time) bool {
+	stamp, ours := strings.CutPrefix(name, rehearsalPrefix+database+"-")
+	id, err := ulid.ParseStrict(strings.ToUpper(stamp))
+	return ours && err == nil && now.Sub(id.Timestamp()) > rehearsalLasts
+}
 
 // removeTime bounds the removing of a copy, also after the rehearsal was stopped.
 const removeTime = 30 * time.Second
@@ -151,8 +169,8 @@ func (r *rehearsal) run(ctx context.Context) (err error) {
 		}
 		r.code.live = &live
 	}
-	name := rehearsalPrefix + r.told.Name
-	if err := r.removeLeft(ctx, name); err != nil {
+	name := rehearsalName(r.told.Name)
+	if err := r.removeLeft(ctx); err != nil {
 		return err
 	}
 	made, err := t.api.CreateDatabase(ctx, name)
@@ -177,16 +195,17 @@ func (r *rehearsal) run(ctx context.Context) (err error) {
 	return r.try(ctx, files)
 }
 
-// removeLeft removes the copy that a rehearsal left behind when it was killed.
-func (r *rehearsal) removeLeft(ctx context.Context, name string) error {
+// removeLeft removes the copies that rehearsals left behind when they were killed. Another one may be at work just now, on this
+// machine or elsewhere: its copy is younger.
+func (r *rehearsal) removeLeft(ctx context.Context) error {
 	databases, err := r.target.api.Databases(ctx)
 	if err != nil {
 		return fmt.Errorf("look for copies that were left behind: %w", err)
 	}
 	for _, database := range databases {
-		if database.Name == name {
+		if leftBehind(database.Name, r.told.Name, time.Now()) {
 			if err := r.target.api.DeleteDatabase(ctx, database.ID); err != nil {
-				return fmt.Errorf("remove database %s, which an earlier rehearsal left: %w", name, err)
+				return fmt.Errorf("remove database %s, which an earlier rehearsal left: %w", database.Name, err)
 			}
 		}
 	}

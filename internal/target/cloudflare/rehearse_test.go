@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/penstock-ci/penstock/gates/evidence"
 	"github.com/penstock-ci/penstock/internal/promotion"
@@ -119,16 +122,49 @@ func (p *place) ask(method, path string, body io.Reader, into any) {
 	}
 }
 
-// TestACopyThatWasLeftBehind is removed by the next rehearsal.
+// TestACopyThatWasLeftBehind is removed by the next rehearsal; that of one which is at work meanwhile stays.
 func TestACopyThatWasLeftBehind(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, rowsConfig, pipelines.Environment{})
 	p.write("migrations/0001_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);")
-	var made struct{ Success bool }
-	p.ask("POST", "/d1/database", strings.NewReader(`{"name": "penstock-rehearsal-rows-db"}`), &made)
+	copyOf := func(age time.Duration) string {
+		stamp, err := ulid.New(ulid.Timestamp(time.Now().Add(-age)), ulid.DefaultEntropy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "penstock-rehearsal-rows-db-" + strings.ToLower(stamp.String())
+	}
+	atWork := copyOf(time.Hour)
+	for _, name := range []string{copyOf(7 * time.Hour), atWork, "penstock-rehearsal-rows-db-notes"} {
+		var made struct{ Success bool }
+		p.ask("POST", "/d1/database", strings.NewReader(`{"name": "`+name+`"}`), &made)
+	}
 	if got := p.rehearse("users"); got.State != evidence.Present {
 		t.Errorf("%+v", got)
 	}
+	if left := p.databases(); !slices.Equal(slices.Sorted(slices.Values(left)), slices.Sorted(slices.Values([]string{atWork, "penstock-rehearsal-rows-db-notes"}))) {
+		t.Errorf("databases: %q", left)
+	}
+}
+
+// TestTwoRehearsalsAtOnce do not remove each other's copy.
+func TestTwoRehearsalsAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, rowsConfig, pipelines.Environment{})
+	p.write("migrations/0001_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);")
+	var both sync.WaitGroup
+	for range 2 {
+		target, next := p.target(), rowsBundle(t, "next", "users")
+		both.Go(func() {
+			for range 3 {
+				told, err := target.NewTrial(t.TempDir()).Rehearse(t.Context(), next)
+				if err != nil || len(told.Gaps) > 0 {
+					t.Errorf("%+v, %v", told.Gaps, err)
+				}
+			}
+		})
+	}
+	both.Wait()
 	if left := p.databases(); len(left) != 0 {
 		t.Errorf("databases: %q", left)
 	}
