@@ -141,7 +141,11 @@ type Environment struct {
 	Slot string `json:"slot,omitempty"`
 	// Backup is what is taken down of the databases before anything happens to them; "" is [BackupBookmark].
 	Backup BackupKind `json:"backup,omitempty"`
-	Smoke  Smoke      `json:"smoke"`
+	// KeepExports is how many of the newest exports by promotions stay; 0 means 10. KeepExportsFor is for how long those that are
+	// older stay besides; 0 means 30 days.
+	KeepExports    int           `json:"keepExports,omitempty"`
+	KeepExportsFor time.Duration `json:"keepExportsFor,omitempty"`
+	Smoke          Smoke         `json:"smoke"`
 	// Steps are the percentages of traffic that the new version takes one after the other; the last is 100.
 	Steps []float64 `json:"steps"`
 	// StepBake is how long it is watched at each of the steps below 100 before more traffic follows.

@@ -370,6 +370,12 @@ func (v *validation) environment(env Environment) {
 	if env.Backup != "" {
 		oneOf(v, within(place, "backup"), env.Backup, backups)
 	}
+	if env.KeepExports < 0 {
+		v.problem(within(place, "keepExports"), fmt.Sprintf("%d cannot be a number of exports", env.KeepExports), "choose 1 or more, or leave it out for 10")
+	}
+	if env.KeepExportsFor < 0 {
+		v.problem(within(place, "keepExportsFor"), fmt.Sprintf("%s cannot be an age", text(env.KeepExportsFor)), "choose a time such as 720h, or leave it out for 30 days")
+	}
 	oneOf(v, within(place, "smoke", "version"), env.Smoke.Version, proofs)
 	for i, probe := range env.Smoke.Probes {
 		here := within(place, "smoke", "probes", strconv.Itoa(i))

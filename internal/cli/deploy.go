@@ -96,6 +96,7 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 			return r.migrated(ctx, result, promoted)
 		}
 		r.keepForNext(ctx, made)
+		r.pruneExports(ctx)
 		return r.served(ctx, result, promoted)
 	}
 	return result, promotionFailure(promoted, err)

@@ -136,16 +136,6 @@ func InsteadText(environment string, exports []Export) string {
 	return "the nearest export from before makes a new database: " + strings.Join(files, ", ")
 }
 
-// ExportsBefore are those of the newest promotion that kept exports no later than the moment.
-func ExportsBefore(past []Checkpoint, moment time.Time) []Export {
-	for _, done := range past {
-		if len(done.Exports) > 0 && !done.UpdatedAt.After(moment) {
-			return done.Exports
-		}
-	}
-	return nil
-}
-
 // NextStep says how a person answers.
 func (e *DataError) NextStep() string {
 	keep := "`--code-only` goes back with the data as it is, if you know that the old code can live with it"

@@ -453,19 +453,3 @@ func TestAForgottenBookmarkIsFoundOutBeforeTrafficMoves(t *testing.T) {
 		t.Errorf("traffic moved: %s", diff)
 	}
 }
-
-func TestTheNearestExportIsNamed(t *testing.T) {
-	t.Parallel()
-	past := []promotion.Checkpoint{
-		{Promotion: "late", UpdatedAt: noon.Add(time.Hour), Exports: []promotion.Export{{File: "late.sql"}}},
-		{Promotion: "none", UpdatedAt: noon},
-		{Promotion: "near", UpdatedAt: noon.Add(-time.Hour), Exports: []promotion.Export{{File: "near.sql"}}},
-		{Promotion: "old", UpdatedAt: noon.Add(-2 * time.Hour), Exports: []promotion.Export{{File: "old.sql"}}},
-	}
-	if got := promotion.ExportsBefore(past, noon); len(got) != 1 || got[0].File != "near.sql" {
-		t.Errorf("%+v", got)
-	}
-	if text := promotion.InsteadText("production", promotion.ExportsBefore(past, noon)); !strings.Contains(text, "'near.sql'") {
-		t.Error(text)
-	}
-}
