@@ -190,7 +190,7 @@ func (c *Cloud) listCertificates(_ http.ResponseWriter, r *http.Request) (*answe
 			out = append(out, describeCertificate(one))
 		}
 	}
-	return paged(r, out, 20)
+	return pagedOfZone(r, out, 20)
 }
 
 func (c *Cloud) certificate(r *http.Request) (store.Certificate, error) {

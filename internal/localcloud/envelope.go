@@ -1,6 +1,7 @@
 package localcloud
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,6 +114,18 @@ func paged[T any](r *http.Request, all []T, perPage int) (*answer, error) {
 	return &answer{result: cut, info: &pageInfo{
 		Page: page, PerPage: perPage, Count: len(cut), TotalCount: len(all), TotalPages: (len(all) + perPage - 1) / perPage,
 	}}, nil
+}
+
+// maxOfZone is how many items of a zone, or zones, there are at most on a page: Cloudflare refuses to be asked for more.
+// Source: Cloudflare's OpenAPI description of GET /zones.
+const maxOfZone = 50
+
+// pagedOfZone is paged with Cloudflare's bound.
+func pagedOfZone[T any](r *http.Request, all []T, perPage int) (*answer, error) {
+	if asked, err := positive(r, "per_page", perPage); err != nil || asked > maxOfZone {
+		return nil, cmp.Or(err, error(refuse(http.StatusBadRequest, codeBadQuery, "per_page must be at most %d", maxOfZone)))
+	}
+	return paged(r, all, perPage)
 }
 
 func positive(r *http.Request, name string, otherwise int) (int, error) {

@@ -64,7 +64,7 @@ func (c *Cloud) listZones(_ http.ResponseWriter, r *http.Request) (*answer, erro
 			out = append(out, c.describeZone(zone))
 		}
 	}
-	return paged(r, out, 20)
+	return pagedOfZone(r, out, 20)
 }
 
 func (c *Cloud) addZone(_ http.ResponseWriter, r *http.Request) (*answer, error) {

@@ -17,7 +17,7 @@ type Database struct {
 
 // Databases lists the account's databases.
 func (c *Client) Databases(ctx context.Context) ([]Database, error) {
-	return everyPage(func(page []option.RequestOption, into *answer[[]Database]) error {
+	return everyPage(perPage, func(page []option.RequestOption, into *answer[[]Database]) error {
 		params := d1.DatabaseListParams{}
 		params.AccountID.Value = c.account
 		_, err := d1.NewDatabaseService(c.base...).List(ctx, params, c.reading(into, page...)...)

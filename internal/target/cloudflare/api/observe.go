@@ -24,7 +24,7 @@ type Class struct {
 
 // Classes lists the account's Durable Object classes.
 func (c *Client) Classes(ctx context.Context) ([]Class, error) {
-	return everyPage(func(page []option.RequestOption, into *answer[[]Class]) error {
+	return everyPage(perPage, func(page []option.RequestOption, into *answer[[]Class]) error {
 		params := durable_objects.NamespaceListParams{}
 		params.AccountID.Value = c.account
 		_, err := durable_objects.NewNamespaceService(c.base...).List(ctx, params, c.reading(into, page...)...)
@@ -180,7 +180,7 @@ type Certificate struct {
 
 // CertificatePacks lists a zone's certificates, also those that are not active.
 func (c *Client) CertificatePacks(ctx context.Context, zone string) ([]CertificatePack, error) {
-	return everyPage(func(page []option.RequestOption, into *answer[[]CertificatePack]) error {
+	return everyPage(perPageOfZone, func(page []option.RequestOption, into *answer[[]CertificatePack]) error {
 		params := ssl.CertificatePackListParams{}
 		params.ZoneID.Value = zone
 		_, err := ssl.NewCertificatePackService(c.base...).List(ctx, params, c.reading(into, append(page, option.WithQuery("status", "all"))...)...)

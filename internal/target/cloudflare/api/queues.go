@@ -52,7 +52,7 @@ func (c *Consumer) UnmarshalJSON(data []byte) error {
 
 // Queues lists the account's queues.
 func (c *Client) Queues(ctx context.Context) ([]Queue, error) {
-	return everyPage(func(page []option.RequestOption, into *answer[[]Queue]) error {
+	return everyPage(perPage, func(page []option.RequestOption, into *answer[[]Queue]) error {
 		params := queues.QueueListParams{}
 		params.AccountID.Value = c.account
 		_, err := queues.NewQueueService(c.base...).List(ctx, params, c.reading(into, page...)...)

@@ -18,7 +18,7 @@ type Namespace struct {
 
 // Namespaces lists the account's KV namespaces.
 func (c *Client) Namespaces(ctx context.Context) ([]Namespace, error) {
-	return everyPage(func(page []option.RequestOption, into *answer[[]Namespace]) error {
+	return everyPage(perPage, func(page []option.RequestOption, into *answer[[]Namespace]) error {
 		params := kv.NamespaceListParams{}
 		params.AccountID.Value = c.account
 		_, err := kv.NewNamespaceService(c.base...).List(ctx, params, c.reading(into, page...)...)

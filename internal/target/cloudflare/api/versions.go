@@ -38,16 +38,28 @@ type Resources struct {
 	} `json:"script_runtime"`
 }
 
-// Versions lists the newest page of a Worker's versions, newest first: Cloudflare deploys only the newest 100, so an older
-// one is of no use to anybody here.
+// deployable is how many of the newest versions Cloudflare deploys.
+// Source: https://developers.cloudflare.com/workers/versions-and-deployments/rollbacks/
+const deployable = 100
+
+// Versions lists a Worker's versions, newest first, as far as Cloudflare deploys them: an older one is of no use to anybody here.
 func (c *Client) Versions(ctx context.Context, name string) ([]Version, error) {
-	var got answer[struct {
-		Items []Version `json:"items"`
-	}]
-	params := workers.ScriptVersionListParams{}
-	params.AccountID.Value = c.account
-	_, err := workers.NewScriptVersionService(c.base...).List(ctx, name, params, c.reading(&got, pageNumber(1)...)...)
-	return got.Result.Items, err
+	var all []Version
+	for page := 1; ; page++ {
+		var got answer[struct {
+			Items []Version `json:"items"`
+		}]
+		params := workers.ScriptVersionListParams{}
+		params.AccountID.Value = c.account
+		_, err := workers.NewScriptVersionService(c.base...).List(ctx, name, params, c.reading(&got, pageNumber(page, deployable)...)...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, got.Result.Items...)
+		if len(all) >= deployable || got.ResultInfo.last(len(got.Result.Items), len(all), deployable) {
+			return all[:min(len(all), deployable)], nil
+		}
+	}
 }
 
 // Version reads one version with its resources.
