@@ -171,3 +171,57 @@ func TestEveryFaultAtEveryCallOfAPromotion(t *testing.T) {
 		t.Errorf("too few of some kind: %v", outcomes)
 	}
 }
+
+// TestEveryFaultAtTheUploadOfStaticFiles: the version is served with the files that were built for it, or the one before it with
+// its own; and the next promotion, without faults, completes.
+func TestEveryFaultAtTheUploadOfStaticFiles(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, siteConfig, pipelines.Environment{Smoke: pipelines.Smoke{Probes: []pipelines.Probe{{Path: "/api/", Status: 200}}, Version: pipelines.ProofRequired}})
+	n, served, outcomes := 0, "", map[promotion.Phase]int{}
+	attempt := func(where string, wants promotion.Phase) {
+		t.Helper()
+		n++
+		text := fmt.Sprintf("<p>%d</p>", n)
+		p.write("public/index.html", text)
+		p.write(fmt.Sprintf("public/%d.txt", n), text)
+		b, options := p.siteBundle(fmt.Sprint(n)), p.promotionOptions(fmt.Sprintf("s%d", n))
+		cloudflare.Hurry(options.Target.(*cloudflare.Target))
+		options.Waits, options.Settle = []time.Duration{5 * time.Millisecond}, 20*time.Millisecond
+		plan, err := promotion.MakePlan(t.Context(), options.Target, promotion.Basis{App: "site", Environment: p.options.Environment, Bundle: b})
+		if err != nil {
+			t.Fatalf("%s: %v", where, err)
+		}
+		result, err := promotion.Promote(t.Context(), options, plan)
+		if err != nil || wants != "" && result.Phase != wants {
+			t.Fatalf("%s: %s, %v, %v", where, result.Phase, result.Cause, err)
+		}
+		outcomes[result.Phase]++
+		if result.Phase == promotion.Completed {
+			served = text
+			if got := p.get(fmt.Sprintf("/%d.txt", n)); got != "200 "+text {
+				t.Errorf("%s: the new file is %s", where, got)
+			}
+		}
+		if got := p.get("/"); got != "200 "+served {
+			t.Errorf("%s: ended as %s, and people get %s, not %s", where, result.Phase, got, served)
+		}
+	}
+	attempt("at first", promotion.Completed)
+	for _, call := range []string{"POST /accounts/*/workers/scripts/*/assets-upload-session", "POST /accounts/*/workers/assets/upload"} {
+		for name, wants := range map[string]promotion.Phase{
+			"429": promotion.Completed, "503": promotion.Completed, "lost request": promotion.Completed, "lost reply": promotion.Completed,
+			"503 for long": promotion.Failed, "lost replies": promotion.Failed, "expired": promotion.Failed, "no scope": promotion.Failed,
+		} {
+			rule := callFaults[name]
+			rule.Call = call
+			if name == "lost replies" && strings.HasSuffix(call, "upload") {
+				wants = promotion.Completed // the next session knows that the files are there
+			}
+			p.goWrong(faults.Plan{Calls: []faults.Rule{rule}})
+			attempt(name+" at "+call, wants)
+			p.goWrong(faults.Plan{})
+		}
+		attempt("after "+call, promotion.Completed)
+	}
+	t.Logf("%d promotions: %v", n, outcomes)
+}
