@@ -99,12 +99,11 @@ func (c *Cloud) PutSecret() {
 }
 
 // Suspend takes the app out of service.
-func (c *Cloud) Suspend() bool {
+func (c *Cloud) Suspend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.add(promotion.Version{ID: fmt.Sprintf("maintenance-%d", len(c.versions)+1), Number: len(c.versions) + 1, Message: maintenanceMessage})
 	c.suspended, c.shares = c.shares, []promotion.Share{{Version: c.versions[0].ID, Percentage: 100}}
-	return true
 }
 
 // Resume puts the app back into service as it was.

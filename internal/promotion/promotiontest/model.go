@@ -51,7 +51,7 @@ type Place interface {
 	Upload() (version string)
 	Deploy(...promotion.Share)
 	PutSecret()
-	Suspend() bool // false when it was refused, and nothing changed
+	Suspend()
 	Resume()
 }
 
@@ -490,13 +490,13 @@ func (s *Story) somebody() []promotion.Share {
 }
 
 func (s *Story) maintain(on bool) {
+	s.tell("maintenance: %v", on)
 	if on {
-		s.suspended = s.place.Suspend()
+		s.place.Suspend()
 	} else {
 		s.place.Resume()
-		s.suspended = false
 	}
-	s.tell("maintenance: %v", s.suspended)
+	s.suspended = on
 }
 
 // converge deploys something good without a fault, which must succeed.

@@ -155,11 +155,6 @@ func (t *Target) suspended(ctx context.Context) (Maintenance, error) {
 // Suspend takes the app out of service: routes and custom domains lead to a maintenance Worker; a Worker that is reached by
 // its own address gets a maintenance version with all traffic. What is out of service already stays so.
 func (t *Target) Suspend(ctx context.Context, id string, notice Notice) (Maintenance, error) {
-	if t.ownAddress() {
-		if err := t.canComeBack(ctx); err != nil {
-			return Maintenance{}, err
-		}
-	}
 	routes, err := t.routesTo(ctx, t.Worker.Name)
 	if err != nil {
 		return Maintenance{}, err
@@ -192,21 +187,6 @@ func (t *Target) Suspend(ctx context.Context, id string, notice Notice) (Mainten
 
 // ownAddress says whether people reach the Worker by an address that no route or domain takes away.
 func (t *Target) ownAddress() bool { return t.PublicURL != nil || t.onSubdomain() }
-
-// canComeBack refuses a maintenance version that would take up secrets which the live version does not have: Cloudflare would not go
-// back from it to the live one (10220).
-func (t *Target) canComeBack(ctx context.Context) error {
-	now, err := t.Inspect(ctx)
-	if err != nil {
-		return err
-	}
-	waiting := waitingSecrets(now)
-	if len(waiting) == 0 {
-		return nil
-	}
-	return fmt.Errorf("secret %s was put and is in no live version yet: a maintenance version would have it, and Cloudflare would not go back from there "+
-		"to what is live; `penstock deploy --env %s` makes it live, then this works", waiting[0].Name, t.Environment.Name)
-}
 
 // swap leads routes and domains to the maintenance Worker.
 func (t *Target) swap(ctx context.Context, notice Notice, routes []ownRoute, domains []api.CustomDomain) error {
@@ -296,16 +276,17 @@ func (t *Target) suspendWorker(ctx context.Context, id string, notice Notice) er
 	for _, share := range before {
 		said = append(said, fmt.Sprintf("%s at %g", share.Version, share.Percentage))
 	}
-	return t.routeShares(ctx, []promotion.Share{{Version: version, Percentage: 100}}, maintenanceMark+strings.Join(said, ", "))
+	return t.routeShares(ctx, promotion.Routing{Shares: []promotion.Share{{Version: version, Percentage: 100}}, Message: maintenanceMark + strings.Join(said, ", ")})
 }
 
 // routeShares makes shares the deployment and waits until it is shown.
-func (t *Target) routeShares(ctx context.Context, wanted []promotion.Share, message string) error {
+func (t *Target) routeShares(ctx context.Context, routing promotion.Routing) error {
+	wanted := routing.Shares
 	if err := checkShares(wanted); err != nil {
 		return fmt.Errorf("route Worker %s: %w", t.Worker.Name, err)
 	}
 	shown := func() (bool, error) { return t.routed(ctx, wanted) }
-	err := t.deploy(ctx, promotion.Routing{Shares: wanted, Message: message}, shown)
+	err := t.deploy(ctx, routing, shown)
 	if err == nil {
 		err = t.untilShown(ctx, shown)
 	}
@@ -327,7 +308,7 @@ func (t *Target) Resume(ctx context.Context) (was Maintenance, err error) {
 		if len(was.Before) == 0 {
 			return was, fmt.Errorf("the maintenance deployment does not say what was live before; choose a version with `penstock rollback --env %s --to VERSION`", t.Environment.Name)
 		}
-		if err := t.routeShares(ctx, was.Before, "penstock: maintenance is over"); err != nil {
+		if err := t.routeShares(ctx, promotion.Routing{Shares: was.Before, Message: "penstock: maintenance is over", Back: true}); err != nil {
 			return was, err
 		}
 	}

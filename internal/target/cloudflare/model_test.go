@@ -105,15 +105,10 @@ func (l *lived) PutSecret() {
 	}
 }
 
-func (l *lived) Suspend() bool {
-	_, err := l.hurried().Suspend(l.t.Context(), fmt.Sprintf("m%d", l.others), notice)
-	if err != nil && strings.Contains(err.Error(), "was put and is in no live version yet") {
-		return false
-	}
-	if err != nil {
+func (l *lived) Suspend() {
+	if _, err := l.hurried().Suspend(l.t.Context(), fmt.Sprintf("m%d", l.others), notice); err != nil {
 		l.t.Fatal(err)
 	}
-	return true
 }
 
 func (l *lived) Resume() {
