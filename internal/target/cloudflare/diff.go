@@ -87,7 +87,11 @@ func (t *Target) versionChanges(ctx context.Context, live promotion.State, b *bu
 	if err != nil {
 		return nil, err
 	}
-	for _, change := range waitingSecrets(live) {
+	waiting, err := t.secretsToCome(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	for _, change := range waiting {
 		same := func(other event.Change) bool { return other.Kind == change.Kind && other.Name == change.Name }
 		if !slices.ContainsFunc(bindings, same) {
 			bindings = append(bindings, change)

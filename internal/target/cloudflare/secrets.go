@@ -115,17 +115,13 @@ func secretOf(version promotion.Version) (name, how string) {
 	return "", ""
 }
 
-// waitingSecrets are those that were put since the live version was made and that no traffic has yet. Every new version has
-// them, since it inherits from the newest one.
+// waitingSecrets are those that were put since the live version was made and that no traffic has yet, as far as versions say
+// so. Every new version has them, since it inherits from the newest one.
 func waitingSecrets(live promotion.State) []event.Change {
-	at := slices.IndexFunc(live.Versions, func(v promotion.Version) bool { return v.ID == live.Live() })
-	if at < 0 {
-		return nil
-	}
 	var changes []event.Change
-	for _, version := range live.Versions {
+	for _, version := range newerThanLive(live) {
 		name, how := secretOf(version)
-		if name == "" || version.Number <= live.Versions[at].Number {
+		if name == "" {
 			continue
 		}
 		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that was " + how + " since, in version " + version.ID}
@@ -134,6 +130,80 @@ func waitingSecrets(live promotion.State) []event.Change {
 		}
 	}
 	return changes
+}
+
+// newerThanLive are the versions that were made after the live one, newest first.
+func newerThanLive(live promotion.State) []promotion.Version {
+	at := slices.IndexFunc(live.Versions, func(v promotion.Version) bool { return v.ID == live.Live() })
+	return live.Versions[:max(at, 0)]
+}
+
+// secretsToCome are all that waits: what versions say of themselves, and what one that says nothing and was not made by Penstock
+// may have changed.
+func (t *Target) secretsToCome(ctx context.Context, live promotion.State) ([]event.Change, error) {
+	changes := waitingSecrets(live)
+	newer := newerThanLive(live)
+	at := slices.IndexFunc(newer, func(version promotion.Version) bool {
+		name, _ := secretOf(version)
+		return name == "" && !ours(version)
+	})
+	if at < 0 {
+		return changes, nil
+	}
+	more, err := t.foreignSecrets(ctx, live, newer[at].ID)
+	for _, change := range more {
+		if !slices.ContainsFunc(changes, func(other event.Change) bool { return other.Name == change.Name }) {
+			changes = append(changes, change)
+		}
+	}
+	return changes, err
+}
+
+// ours reports whether Penstock made the version, and so knows what it did to secrets.
+func ours(version promotion.Version) bool {
+	return version.Bundle != "" || version.Message == maintenanceMessage
+}
+
+// foreignSecrets are the secrets that a version made by other means may have changed. Their values can be read nowhere, so that
+// of each one that the next version would inherit only this is known.
+func (t *Target) foreignSecrets(ctx context.Context, live promotion.State, foreign string) ([]event.Change, error) {
+	names := func(id string) ([]string, error) {
+		version, err := t.api.Version(ctx, t.Worker.Name, id)
+		if err != nil {
+			return nil, fmt.Errorf("read version %s of Worker %s: %w", id, t.Worker.Name, err)
+		}
+		var found []string
+		for _, raw := range version.Resources.Bindings {
+			var b binding
+			if err := json.Unmarshal(raw, &b); err != nil {
+				return nil, fmt.Errorf("read the bindings of version %s: %w", id, err)
+			}
+			if isSecret(b) {
+				found = append(found, b.text("name"))
+			}
+		}
+		return found, nil
+	}
+	newest, err := names(live.Versions[0].ID)
+	if err != nil {
+		return nil, err
+	}
+	serving, err := names(live.Live())
+	if err != nil {
+		return nil, err
+	}
+	var changes []event.Change
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(newest, serving)))) {
+		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that may differ: version " + foreign + " was made since, not by Penstock"}
+		switch {
+		case !slices.Contains(newest, name):
+			change.Action, change.To = "remove", "version "+live.Versions[0].ID+", from which the next one inherits, has it no more"
+		case !slices.Contains(serving, name):
+			change.Action = "create"
+		}
+		changes = append(changes, change)
+	}
+	return changes, nil
 }
 
 // secretVersion makes a version of the live one's code and bindings with one secret more.

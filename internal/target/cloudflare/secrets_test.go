@@ -1,6 +1,7 @@
 package cloudflare_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -189,5 +190,69 @@ func TestAVersionWithAnotherSecretThatFailsIsPutBack(t *testing.T) {
 	}), promotion.RolledBack)
 	if got := p.get("/"); got != "200 one first undefined" {
 		t.Errorf("%s: %v", got, result.Cause)
+	}
+}
+
+// A version that somebody made with wrangler while another one is live is what the next one inherits its secrets from: the plan
+// says so, an approval from before is void, and nothing is taken for up to date.
+func TestASecretPutByOtherMeansIsAChange(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, secretConfig, pipelines.Environment{Secrets: []string{"TOKEN"}})
+	p.options.Secrets = map[string]string{"TOKEN": "first"}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	p.options.Secrets = nil
+	plan := func() promotion.Plan {
+		t.Helper()
+		made, err := promotion.MakePlan(t.Context(), p.target(), promotion.Basis{App: "app", Bundle: secretBundle(t, "one")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	before := plan()
+	if !before.Diff.UpToDate {
+		t.Fatalf("%+v", before.Diff)
+	}
+	byWrangler := func(secrets ...any) {
+		t.Helper()
+		b := bundleOf(t, string(secretBundle(t, "one").Modules[0].Body), map[string]any{
+			"main_module": "worker.js", "compatibility_date": "2026-01-01", "annotations": map[string]string{"workers/message": "by hand"},
+			"bindings": append([]any{map[string]any{"name": "VERSION", "type": "version_metadata"}}, secrets...),
+		})
+		var body bytes.Buffer
+		kind, err := b.Encode(&body, b.Metadata)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.call("POST", "/accounts/ACCOUNT/workers/scripts/secretive/versions", kind, body.Bytes())
+	}
+	changes := func() string {
+		t.Helper()
+		var said []string
+		made := plan()
+		for _, change := range made.Diff.Changes {
+			if change.Kind == "secret" {
+				said = append(said, change.Action+" "+change.Name)
+			}
+		}
+		if made.Diff.UpToDate || made.Digest == before.Digest {
+			t.Error("the plan is the one from before")
+		}
+		return strings.Join(said, ", ")
+	}
+	byWrangler(map[string]any{"name": "TOKEN", "type": "secret_text", "text": "second"}, map[string]any{"name": "OTHER", "type": "secret_text", "text": "third"})
+	if got := changes(); got != "create OTHER, update TOKEN" {
+		t.Error(got)
+	}
+	p.promote(secretBundle(t, "one"), promotion.Completed)
+	if got := p.get("/"); got != "200 one second third" {
+		t.Error(got)
+	}
+	if after := plan(); !after.Diff.UpToDate {
+		t.Errorf("%+v", after.Diff.Changes)
+	}
+	byWrangler(map[string]any{"name": "OTHER", "type": "secret_text", "text": "third"})
+	if got := changes(); got != "update OTHER, remove TOKEN" {
+		t.Error(got)
 	}
 }
