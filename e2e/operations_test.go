@@ -179,6 +179,9 @@ func TestOperations(t *testing.T) {
 		if got := m.rows("/"); !strings.Contains(got, "Closed for today.") {
 			t.Error(got)
 		}
+		if refused := m.must(7, "rollback", "--env", "local", "--dry-run"); !strings.Contains(refused.err, "maintenance off") {
+			t.Errorf("the refused rollback does not say how to go on:\n%s", refused.err)
+		}
 		if status := m.must(0, "maintenance", "status", "--env", "local"); !strings.Contains(status.out, "maintenance version") {
 			t.Error(status)
 		}

@@ -62,6 +62,9 @@ func TestOldExportsArePruned(t *testing.T) {
 	for range 2 { // the second time there is nothing to do or to say
 		r.pruneExports(t.Context())
 	}
+	if err := r.bus.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for name, stays := range map[string]bool{
 		"01kb000000000000000000000a": false, "01kb000000000000000000000b": false, "01kb000000000000000000000c": true, "20261101T120000Z": true,
 		"01kb000000000000000000000z": true, "../outside": true,
