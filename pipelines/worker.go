@@ -96,12 +96,32 @@ func test(app App) Stage {
 		return Stage{}
 	}
 	reporting := app.reporting()
-	stage := app.stage(StageTest, "test", reporting.command)
+	stage := app.stage(StageTest, "test", append(app.assetsForTests(), reporting.command)...)
 	if reporting.covers {
 		stage.Title = "test with coverage"
 	}
 	stage.Reports = reporting.reports
 	return stage
+}
+
+// assetsForTests makes the folders of static files that the build will fill: the Workers pool of vitest refuses to start without
+// them, though tests of code seldom ask for one, and a developer has them from an earlier build.
+func (a *App) assetsForTests() []string {
+	if !a.DependsOn("@cloudflare/vitest-pool-workers") {
+		return nil
+	}
+	var folders []string
+	for _, deployment := range a.Worker.Deployments {
+		top, _, _ := strings.Cut(deployment.Assets, "/")
+		if deployment.Assets != "" && slices.Contains(a.Worker.Built, top) {
+			folders = append(folders, quoted(deployment.Assets))
+		}
+	}
+	if len(folders) == 0 {
+		return nil
+	}
+	slices.Sort(folders)
+	return []string{"mkdir -p " + strings.Join(slices.Compact(folders), " ")}
 }
 
 func typecheck(app App) Stage {
