@@ -125,7 +125,7 @@ func (a *App) assetsForTests() []string {
 }
 
 func typecheck(app App) Stage {
-	command := ""
+	var command string
 	switch {
 	case app.Typecheck != "" && app.PlainTypecheck:
 		// Without colours and boxes, whatever tsconfig.json says, so that findings can be read out of it.
