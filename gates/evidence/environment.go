@@ -229,6 +229,8 @@ type Drift struct {
 	Reason      string       `json:"reason,omitempty"`
 	Last        *Promoted    `json:"last,omitempty"`
 	Differences []Difference `json:"differences"`
+	// Edited is the version with traffic that is the last one with secrets that penstock put since; "" when there is none.
+	Edited string `json:"edited,omitempty"`
 }
 
 // Promoted is the last promotion that was completed.

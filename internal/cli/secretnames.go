@@ -16,9 +16,12 @@ import (
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 )
 
+// secretsCommand is how a run that puts a secret is recorded; the version that is live then is known by it.
+const secretsCommand = "secrets"
+
 func newSecrets(shared *common) *cobra.Command {
 	command := &cobra.Command{
-		Use:     "secrets",
+		Use:     secretsCommand,
 		Short:   "List an environment's secrets by name, and put one",
 		Example: "  penstock secrets list --env production\n  pass show jwt | penstock secrets put JWT_SECRET --env production",
 	}
@@ -96,19 +99,20 @@ func newSecretsPut(shared *common) *cobra.Command {
 			all := r.secrets.all()
 			all[args[0]] = value
 			r.hides.Store(redact.New(all))
-			r.announce("secrets", nil)
+			r.announce(secretsCommand, nil)
 			result := event.Result{}
 			err = r.underLease(ctx, func(id string) error {
 				return r.doStep("put", "put secret "+args[0], func() (string, error) {
-					version, deployed, err := target.PutSecret(ctx, id, args[0], value)
+					put, err := target.PutSecret(ctx, id, args[0], value)
 					if err != nil {
 						return "", err
 					}
-					if deployed {
-						return "version " + version + " has it and takes all traffic", nil
+					if put.Deployed {
+						result.Version, result.Previous = put.Version, put.Base
+						return "version " + put.Version + " has it and takes all traffic", nil
 					}
 					result.NextStep = "`penstock deploy --env " + environment + "` makes a version with it live"
-					return "version " + version + " has it and takes no traffic, because a newer version than the live one was there", nil
+					return "version " + put.Version + " has it and takes no traffic, because a newer version than the live one was there", nil
 				})
 			})
 			return r.finish(ctx, result, operationFailure(err))

@@ -80,8 +80,12 @@ func (s *sight) drifted(phase gates.Phase) {
 	if s.settled(phase) && s.Crons.State == evidence.Present && !sameSet(s.Crons.Wanted, s.Crons.Found) {
 		s.wrong("crons", "promote again: the config's crons are set when the version takes all of the traffic", "crons: %s run, the config wants %s", listed(s.Crons.Found), listed(s.Crons.Wanted))
 	}
-	if s.gravest == "" {
-		s.found("version %s is live, as promotion %s of %s left it", short(last.Version), last.Promotion, last.At.UTC().Format(time.DateTime))
+	if s.gravest != "" {
+		return
+	}
+	s.found("version %s is live, as promotion %s of %s left it", short(last.Version), last.Promotion, last.At.UTC().Format(time.DateTime))
+	if s.Drift.Edited != "" {
+		s.found("penstock put secrets since, which made it version %s", short(s.Drift.Edited))
 	}
 }
 

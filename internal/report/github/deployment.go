@@ -71,7 +71,8 @@ func (r *Reporter) putOperation() {
 	if a.Result == nil || a.Ending() != account.Passed || !r.options.Deploys {
 		return
 	}
-	if a.Result.Previous == "" || a.Result.Previous == a.Result.Version { // another version is live only after a rollback
+	// A secret that was put makes a new version live too, and takes nothing back.
+	if a.Info.Command != "rollback" || a.Result.Previous == "" || a.Result.Previous == a.Result.Version {
 		return
 	}
 	says := markdown.Line(a.Info.Command+": version "+a.Result.Version+" is live", maxDescription)

@@ -135,7 +135,7 @@ func TestStaticFilesGoWithTheirVersion(t *testing.T) {
 	}
 
 	// The version that is live is not the newest now, whose files an upload of the live code would get.
-	if _, _, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "x"); err == nil || !strings.Contains(err.Error(), "static files") {
+	if _, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "x"); err == nil || !strings.Contains(err.Error(), "static files") {
 		t.Errorf("got %v", err)
 	}
 	p.write("wrangler.jsonc", strings.Replace(siteConfig, `"version_metadata"`, `"migrations": [{ "tag": "v1", "new_sqlite_classes": ["Room"] }], "version_metadata"`, 1))

@@ -76,7 +76,7 @@ func (t *Target) versionChanges(ctx context.Context, live promotion.State, b *bu
 		change.Action = "update"
 		change.From, _ = readMessage(present.Annotations.Message)
 		if change.From == "" {
-			change.From = "version " + id + ", not made by Penstock"
+			change.From = "version " + id + ", which no promotion made"
 		}
 	}
 	var changes []event.Change

@@ -226,7 +226,7 @@ func TestNoSecretIsPutWhileTheMaintenanceVersionIsLive(t *testing.T) {
 	if _, err := p.target().Suspend(t.Context(), "m1", notice); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "first")
+	_, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "first")
 	if _, ok := errors.AsType[*promotion.MaintenanceError](err); !ok {
 		t.Error(err)
 	}
@@ -248,8 +248,8 @@ func TestMaintenanceWhileASecretWaits(t *testing.T) {
 	if _, err := p.target().Upload(t.Context(), "u1", secretBundle(t, "two")); err != nil { // newer than what is live
 		t.Fatal(err)
 	}
-	if _, deployed, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second"); err != nil || deployed {
-		t.Fatal(deployed, err)
+	if put, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second"); err != nil || put.Deployed {
+		t.Fatal(put, err)
 	}
 	if on, err := p.target().Suspend(t.Context(), "m1", notice); err != nil || on.Version == "" {
 		t.Fatalf("%+v, %v", on, err)

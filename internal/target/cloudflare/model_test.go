@@ -100,7 +100,7 @@ func (l *lived) Deploy(shares ...promotion.Share) {
 
 func (l *lived) PutSecret() {
 	l.others++
-	if _, _, err := l.hurried().PutSecret(l.t.Context(), fmt.Sprintf("secret-%d", l.others), "TOKEN", fmt.Sprint(l.others)); err != nil {
+	if _, err := l.hurried().PutSecret(l.t.Context(), fmt.Sprintf("secret-%d", l.others), "TOKEN", fmt.Sprint(l.others)); err != nil {
 		l.t.Fatal(err)
 	}
 }

@@ -43,13 +43,19 @@ func SecretNamed(name string) error {
 	return nil
 }
 
-// PutSecret gives the Worker a secret and returns the version that has it. deployed says that it serves already: Cloudflare
-// deploys an edited secret at once, with all traffic, but only while the newest version is the one that is live. Otherwise, as
-// in the middle of a gradual deployment, a version of the live code with the secret is made that takes no traffic; the next
-// deployment has it.
-func (t *Target) PutSecret(ctx context.Context, id, name, value string) (version string, deployed bool, err error) {
-	fails := func(err error) (string, bool, error) {
-		return "", false, fmt.Errorf("put secret %s of Worker %s: %w", name, t.Worker.Name, err)
+// SecretPut is what putting a secret came to.
+type SecretPut struct {
+	Version  string // that has it
+	Base     string // of which Version is a copy, but for the secret
+	Deployed bool   // Version takes all traffic, in the place of Base
+}
+
+// PutSecret gives the Worker a secret. Cloudflare deploys an edited secret at once, with all traffic, but only while the newest
+// version is the one that is live. Otherwise, as in the middle of a gradual deployment, a version of the live code with the
+// secret is made that takes no traffic; the next deployment has it.
+func (t *Target) PutSecret(ctx context.Context, id, name, value string) (SecretPut, error) {
+	fails := func(err error) (SecretPut, error) {
+		return SecretPut{}, fmt.Errorf("put secret %s of Worker %s: %w", name, t.Worker.Name, err)
 	}
 	if err := SecretNamed(name); err != nil {
 		return fails(err)
@@ -79,14 +85,14 @@ func (t *Target) PutSecret(ctx context.Context, id, name, value string) (version
 				return fails(err)
 			}
 			now, err := t.Inspect(ctx)
-			return now.Live(), true, err
+			return SecretPut{Version: now.Live(), Base: live[0].Version, Deployed: true}, err
 		}
 	}
-	version, err = t.secretVersion(ctx, id, live[0].Version, newBinding(name, "secret_text", "text", value))
+	version, err := t.secretVersion(ctx, id, live[0].Version, newBinding(name, "secret_text", "text", value))
 	if err != nil {
 		return fails(err)
 	}
-	return version, false, nil
+	return SecretPut{Version: version, Base: live[0].Version}, nil
 }
 
 // The tag and the message of a version that was made for a secret begin so; the promotion's id and the secret's name follow.

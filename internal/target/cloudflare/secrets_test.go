@@ -37,9 +37,9 @@ func TestSecretsArePutWithoutTouchingWhatIsBeingShifted(t *testing.T) {
 	p.options.Secrets = nil
 
 	// The newest version is live: Cloudflare deploys the edited one at once.
-	version, deployed, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second")
-	if err != nil || !deployed || version == first.Version {
-		t.Fatalf("%s, %v, %v", version, deployed, err)
+	put, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second")
+	if err != nil || !put.Deployed || put.Version == first.Version || put.Base != first.Version {
+		t.Fatalf("%+v, %v", put, err)
 	}
 	if got := p.get("/"); got != "200 one second undefined" {
 		t.Error(got)
@@ -50,12 +50,12 @@ func TestSecretsArePutWithoutTouchingWhatIsBeingShifted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, deployed, err := target.PutSecret(t.Context(), "s2", "OTHER", "third")
-	if err != nil || deployed || made == newest {
-		t.Fatalf("%s, %v, %v", made, deployed, err)
+	made, err := target.PutSecret(t.Context(), "s2", "OTHER", "third")
+	if err != nil || made.Deployed || made.Version == newest || made.Base != put.Version {
+		t.Fatalf("%+v, %v", made, err)
 	}
-	if again, _, err := target.PutSecret(t.Context(), "s2", "OTHER", "third"); err != nil || again == "" {
-		t.Errorf("%s, %v", again, err)
+	if again, err := target.PutSecret(t.Context(), "s2", "OTHER", "third"); err != nil || again.Version == "" {
+		t.Errorf("%+v, %v", again, err)
 	}
 	if got := p.get("/"); got != "200 one second undefined" {
 		t.Error(got)
@@ -83,7 +83,7 @@ func TestSecretsArePutWithoutTouchingWhatIsBeingShifted(t *testing.T) {
 	if got := p.get("/"); got != "200 four second third" {
 		t.Errorf("after maintenance: %s", got)
 	}
-	if _, _, err := p.target().PutSecret(t.Context(), "s3", "no name", "x"); err == nil {
+	if _, err := p.target().PutSecret(t.Context(), "s3", "no name", "x"); err == nil {
 		t.Error("a secret without a proper name")
 	}
 }
@@ -98,8 +98,8 @@ func TestASecretThatWaitsIsDeployedWithTheSameCode(t *testing.T) {
 	if _, err := p.target().Upload(t.Context(), "u1", secretBundle(t, "two")); err != nil { // newer than what is live
 		t.Fatal(err)
 	}
-	if _, deployed, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second"); err != nil || deployed {
-		t.Fatal(deployed, err)
+	if put, err := p.target().PutSecret(t.Context(), "s1", "TOKEN", "second"); err != nil || put.Deployed {
+		t.Fatal(put, err)
 	}
 	// Whoever approved a plan with one value has not approved it with another.
 	made := func() string {
@@ -111,7 +111,7 @@ func TestASecretThatWaitsIsDeployedWithTheSameCode(t *testing.T) {
 		return plan.Digest
 	}
 	before, again := made(), made()
-	if _, _, err := p.target().PutSecret(t.Context(), "s2", "TOKEN", "second"); err != nil {
+	if _, err := p.target().PutSecret(t.Context(), "s2", "TOKEN", "second"); err != nil {
 		t.Fatal(err)
 	}
 	if before != again || before == made() {

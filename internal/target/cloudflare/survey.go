@@ -45,6 +45,20 @@ type Known struct {
 	Last       *evidence.Promoted // completed last; nil when there was none
 	Unfinished []string           // promotions that reached no end
 	Promotions []string           // all of them
+	// Edited are versions that penstock itself made of others by putting a secret, each with the one that it was made of.
+	Edited map[string]string
+}
+
+// origin is the version of which one was made by putting secrets; itself when it was not.
+func (k Known) origin(version string) string {
+	for range len(k.Edited) {
+		base, edited := k.Edited[version]
+		if !edited {
+			break
+		}
+		version = base
+	}
+	return version
 }
 
 // survey is one look.
@@ -425,6 +439,10 @@ func (s *survey) drift(known Known) {
 		version := evidence.Version{}
 		if at := slices.IndexFunc(worker.Versions, func(v evidence.Version) bool { return v.ID == share.Version }); at >= 0 {
 			version = worker.Versions[at]
+		}
+		if share.Percentage > 0 && share.Version != last.Version && known.origin(share.Version) == last.Version {
+			drift.Edited = share.Version
+			continue
 		}
 		if share.Percentage == 0 || share.Version == last.Version || slices.Contains(known.Promotions, version.PreparedFor) {
 			continue

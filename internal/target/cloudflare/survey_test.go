@@ -97,6 +97,24 @@ func TestSurveyOfAPromotedWorker(t *testing.T) {
 	if foreign := look(t, target, &evidence.Promoted{Version: "another"}).Drift.Differences; len(foreign) != 1 {
 		t.Errorf("prepared by a promotion that nobody knows: %+v", foreign)
 	}
+
+	// A secret that penstock put makes another version, of the one that was promoted or of one that was edited so before.
+	for name, test := range map[string]struct {
+		edited map[string]string
+		want   int
+	}{
+		"put once":        {map[string]string{live: "promoted"}, 0},
+		"put twice":       {map[string]string{live: "once", "once": "promoted"}, 0},
+		"on another":      {map[string]string{live: "by hand"}, 1},
+		"in a circle":     {map[string]string{live: "once", "once": live}, 1},
+		"not this one":    {map[string]string{"once": "promoted"}, 1},
+		"nothing was put": {nil, 1},
+	} {
+		found, err := target.Survey(t.Context(), Known{Last: &evidence.Promoted{Version: "promoted"}, Edited: test.edited})
+		if err != nil || len(found.Drift.Differences) != test.want || (found.Drift.Edited == live) != (test.want == 0) {
+			t.Errorf("%s: %+v, %v", name, found.Drift, err)
+		}
+	}
 }
 
 // TestWhatCannotBeAskedIsUnknown takes each call away in turn: what it would have told is never "missing", and the rest

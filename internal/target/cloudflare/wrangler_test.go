@@ -104,7 +104,7 @@ func TestInTurnsWithWrangler(t *testing.T) {
 		}})
 	}
 	plan, err := promotion.MakePlan(t.Context(), p.target(), promotion.Basis{App: "rows", Environment: p.options.Environment, Bundle: bound("three")})
-	if err != nil || len(plan.Diff.Migrations) != 0 || len(plan.Diff.Changes) != 1 || !strings.Contains(plan.Diff.Changes[0].From, "not made by Penstock") {
+	if err != nil || len(plan.Diff.Migrations) != 0 || len(plan.Diff.Changes) != 1 || !strings.Contains(plan.Diff.Changes[0].From, "which no promotion made") {
 		t.Fatalf("%+v, %v", plan.Diff, err)
 	}
 	third := p.promote(bound("three"), promotion.Completed)
