@@ -236,7 +236,10 @@ func TestSecrets(t *testing.T) {
 		{Name: "all there", Request: shown(t, nil), Want: gates.Pass, Check: gatetest.Says("secret JWT_SECRET has a value")},
 		{Name: "missing", Want: gates.Fail, Check: gatetest.Says("OPENAI_API_KEY has no value in production"), Request: shown(t, func(e *evidence.Environment) {
 			e.Secrets.Required = append(e.Secrets.Required, "OPENAI_API_KEY")
-			e.Secrets.Names = append(e.Secrets.Names, "OPENAI_API_KEY") // put by hand, on a version that is not this one
+		})},
+		{Name: "on a version that is not this one", Want: gates.Fail, Check: gatetest.Says("OPENAI_API_KEY is on the newest version of guide, and version new00000 does not have it"), Request: shown(t, func(e *evidence.Environment) {
+			e.Secrets.Required = append(e.Secrets.Required, "OPENAI_API_KEY")
+			e.Secrets.Names = append(e.Secrets.Names, "OPENAI_API_KEY")
 		})},
 		{Name: "a variable is no secret", Want: gates.Fail, Request: shown(t, func(e *evidence.Environment) { e.Secrets.Required = []string{"GREETING"} })},
 		{Name: "bindings unknown", Want: gates.Inconclusive, Request: shown(t, func(e *evidence.Environment) { e.Worker.Versions[0].BindingsState = evidence.Unknown })},
@@ -290,6 +293,9 @@ func TestDrift(t *testing.T) {
 	gatetest.Try(t, driftGate, []gatetest.Case{
 		{Name: "as promoted", Request: shown(t, nil), Want: gates.Pass, Check: gatetest.Says("version 0ld00000 is live, as promotion p1")},
 		{Name: "this promotion's own version", Request: switched(t, nil), Want: gates.Pass},
+		{Name: "a secret was put by penstock", Want: gates.Pass, Check: gatetest.Says("version 0ld00000 is live", "penstock put secrets since, which made it version edited"), Request: shown(t, func(e *evidence.Environment) {
+			e.Worker.Shares[0].Version, e.Drift.Edited = "edited", "edited"
+		})},
 		{Name: "somebody else's version", Want: gates.Fail, Check: gatetest.Says("hotfix takes 100 %, promoted was"), Request: shown(t, func(e *evidence.Environment) {
 			e.Drift.Differences = []evidence.Difference{{What: "version", Version: "hotfix", Promoted: oldVersion, Live: "hotfix takes 100 %"}}
 		})},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -172,6 +173,11 @@ func limited(parts []string) string {
 // besides HTTP, and its routes. Where no version is judged, what is live is.
 func (s *sight) settled(phase gates.Phase) bool {
 	return phase == gates.PhaseBake && s.run.VersionID != "" && s.Worker.ShareOf(s.run.VersionID) >= 100
+}
+
+// penstock is a command about this environment, as people type it.
+func (s *sight) penstock(verb string, args ...string) string {
+	return "`" + strings.Join(slices.Concat([]string{"penstock", verb}, args, []string{"--env", s.Name}), " ") + "`"
 }
 
 // version returns the version that is judged; nil when the environment does not have it.

@@ -46,10 +46,10 @@ func (s *sight) consumed(phase gates.Phase, resource evidence.Resource) {
 	case !s.settled(phase):
 		s.later("the consumer of queue %s is set up when the version takes all of the traffic", resource.Name)
 	case consumer == nil:
-		s.wrong("no consumer", "promote again, or add it with `wrangler queues consumer add "+resource.Name+" "+wanted.Script+"`: until then its messages pile up",
+		s.wrong("no consumer", s.penstock("provision")+" adds it; until then its messages pile up",
 			"queue %s has no consumer %s; it has %s", resource.Name, who(*wanted), whoAll(queue.Consumers))
 	default:
-		s.wrong("settings", "promote again, or bring the wrangler config in line with what is wanted",
+		s.wrong("settings", s.penstock("provision")+" brings it in line, or write in the wrangler config what is wanted",
 			"the consumer %s of queue %s differs from the config: %s", who(*wanted), resource.Name, strings.Join(differs, ", "))
 	}
 }

@@ -40,11 +40,11 @@ func (s *sight) reached(phase gates.Phase, route evidence.Route) {
 	case route.State == evidence.Present && route.LeadsTo == s.Worker.Name:
 		s.found("the %s %s leads to %s", word, route.Pattern, route.LeadsTo)
 	case route.State == evidence.Present:
-		s.wrong("leads elsewhere", "take it away there, or give this Worker another", "the %s %s leads to Worker %q, not to %s", word, route.Pattern, route.LeadsTo, s.Worker.Name)
+		s.wrong("leads elsewhere", "take it away from "+route.LeadsTo+" (its Settings > Domains & Routes), then "+s.penstock("provision")+"; or name another one in the wrangler config", "the %s %s leads to Worker %q, not to %s", word, route.Pattern, route.LeadsTo, s.Worker.Name)
 	case route.State == evidence.Missing && !s.settled(phase):
 		s.later("the %s %s is made when the version takes all of the traffic", word, route.Pattern)
 	case route.State == evidence.Missing:
-		s.wrong("missing", "promote again, or add it in the dashboard", "the %s %s does not exist", word, route.Pattern)
+		s.wrong("missing", s.penstock("provision")+" makes it", "the %s %s does not exist", word, route.Pattern)
 	default:
 		s.unknown(route.Reason, "whether the %s %s exists is not known", word, route.Pattern)
 	}

@@ -9,21 +9,20 @@ import (
 	"github.com/penstock-ci/penstock/gates/evidence"
 )
 
-// kind is how one kind of resource is called, bound and made.
+// kind is how one kind of resource is called and bound.
 type kind struct {
 	word        string // for people
 	bindingType string // in Cloudflare's words
 	byID        bool   // the binding names the id, not the name
-	create      string // command that makes one
 }
 
 var kinds = map[string]kind{
-	evidence.ResourceD1:            {"D1 database", "d1", true, "wrangler d1 create %s"},
-	evidence.ResourceKV:            {"KV namespace", "kv_namespace", true, "wrangler kv namespace create %s"},
-	evidence.ResourceR2:            {"R2 bucket", "r2_bucket", false, "wrangler r2 bucket create %s"},
-	evidence.ResourceQueue:         {"queue", "queue", false, "wrangler queues create %s"},
-	evidence.ResourceVectorize:     {"Vectorize index", "vectorize", false, "wrangler vectorize create %s --dimensions … --metric …"},
-	evidence.ResourceDurableObject: {"Durable Object class", "durable_object_namespace", false, ""},
+	evidence.ResourceD1:            {"D1 database", "d1", true},
+	evidence.ResourceKV:            {"KV namespace", "kv_namespace", true},
+	evidence.ResourceR2:            {"R2 bucket", "r2_bucket", false},
+	evidence.ResourceQueue:         {"queue", "queue", false},
+	evidence.ResourceVectorize:     {"Vectorize index", "vectorize", false},
+	evidence.ResourceDurableObject: {"Durable Object class", "durable_object_namespace", false},
 }
 
 // resourceGate judges whether all resources of a kind exist and are bound to the version, and what more a kind has to say.
@@ -71,18 +70,24 @@ func (s *sight) exists(resource evidence.Resource) bool {
 		s.found("%s %s exists", what.word, resource.Name)
 		return true
 	case evidence.Missing:
-		create := fmt.Sprintf("create it with `"+what.create+"`, or let penstock do it with `provision: true` in the environment", resource.Name)
-		if resource.Kind == evidence.ResourceDurableObject {
-			create = "name the class in a migration of the wrangler config, and deploy that once with `wrangler deploy`: a class comes with the code that has it"
-		}
-		if resource.Kind == evidence.ResourceVectorize {
-			create = fmt.Sprintf("create it with `"+what.create+"`", resource.Name)
-		}
-		s.wrong("missing", create, "%s %s%s does not exist", what.word, resource.Name, boundAs(resource))
+		s.wrong("missing", s.create(resource), "%s %s%s does not exist", what.word, resource.Name, boundAs(resource))
 	default:
 		s.unknown(resource.Reason, "whether %s %s exists is not known", what.word, resource.Name)
 	}
 	return false
+}
+
+// create is how a person gets a resource that does not exist. What a version is bound to is settled when it is uploaded, so a
+// deployment has to follow.
+func (s *sight) create(resource evidence.Resource) string {
+	switch resource.Kind {
+	case evidence.ResourceDurableObject:
+		return "name the class under new_sqlite_classes in a migration of the wrangler config, unless one does: " + s.penstock("deploy") + " applies it. A class of another Worker comes with that one"
+	case evidence.ResourceVectorize:
+		return "create it with " + s.penstock("provision", "--index", resource.Name+"=768:cosine") + ", with the dimensions and the metric of the embedding model; then " + s.penstock("deploy")
+	default:
+		return "create it, empty, with " + s.penstock("provision") + "; then " + s.penstock("deploy") + " makes a version that is bound to it"
+	}
 }
 
 func boundAs(resource evidence.Resource) string {
@@ -105,7 +110,7 @@ func (s *sight) bound(resource evidence.Resource) {
 	what := kinds[resource.Kind]
 	at := slices.IndexFunc(version.Bindings, func(b evidence.Binding) bool { return b.Name == resource.Binding })
 	if at < 0 {
-		s.wrong("unbound", "bind it in the wrangler config of this environment (bindings are not inherited from the top level)",
+		s.wrong("unbound", s.penstock("deploy")+" makes a version that has the bindings of the wrangler config",
 			"version %s has no binding %s to %s %s", short(version.ID), resource.Binding, what.word, resource.Name)
 		return
 	}
@@ -114,7 +119,7 @@ func (s *sight) bound(resource evidence.Resource) {
 		wanted = resource.ID
 	}
 	if binding.Type != what.bindingType || (binding.Target != "" && binding.Target != wanted) {
-		s.wrong("bound elsewhere", "see which id the wrangler config gives, then deploy again", "binding %s of version %s leads to %s %s, and %s %s is %s",
+		s.wrong("bound elsewhere", s.penstock("deploy")+" makes a version that is bound to it", "binding %s of version %s leads to %s %s, and %s %s is %s",
 			resource.Binding, short(version.ID), binding.Type, binding.Target, what.word, resource.Name, wanted)
 	}
 }
@@ -139,7 +144,7 @@ func (s *sight) migrated(resource evidence.Resource) {
 		}
 		s.unknown(reason, "whether D1 database %s is migrated is not known", resource.Name)
 	case len(database.Pending) > 0:
-		s.wrong("pending", "a promotion applies them; what is live now runs on an older schema. `penstock plan` shows what would happen",
+		s.wrong("pending", s.penstock("deploy")+" applies what is missing; until then the code that is live has an older schema",
 			"%s not applied to D1 database %s: %s", are(len(database.Pending), "migration"), resource.Name, limited(database.Pending))
 	default:
 		s.found("%s applied to %s", gates.Counted(len(database.Applied), "migration"), resource.Name)

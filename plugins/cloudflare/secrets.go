@@ -23,12 +23,16 @@ var secretsGate = environmentGate{
 			return nil
 		}
 		for _, name := range secrets.Required {
-			if slices.Contains(has, name) {
+			switch {
+			case slices.Contains(has, name):
 				seen.found("secret %s has a value", name)
-				continue
+			case slices.Contains(secrets.Names, name):
+				seen.wrong("waiting", seen.penstock("deploy")+" makes a version that has it",
+					"the required secret %s is on the newest version of %s, and version %s does not have it", name, seen.Worker.Name, short(seen.run.VersionID))
+			default:
+				seen.wrong("missing", "put it with "+seen.penstock("secrets put", name)+", or set "+name+" in the environment of the next "+seen.penstock("deploy"),
+					"the required secret %s has no value in %s", name, seen.Name)
 			}
-			seen.wrong("missing", "put it with `wrangler secret put "+name+"` (with the environment's --env), or give it to penstock in the environment variable "+name,
-				"the required secret %s has no value in %s", name, seen.Name)
 		}
 		return nil
 	},
