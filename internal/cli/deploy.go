@@ -230,7 +230,7 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 		}
 	}
 	if err != nil {
-		return nil, promotion.Plan{}, err
+		return nil, promotion.Plan{}, operationFailure(err) // what stands against it is in the account, and not a fault of this program
 	}
 	if r.evidence != nil {
 		r.evidence.planned.Store(&planned{target: target, plan: plan})

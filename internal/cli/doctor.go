@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -218,11 +217,21 @@ func (c *common) askNow(ctx context.Context, flags runFlags, heard *answers) err
 	return ended
 }
 
-// judgeEnvironment plans, and asks the gates that judge the plan and what is live.
+// judgeEnvironment plans, and asks the gates that judge the plan and what is live. What keeps a promotion from being planned, such
+// as a domain that leads to another Worker, is what the gates of the environment are there to tell: they are asked all the same.
 func (r *run) judgeEnvironment(ctx context.Context, made built) ([]engine.Judgement, error) {
-	target, plan, err := r.plan(ctx, made)
-	if err != nil {
-		return nil, err
+	target, plan, refusal := r.plan(ctx, made)
+	if refusal != nil {
+		var err error
+		if target, err = r.openTarget(ctx); err != nil {
+			return nil, refusal
+		}
+		if plan.Live, err = target.Inspect(ctx); err != nil {
+			return nil, refusal
+		}
+		r.evidence.planned.Store(&planned{target: target})
+		judgements, err := r.judgeLive(ctx, made, target, plan.Live)
+		return judgements, errors.Join(refusal, err)
 	}
 	var judgements []engine.Judgement
 	if r.hasGates(gates.PhasePlan) {
@@ -232,7 +241,7 @@ func (r *run) judgeEnvironment(ctx context.Context, made built) ([]engine.Judgem
 			return judgements, err
 		}
 	}
-	later, err := r.judgeLive(ctx, made, target, plan)
+	later, err := r.judgeLive(ctx, made, target, plan.Live)
 	return append(judgements, later...), err
 }
 
@@ -244,8 +253,9 @@ func (a *answers) hear(gate string, one answered) {
 	a.said[gate] = one
 }
 
-// recall adds what is on record: what only a running version can tell, from the run that made live what is live; and, when
-// nothing was run now, what the newest run that asked found.
+// recall adds what is on record: the symptoms of the newest run, and, where only the record was asked for, the gates' answers:
+// those about a version from the run that made live what is live, the others from the newest run that asked. What could not
+// be found out now is not known, whatever an earlier run found.
 func recall(ctx context.Context, record *ledger.Ledger, told *diagnosis, heard *answers, recorded bool) error {
 	if record == nil {
 		return nil
@@ -266,13 +276,16 @@ func recall(ctx context.Context, record *ledger.Ledger, told *diagnosis, heard *
 		if i == 0 {
 			told.Symptoms = symptomsOf(run)
 		}
+		if !recorded {
+			break
+		}
 		found := map[string]answered{}
 		for _, judged := range run.Gates {
-			if _, fresh := heard.said[judged.Name]; fresh || judged.Verdict == nil {
+			if _, newer := heard.said[judged.Name]; newer || judged.Verdict == nil {
 				continue
 			}
 			aboutVersion := judged.Phase == gates.PhasePromote || judged.Phase == gates.PhaseBake
-			if (aboutVersion && run.ID == state.Run) || (!aboutVersion && recorded) {
+			if !aboutVersion || run.ID == state.Run {
 				one := answered{*judged.Verdict, run.ID, run.Started}
 				if before, twice := found[judged.Name]; !twice || lineWeight[stateOf(one.verdict)] > lineWeight[stateOf(before.verdict)] {
 					found[judged.Name] = one
@@ -334,15 +347,15 @@ func (a *answers) about(gate, environment string) (state lineState, detail, do s
 		}
 		return stateOf(said.verdict), detail, said.verdict.NextStep
 	case a.known(gate) != nil:
-		return lineUnknown, gate + " is not among the gates of this penstock", "look at it by hand, or update penstock"
+		return lineUnknown, gate + " cannot be asked: " + a.known(gate).Error(), "mend that, or look at it by hand"
 	case !inPipeline && a.elsewhere[gate] != nil:
 		return lineAbsent, gate + " is asked in " + list(a.elsewhere[gate]) + " only", ""
 	case !inPipeline:
 		return lineUnknown, gate + " is not asked in " + environment, "give the app what it judges (a script, a config), or add it under gates: in penstock.yaml"
-	case ref.Phase == gates.PhasePromote || ref.Phase == gates.PhaseBake:
-		return lineUnknown, gate + " judges what is live: " + cmp.Or(a.unasked, "nothing is live yet, as far as is known"), "`penstock deploy --env " + environment + "` asks it"
 	case a.unasked != "":
 		return lineUnknown, gate + " was not asked: " + a.unasked, "mend that, then `penstock doctor --env " + environment + "`"
+	case ref.Phase == gates.PhasePromote || ref.Phase == gates.PhaseBake:
+		return lineUnknown, gate + " judges what is live: nothing is live yet, as far as is known", "`penstock deploy --env " + environment + "` asks it"
 	default:
 		return lineUnknown, gate + " was not asked", "`penstock deploy --env " + environment + "` asks it"
 	}

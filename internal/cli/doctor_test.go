@@ -72,14 +72,14 @@ func TestALineStandsAsItsGatesSay(t *testing.T) {
 		{[]string{"q/breaks"}, lineUnknown, "error: it broke"},
 		{[]string{"q/waits"}, lineUnknown, "pending: soon"},
 		{[]string{"q/odd"}, lineUnknown, "a new word"},
-		{[]string{"q/later"}, lineUnknown, "judges what is live"},
+		{[]string{"q/later"}, lineUnknown, "could not be reached"},
 		{[]string{"q/not-reached"}, lineUnknown, "could not be reached"},
 		{[]string{"q/nowhere"}, lineUnknown, "is not asked in local"},
-		{[]string{"q/unknown"}, lineUnknown, "not among the gates"},
+		{[]string{"q/unknown"}, lineUnknown, "no set serves it"},
 		{[]string{"q/there"}, lineAbsent, "asked in production only"},
 		{[]string{"q/passes", "q/fails"}, lineFail, "no good"},
 		{[]string{"q/fails", "q/passes"}, lineFail, "no good"},
-		{[]string{"q/passes", "q/later"}, lineUnknown, "judges what is live"},
+		{[]string{"q/passes", "q/later"}, lineUnknown, "could not be reached"},
 	} {
 		told := heard.line(guideLine{text: "line", gates: row.gates}, wrangler.Worker{}, "local")
 		if told.State != row.want || !strings.Contains(told.Detail, row.detail) || len(told.Gates) != len(row.gates) {

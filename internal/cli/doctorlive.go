@@ -13,10 +13,10 @@ import (
 
 // judgeLive asks the gates of the checklists that judge an environment or the version in it, about what is live now. A
 // promotion asks them of the version that it makes live; this changes nothing. Where nothing is live, those that ask a
-// version are left out.
-func (r *run) judgeLive(ctx context.Context, made built, target *cloudflare.Target, plan promotion.Plan) ([]engine.Judgement, error) {
+// version are left out, and the others judge the environment alone.
+func (r *run) judgeLive(ctx context.Context, made built, target *cloudflare.Target, live promotion.State) ([]engine.Judgement, error) {
 	var judgements []engine.Judgement
-	version := servedVersion(plan.Live.Shares)
+	version := servedVersion(live.Shares)
 	var address promotion.Address
 	if version != "" {
 		var err error
@@ -37,8 +37,9 @@ func (r *run) judgeLive(ctx context.Context, made built, target *cloudflare.Targ
 				continue
 			}
 			options.Gates = part.refs
+			options.Request.Run.VersionID = version // what it is bound to counts, not only what the account has
 			if part.about {
-				options.Request.Run.URL, options.Request.Run.VersionID, options.Request.Run.PublicURL = address.URL, version, address.URL
+				options.Request.Run.URL, options.Request.Run.PublicURL = address.URL, address.URL
 				options.Gatekeeper = versionKeeper{Gatekeeper: options.Gatekeeper, address: address, version: version, smoke: r.environment.Smoke}
 			}
 			judgement, err := engine.Judge(ctx, options)

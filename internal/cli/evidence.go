@@ -34,7 +34,7 @@ type evidenceSource struct {
 	smoke smokeRecord
 }
 
-// planned is what a promotion would do, and where. The plan is zero where nothing is promoted.
+// planned is what a promotion would do, and where. The plan is zero where nothing is promoted, or nothing can be.
 type planned struct {
 	target *cloudflare.Target
 	plan   promotion.Plan
@@ -124,6 +124,16 @@ func (s *evidenceSource) known(ctx context.Context) (cloudflare.Known, error) {
 		known.Promotions = append(known.Promotions, one.Checkpoint.Promotion)
 		if !one.Checkpoint.State.Ended() {
 			known.Unfinished = append(known.Unfinished, one.Checkpoint.Promotion)
+		}
+	}
+	runs, err := s.run.ledger.Runs(ctx, ledger.Filter{App: app, Environment: environment, Limit: maxOperations})
+	if err != nil {
+		return cloudflare.Known{}, err
+	}
+	known.Edited = map[string]string{}
+	for _, run := range runs {
+		if run.Info.Command == secretsCommand && run.Result != nil && run.Result.Previous != "" {
+			known.Edited[run.Result.Version] = run.Result.Previous
 		}
 	}
 	return known, nil
