@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 )
 
@@ -27,7 +28,7 @@ const people = `environments:
 // newWaitingMachine is ann's machine, with the smallest app and a penstock.yaml.
 func newWaitingMachine(t *testing.T, config string) *machine {
 	t.Helper()
-	m := newMachine(t, "e2e/testdata/tiny")
+	m := newWarmMachine(t, "e2e/testdata/tiny")
 	m.write("penstock.yaml", config)
 	m.git("config", "user.email", "ann@example.com")
 	m.git("add", "-A")
@@ -271,7 +272,10 @@ func TestFreeze(t *testing.T) {
   release/provenance: {environments: [local], config: {clean: true}, enforcement: mandatory}
   release/size: {environments: [local], enforcement: mandatory}
 `+people)
-	id := m.waits()
+	o := m.must(5, "deploy", "--env", "local", "--json")
+	verdict(t, o, "release/window", gates.Pending, "exam weeks")
+	verdict(t, o, "release/approval", gates.Pending, "bea@example.com")
+	id := m.runs()[0].ID
 	if got := m.stands(id); got != "awaiting-approval" {
 		t.Errorf("it is %s", got)
 	}
@@ -281,11 +285,23 @@ func TestFreeze(t *testing.T) {
 	m.must(4, "waive", id, "release/window", "--reason", "mine").says(t, "ann@example.com began this run")
 	m.must(0, "waive", id, "release/window", "--reason", "the exams need it", "--as", "cyd@example.com")
 	m.must(0, "promote", id).says(t, "pending, waived by cyd@example.com", "approved by bea@example.com")
+
+	t.Run("it never opens, and nobody can approve", func(t *testing.T) {
+		m := m.in(t)
+		m.edit("penstock.yaml", `to: "`+until+`"`, `to: "2099-12-31"`)
+		m.edit("penstock.yaml", "with: [bea@example.com]", "count: 4")
+		m.edit("src/index.js", "from", "never")
+		o := m.must(4, "deploy", "--env", "local", "--json")
+		verdict(t, o, "release/window", gates.Fail, "exam weeks")
+		verdict(t, o, "release/approval", gates.Fail, "4")
+	})
 }
 
 // TestFurther: the same source goes from one environment to the next, and not the other way round.
 func TestFurther(t *testing.T) {
 	m := newWaitingMachine(t, `gates:
+  release/window: {phase: plan, environments: [staging]}
+  release/approval: {phase: plan, environments: [staging]}
   release/soak: {phase: plan, environments: [local], config: {environment: staging, for: 1s}}
 environments:
   staging: {target: local, wranglerEnv: staging}
@@ -293,7 +309,9 @@ environments:
 `)
 	m.write("wrangler.toml", "name = \"tiny\"\nmain = \"src/index.js\"\ncompatibility_date = \"2026-04-01\"\n[vars]\nGREETING = \"hello\"\n[env.staging.vars]\nGREETING = \"staged\"\n")
 	m.must(4, "deploy", "--env", "local").says(t, "local comes after staging")
-	m.must(0, "deploy", "--env", "staging")
+	o := m.must(0, "deploy", "--env", "staging", "--json")
+	verdict(t, o, "release/window", gates.Pass)
+	verdict(t, o, "release/approval", gates.Pass)
 	staged := m.runs()[0].ID
 	defer m.edit("src/index.js", "from", "FROM")()
 	m.must(4, "deploy", "--env", "local").says(t, "never had this source")

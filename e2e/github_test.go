@@ -68,7 +68,7 @@ var runID = regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{26}`)
 // TestGitHub plays a pull request, a push and a release against a GitHub: with a gate that fails, a waiver, an approval and a
 // rollback.
 func TestGitHub(t *testing.T) {
-	m := newMachine(t, "e2e/testdata/tiny")
+	m := newWarmMachine(t, "e2e/testdata/tiny")
 	g := githubtest.New(t, "o/r", githubtest.WorkflowToken(jobToken))
 	g.Pull(7)
 	g.Publish(9, "v1.0.0", "What is new.")
@@ -195,7 +195,7 @@ environments:
 // TestGitHubThatFails: with GitHub answering the same error throughout, the app is deployed, and the log says what GitHub does
 // not know.
 func TestGitHubThatFails(t *testing.T) {
-	m := newMachine(t, "e2e/testdata/tiny")
+	m := newWarmMachine(t, "e2e/testdata/tiny")
 	m.put("penstock.yaml", "environments:\n  production:\n    target: local\n")
 	g := githubtest.New(t, "o/r", githubtest.WorkflowToken(jobToken))
 	for i, row := range []struct {

@@ -59,8 +59,41 @@ func copyOf(t *testing.T, app string) *machine {
 	t.Cleanup(func() {
 		m.run("local", "down")
 		m.expectNobodyLeft()
+		m.keepStages(app)
 	})
 	return m
+}
+
+// newWarmMachine is newMachine for a test that is not about stages: it has the results of the stages of the last machine that
+// had the app, so that what did not change is not installed and built again.
+func newWarmMachine(t *testing.T, app string) *machine {
+	t.Helper()
+	m := newMachine(t, app)
+	if kept := keptStages(app); exists(kept) {
+		if err := os.CopyFS(filepath.Join(m.state, "cache"), os.DirFS(kept)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// keptStages is where the results of an app's stages are kept for the machines that come after.
+func keptStages(app string) string { return filepath.Join(installFolder, "stages", app) }
+
+// keepStages keeps them, unless an earlier machine did. They are copied: a test may change what is on its machine.
+func (m *machine) keepStages(app string) {
+	from, to := filepath.Join(m.state, "cache"), keptStages(app)
+	if m.t.Failed() || !exists(from) || exists(to) {
+		return
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.CopyFS(to, os.DirFS(from))); err != nil {
+		m.t.Error(err)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // in is the same machine for a subtest.
@@ -111,9 +144,9 @@ var (
 	installProblem error
 )
 
-// TestMain removes what installed made.
+// TestMain checks the register and removes what installed made.
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := checkRegister(m.Run())
 	if installFolder != "" {
 		os.RemoveAll(installFolder)
 	}

@@ -17,7 +17,7 @@ import (
 // TestProtection serves a protection rule from a clone: a commit that the default branch's gates let pass is approved, one
 // with a credential is rejected although it brings a pipeline that would not mind, and one that is nowhere is rejected too.
 func TestProtection(t *testing.T) {
-	m := newMachine(t, "e2e/testdata/tiny")
+	m := newWarmMachine(t, "e2e/testdata/tiny")
 	g := githubtest.New(t, "o/r")
 	m.put("penstock.yaml", "gates:\n  security/secrets:\n    enforcement: mandatory\nenvironments:\n  production:\n    target: local\n")
 	good := m.commit(g, "good")

@@ -21,6 +21,7 @@ import (
 // TestStory is the README's story, in order, on one machine: served, unchanged, edited under load, broken in three ways.
 func TestStory(t *testing.T) {
 	m := newMachine(t, "examples/atomic-guide")
+	m.edit("penstock.yaml", "limit: 50", "limit: 5000") // others may work beside it
 
 	first := m.must(0, "deploy", "--env", "local")
 	t.Logf("first deploy took %s", first.took.Round(time.Millisecond))
@@ -48,6 +49,10 @@ func TestStory(t *testing.T) {
 	}
 	version := liveVersion(t, first)
 	expectServed(t, m, version)
+	recorded := m.doctor("--recorded")
+	for _, gate := range []string{"quality/tests", "quality/coverage", "quality/typecheck", "quality/lint", "quality/benchmark"} {
+		recorded.stands(t, gate, "pass")
+	}
 
 	t.Run("nothing changed", func(t *testing.T) {
 		m := m.in(t)
@@ -118,6 +123,9 @@ func TestStory(t *testing.T) {
 			if t.Failed() {
 				t.Log(o)
 			}
+			if broken.code != 6 { // a version that was put back is no longer what doctor is asked about
+				m.doctor("--recorded").stands(t, broken.says[0], "fail")
+			}
 			if before != m.url() {
 				t.Error("the URL changed")
 			}
@@ -159,7 +167,7 @@ func TestStory(t *testing.T) {
 // TestGatesOnTheRunningVersion drops a security header, and what the app's own test and smoke test know of it: only a gate
 // that asks the new version can see that. It is put back before it takes traffic.
 func TestGatesOnTheRunningVersion(t *testing.T) {
-	m := newMachine(t, "examples/atomic-guide")
+	m := newWarmMachine(t, "examples/atomic-guide")
 	version := liveVersion(t, m.must(0, "deploy", "--env", "local"))
 	defer m.edit("src/http/security-headers.ts", "  'X-Content-Type-Options': 'nosniff',\n", "")()
 	defer m.edit("test/every-answer.test.ts", "  'x-content-type-options': 'nosniff',\n", "")()
@@ -184,7 +192,7 @@ func TestGatesOnTheRunningVersion(t *testing.T) {
 // and with kill -9. It wants nobody left, what was live to serve, and the next run to work: each run has to come as far as
 // its own moment.
 func TestStopAnywhere(t *testing.T) {
-	m := newMachine(t, "examples/atomic-guide")
+	m := newWarmMachine(t, "examples/atomic-guide")
 	m.must(0, "deploy", "--env", "local")
 
 	// After a promotion was put back the exit code tells that, whoever asked for it.
