@@ -96,9 +96,9 @@ func (e *MissingError) Error() string {
 	what := fmt.Sprintf("environment %s lacks %s", e.Environment, strings.Join(e.Names, ", "))
 	if e.Kind == "secret" {
 		return what + "; give each a value in a variable of this process's environment, and list it under secrets of " + e.Environment +
-			" in penstock.yaml, or put it with `penstock secrets put NAME`"
+			" in penstock.yaml, or put it with `penstock secrets put " + e.Names[0] + " --env " + e.Environment + "`"
 	}
-	return what + "; create them, or set provision: true for this environment"
+	return what + "; create them with `penstock provision --env " + e.Environment + "`, or set provision: true for this environment"
 }
 
 // StaleError says that the world changed since the plan was made.
