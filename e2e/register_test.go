@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -141,7 +142,7 @@ func servedGates() ([]string, error) {
 		names = append(names, one.Gate)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("penstock gates list names none")
+		return nil, errors.New("penstock gates list names none")
 	}
 	return names, nil
 }
