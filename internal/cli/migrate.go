@@ -178,9 +178,9 @@ func (r *run) migrated(ctx context.Context, result event.Result, promoted promot
 	if promoted.UpToDate {
 		result.Reason = nothingPending(r.environment.Name)
 	} else {
-		names := make([]string, len(promoted.Migrations))
-		for i, migration := range promoted.Migrations {
-			names[i] = migration.Name
+		var names []string
+		for _, migration := range promoted.Migrations {
+			names = append(names, migration.Name)
 		}
 		if promoted.Seed != "" {
 			names = append(names, promoted.Seed)

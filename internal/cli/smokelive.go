@@ -163,7 +163,7 @@ func chooseSmoked(state promotion.State, named string) ([]smoked, error) {
 	if !state.Exists || len(state.Shares) == 0 {
 		return nil, fail(ExitStageFailed, "`penstock deploy` makes the first version live", fmt.Errorf("nothing is live: Worker %s has no deployment", state.Worker))
 	}
-	var all, found []smoked
+	var found []smoked
 	for _, share := range state.Shares {
 		one := smoked{Version: promotion.Version{ID: share.Version}, share: share.Percentage, alone: named == "" && share.Percentage == 100}
 		for _, version := range state.Versions {
@@ -171,7 +171,6 @@ func chooseSmoked(state promotion.State, named string) ([]smoked, error) {
 				one.Version = version
 			}
 		}
-		all = append(all, one)
 		number := strconv.Itoa(one.Number)
 		switch {
 		case named == "" && share.Percentage > 0,
