@@ -295,7 +295,7 @@ func (r *run) trustRecord(ctx context.Context, promotes bool) error {
 	if err != nil {
 		return err
 	}
-	r.clockBehind = max(current.Sub(time.Now()), 0)
+	r.clockBehind = max(time.Until(current), 0)
 	if r.waivers, err = r.ledger.Waivers(ctx, r.pipeline.Name, r.environment.Name, current); err != nil {
 		return err
 	}

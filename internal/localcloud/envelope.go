@@ -123,7 +123,7 @@ const maxOfZone = 50
 // pagedOfZone is paged with Cloudflare's bound.
 func pagedOfZone[T any](r *http.Request, all []T, perPage int) (*answer, error) {
 	if asked, err := positive(r, "per_page", perPage); err != nil || asked > maxOfZone {
-		return nil, cmp.Or(err, error(refuse(http.StatusBadRequest, codeBadQuery, "per_page must be at most %d", maxOfZone)))
+		return nil, cmp.Or(err, refuse(http.StatusBadRequest, codeBadQuery, "per_page must be at most %d", maxOfZone))
 	}
 	return paged(r, all, perPage)
 }

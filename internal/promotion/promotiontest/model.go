@@ -279,7 +279,7 @@ func (s *Story) deploy() {
 		}
 		s.waiting = append(s.waiting, run)
 	default:
-		s.promote(id, plan, health, s.wire(true))
+		_, _ = s.promote(id, plan, health, s.wire(true)) // judged there, by what is live afterwards
 	}
 }
 
