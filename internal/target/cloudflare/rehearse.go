@@ -3,6 +3,7 @@ package cloudflare
 import (
 	"context"
 	"crypto/md5" //nolint:gosec // Cloudflare's name for the file that is imported, not a protection
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -25,21 +26,34 @@ import (
 )
 
 const (
-	// rehearsalPrefix begins the names of the copies: the database's name and a ULID follow, so that each rehearsal has its own
-	// and its age is known.
+	// rehearsalPrefix begins the names of the copies: the database and a ULID follow, so that each rehearsal has its own and its
+	// age is known.
 	rehearsalPrefix = "penstock-rehearsal-"
 	// rehearsalLasts is longer than any rehearsal does. A copy that is older was left behind by one that was killed.
 	rehearsalLasts = 6 * time.Hour
+	// nameLimit is D1's, in bytes.
+	nameLimit = 64
 )
 
 // rehearsalName is that of a new copy.
 func rehearsalName(database string) string {
-	return rehearsalPrefix + database + "-" + strings.ToLower(ulid.Make().String())
+	return copiesOf(database) + strings.ToLower(ulid.Make().String())
+}
+
+// copiesOf begins the names of a database's copies. What is too long for D1 with a ULID behind it is told by its beginning and
+// by a digest of the whole.
+func copiesOf(database string) string {
+	if room := nameLimit - len(rehearsalPrefix) - len("-") - ulid.EncodedSize; len(database) > room {
+		sum := sha256.Sum256([]byte(database))
+		digest := hex.EncodeToString(sum[:4])
+		database = database[:room-len("-")-len(digest)] + "-" + digest
+	}
+	return rehearsalPrefix + database + "-"
 }
 
 // leftBehind reports whether a database is a copy of that one that nobody works with any more.
 func leftBehind(name, database string, now time.Time) bool {
-	stamp, ours := strings.CutPrefix(name, rehearsalPrefix+database+"-")
+	stamp, ours := strings.CutPrefix(name, copiesOf(database))
 	id, err := ulid.ParseStrict(strings.ToUpper(stamp))
 	return ours && err == nil && now.Sub(id.Timestamp()) > rehearsalLasts
 }
