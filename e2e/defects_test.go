@@ -153,7 +153,7 @@ func TestEveryGateSaysNo(t *testing.T) {
 		seen.saw(gate, verdict.Outcome)
 	}
 	for _, one := range defects() {
-		if _, ok := asked[one.gate]; !ok && len(one.stages) == 0 {
+		if _, ok := asked[one.gate]; !ok && len(one.stages) == 0 && one.gate != "health/smoke" { // the lean pipeline has no smoke stage
 			t.Errorf("%s was not asked about the sound app", one.gate)
 		}
 	}
