@@ -63,7 +63,7 @@ func TestAHostileGateGoesThroughNoBackDoor(t *testing.T) {
 	if err := unix.Fstat(fd, &info); err != nil {
 		t.Fatal(err)
 	}
-	socket, err := net.Listen("unix", "@penstock-host-test-"+filepath.Base(dir))
+	socket, err := net.Listen("unix", fmt.Sprintf("@penstock-host-test-%d", os.Getpid()))
 	if err != nil {
 		t.Fatal(err)
 	}
