@@ -26,10 +26,7 @@ func confine(binary *image, own folder, granted grant, namespaces bool) (Sandbox
 	if err := confineFiles(binary, own, granted, &report); err != nil {
 		return report, fmt.Errorf("confine its files: %w", err)
 	}
-	executed := binary
-	if binary.interpreter != nil {
-		executed = binary.interpreter
-	}
+	executed := binary.executed()
 	if !namespaces {
 		report.miss("processes: this system lets you make no process namespaces, so only its process group is killed with a set: " +
 			"a hostile one could leave a process behind")
@@ -107,10 +104,7 @@ func confineFiles(binary *image, own folder, granted grant, report *SandboxRepor
 	}
 	rules.mayAllow("/dev/null", unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_WRITE_FILE)
 	rules.mayAllow("/dev/urandom", unix.LANDLOCK_ACCESS_FS_READ_FILE)
-	executed := binary
-	if binary.interpreter != nil {
-		executed = binary.interpreter
-	}
+	executed := binary.executed()
 	for _, image := range []*image{binary, executed} {
 		if image.folder != "" {
 			rules.mustAllow(image.path, unix.LANDLOCK_ACCESS_FS_READ_FILE|unix.LANDLOCK_ACCESS_FS_EXECUTE)

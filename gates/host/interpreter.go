@@ -87,6 +87,14 @@ func verifyInterpreter(ref PluginRef, scratch string, limit int64) (*image, erro
 	return copied, copied.seal()
 }
 
+// executed is the program that runs: the binary, or what interprets it.
+func (i *image) executed() *image {
+	if i.interpreter != nil {
+		return i.interpreter
+	}
+	return i
+}
+
 // command is what is executed: the binary, or the interpreter with the script on its standard input. The caller closes
 // the input, which is nil for a binary.
 func (i *image) command() (path string, arguments []string, input *os.File, err error) {
