@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestTheCopyCannotBeChanged writes to the verified copy as an attacker with the same user would: by its descriptor.
@@ -68,6 +71,58 @@ func TestAPrivateFileServesToo(t *testing.T) {
 		t.Error(err)
 	}
 	if err := running.stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAStartWritesOverNoImage puts the image right after the highest stream, where the child of os.StartProcess puts a pipe of
+// its own: to execute that was "permission denied".
+func TestAStartWritesOverNoImage(t *testing.T) {
+	t.Parallel()
+	binary := filepath.Join(t.TempDir(), BinaryPrefix+"good")
+	if err := os.Link(os.Getenv("PENSTOCK_HOST_TEST_SETS"), binary); err != nil {
+		t.Fatal(err)
+	}
+	ref, err := Trusting(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := verify(ref, t.TempDir(), 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.close()
+	if copied.folder != "" {
+		t.Skip("this system has no memory files that can be sealed")
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+
+	const free = 700 // no other test comes so far
+	dup := func(file *os.File, lowest int) *os.File {
+		fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, lowest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return os.NewFile(uintptr(fd), file.Name())
+	}
+	stream := dup(null, free)
+	defer stream.Close()
+	after := int(stream.Fd()) + 1
+	moved := &image{name: copied.name, file: dup(copied.file, after), path: fmt.Sprintf("/proc/self/fd/%d", after)}
+	defer moved.file.Close()
+	if int(moved.file.Fd()) != after {
+		t.Fatalf("descriptor %d is in use", after)
+	}
+	process, err := startProcess(moved, nil, t.TempDir(), [3]*os.File{stream, null, null}, false, &SandboxReport{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killTree(process)
+	if _, err := process.Wait(); err != nil {
 		t.Error(err)
 	}
 }

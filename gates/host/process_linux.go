@@ -25,6 +25,13 @@ func startProcess(binary *image, environment []string, dir string, streams [3]*o
 		streams[0] = input
 	}
 	leaveNothingOpen()
+	// The child of os.StartProcess writes over the descriptor after its highest stream. With this one, that is not the image.
+	above, err := aboveImage(binary.executed(), streams[0])
+	if err != nil {
+		return nil, fmt.Errorf("open its standard input: %w", err)
+	}
+	defer above.Close()
+	streams[0] = above
 	var flags uintptr
 	if namespaces {
 		flags = unix.CLONE_NEWUSER | unix.CLONE_NEWPID
@@ -42,6 +49,19 @@ func startProcess(binary *image, environment []string, dir string, streams [3]*o
 		report.enforce("processes: a process namespace, killed as a whole")
 	}
 	return process, err
+}
+
+// aboveImage is the stream once more, with a descriptor higher than the image's.
+func aboveImage(executed *image, stream *os.File) (*os.File, error) {
+	lowest := 0
+	if executed.file != nil { // else it is executed by its name
+		lowest = int(executed.file.Fd()) + 1
+	}
+	fd, err := unix.FcntlInt(stream.Fd(), unix.F_DUPFD_CLOEXEC, lowest)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), stream.Name()), nil
 }
 
 // leaveNothingOpen keeps descriptors that this process was started with from the processes that it starts: whoever started it
