@@ -101,6 +101,33 @@ func TestMigrations(t *testing.T) {
 		Name: "what a migration made, a later one may drop", Want: gates.Pass,
 		Request: about(planOf(file("0002_next.sql", "CREATE TABLE a (id);"), file("0003_more.sql", "ALTER TABLE a RENAME TO b; DROP TABLE b;"))),
 	}, {
+		Name: "what may have been there before is not made here", Want: gates.Fail, Check: rules(at("error", 2, "destructive")),
+		Request: sql("CREATE TABLE IF NOT EXISTS old (id TEXT, a TEXT);\nDELETE FROM old WHERE id = 'x';\nCREATE INDEX o ON old (id);"),
+	}, {
+		Name: "a column of what may have been there before", Want: gates.Fail, Check: rules(at("error", 2, "destructive")),
+		Request: sql("CREATE TABLE IF NOT EXISTS old (id TEXT, a TEXT);\nALTER TABLE old DROP COLUMN a;"),
+	}, {
+		Name: "a virtual table that is there already", Want: gates.Fail, Check: rules(at("error", 2, "destructive"), at("error", 2, "contract")),
+		Request: sql("CREATE VIRTUAL TABLE IF NOT EXISTS courses USING fts5(title);\nDROP TABLE courses;"),
+	}, {
+		Name: "a copy that takes no name is no replacement", Want: gates.Fail, Check: rules(at("note", 4, "destructive"), at("error", 4, "contract")),
+		Request: sql("CREATE TABLE archive (id TEXT);\nINSERT INTO archive SELECT id FROM courses;\n-- penstock-allow destructive: archive has them\nDROP TABLE courses;"),
+	}, {
+		Name: "a copy that holds the only rows", Want: gates.Fail, Check: rules(at("note", 4, "destructive"), at("warning", 4, "locking"), at("error", 6, "destructive"), at("error", 7, "contract")),
+		Request: sql("CREATE TABLE fresh (id TEXT, title TEXT);\nINSERT INTO fresh SELECT id, title FROM courses;\n-- penstock-allow destructive: fresh has them\nDROP TABLE courses;\n" +
+			"ALTER TABLE fresh RENAME TO courses;\nDELETE FROM courses;\nALTER TABLE courses RENAME COLUMN title TO name;"),
+	}, {
+		Name: "a trigger on what is new that deletes what is not", Want: gates.Fail, Check: rules(at("error", 2, "destructive")),
+		Request: sql("CREATE TABLE lessons (id TEXT);\nCREATE TRIGGER t AFTER INSERT ON lessons BEGIN DELETE FROM courses; END;\nINSERT INTO lessons VALUES ('a');"),
+	}, {
+		Name: "a trigger is dropped", Request: sql("DROP TRIGGER t;"), Want: gates.Fail, Check: rules(at("error", 1, "contract")),
+	}, {
+		Name: "all rows are written, with a condition that is none", Request: sql("UPDATE courses SET title = '' WHERE 1 = 1;"), Want: gates.Fail,
+		Check: rules(at("error", 1, "destructive"), at("warning", 1, "locking")),
+	}, {
+		Name: "rows in the way of an update are replaced", Request: sql("UPDATE OR REPLACE courses SET id = 'a' WHERE id = 'b';"), Want: gates.Fail,
+		Check: rules(at("error", 1, "destructive")),
+	}, {
 		Name: "rows are deleted", Request: sql("DELETE FROM courses WHERE id = 'x';"), Want: gates.Fail, Check: rules(at("error", 1, "destructive")),
 	}, {
 		Name: "all rows are written", Request: sql("UPDATE courses SET title = '';"), Want: gates.Fail, Check: rules(at("error", 1, "destructive"), at("warning", 1, "locking")),

@@ -41,6 +41,7 @@ func judgeSQL(migration evidence.Migration, s *schema, live bool) ([]gates.Findi
 		return nil, err
 	}
 	allowed := readAllowed(migration.SQL)
+	s.renames = renamesOf(statements)
 	var findings []gates.Finding
 	for _, statement := range statements {
 		for _, one := range complaintsAbout(statement, s, live) {
@@ -94,9 +95,16 @@ func complaintsAbout(statement ast.Stmt, s *schema, live bool) []complaint {
 		say(ruleContract, "the running version may still read view %s", named(n.Name))
 	case *ast.DropIndexStmt:
 		say(ruleLocking, "without index %s the running version's queries may read whole tables", named(n.Name))
+	case *ast.DropTriggerStmt:
+		if name := named(n.Name); !s.triggers[name] {
+			say(ruleContract, "the running version's writes may rely on what trigger %s does", name)
+		}
 	case *ast.AlterTableStmt:
-		if !s.fresh(named(n.Table)) {
+		switch on := named(n.Table); {
+		case !s.fresh(on):
 			alterTable(n, say)
+		case n.Action == ast.AlterDropColumn && !s.empty(on):
+			say(ruleDestructive, "column %s.%s is dropped with all it holds", on, n.Column.Name)
 		}
 	case *ast.CreateIndexStmt:
 		if on := strings.ToLower(n.Table.Name); !s.fresh(on) {
@@ -108,32 +116,58 @@ func complaintsAbout(statement ast.Stmt, s *schema, live bool) []complaint {
 	case *ast.CreateTriggerStmt:
 		if on := named(n.Table); !s.fresh(on) {
 			say(ruleContract, "the trigger changes what the running version's writes to %s do", on)
+		} else {
+			for _, inside := range n.Body { // what the migration itself writes to its table sets it off
+				found = append(found, complaintsAbout(inside, s, live)...)
+			}
 		}
 	case *ast.UpdateStmt:
-		if on := named(n.Table); !s.fresh(on) && n.Where == nil {
-			say(ruleDestructive, "every row of %s is overwritten; what its columns held is gone", on)
-			say(ruleLocking, "all of %s is written, and nobody else is served by the database meanwhile", on)
+		on := named(n.Table)
+		if whole := n.Where == nil || isConstant(n.Where); whole {
+			if !s.empty(on) {
+				say(ruleDestructive, "every row of %s is overwritten; what its columns held is gone", on)
+			}
+			if !s.fresh(on) {
+				say(ruleLocking, "all of %s is written, and nobody else is served by the database meanwhile", on)
+			}
+		} else if !s.empty(on) && n.OrConflict.String() == "REPLACE" {
+			say(ruleDestructive, "rows of %s that are in the way are deleted", on)
 		}
 	case *ast.DeleteStmt:
 		switch on := named(n.Table); {
-		case s.fresh(on):
+		case s.empty(on):
 		case n.Where == nil:
 			say(ruleDestructive, "every row of %s is deleted", on)
 		default:
 			say(ruleDestructive, "rows of %s are deleted", on)
 		}
 	case *ast.InsertStmt:
-		if on := named(n.Table); !s.fresh(on) && (n.Replace || n.OrConflict.String() == "REPLACE") {
+		if on := named(n.Table); !s.empty(on) && (n.Replace || n.OrConflict.String() == "REPLACE") {
 			say(ruleDestructive, "rows of %s that are in the way are replaced", on)
 		}
 	}
 	return found
 }
 
+// isConstant reports whether a condition names nothing of a row, so that it holds for all rows or for none.
+func isConstant(condition ast.Expr) bool {
+	constant := true
+	ast.Walk(condition, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.Ident, *ast.QualifiedRef:
+			constant = false
+		}
+		return constant
+	})
+	return constant
+}
+
 func dropTable(name string, ifExists bool, s *schema, say func(rule, message string, args ...any)) {
 	_, known := s.tables[name]
 	switch copied := s.copied(name); {
+	case s.empty(name):
 	case s.fresh(name):
+		say(ruleDestructive, "table %s is dropped with rows that no pending migration made", name)
 	case !known && ifExists:
 		say(ruleDestructive, "table %s is dropped with all its rows, if it is there", name)
 	case copied != "":
