@@ -24,7 +24,7 @@ func infoFromWire(message *wire.DescribeResponse, ref PluginRef) (*SetInfo, erro
 		return nil, fmt.Errorf("%w: the gate set %s was built with gate SDK %q, and this penstock (gate SDK %s) needs at least %s: "+
 			"get a newer release of the set, or rebuild it", ErrIncompatible, ref.Set, sdk, gates.SDKVersion, minSDK)
 	case message.GetName() != ref.Set:
-		return misbehaved("the gate set %s calls itself %q", ref.Set, line(message.GetName(), maxName))
+		return misbehaved("the gate set %s calls itself %q: the program is called penstock-gates- and the name of its set", ref.Set, line(message.GetName(), maxName))
 	case ref.Pin.Version != "" && version != ref.Pin.Version:
 		return nil, fmt.Errorf("%w: the gate set %s says that it has version %s, and version %s was pinned: lock it again",
 			ErrUntrusted, ref.Set, version, ref.Pin.Version)

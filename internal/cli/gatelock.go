@@ -91,7 +91,7 @@ func refuseLock(plan *gatehost.Relock, check, sameVersion bool) error {
 	silent := plan.Silent()
 	switch {
 	case len(missing) > 0:
-		return fail(ExitBlocked, "build or install what is missing, or take it out of "+gatehost.LockName, fmt.Errorf("%s is not there", list(missing)))
+		return fail(ExitBlocked, "build or install what is missing, or take it out of "+gatehost.LockName, fmt.Errorf("%s is not there, so nothing was written", list(missing)))
 	case len(silent) > 0 && !sameVersion:
 		return fail(ExitBlocked, "find out who changed it; when it was you, give it a new version, or pin it with --same-version",
 			fmt.Errorf("the binary of %s changed and its version did not", list(silent)))
