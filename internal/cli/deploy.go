@@ -104,6 +104,9 @@ func (r *run) deploy(ctx context.Context) (event.Result, error) {
 
 // unbuilt is the end of a run that did not get as far as a plan.
 func (r *run) unbuilt(ctx context.Context, made built, cause error) (event.Result, error) {
+	if r.flags.dryRun {
+		return event.Result{}, cause
+	}
 	if code, _ := classify(cause); code != ExitWaiting || made.bundle == nil {
 		return r.blocked(ctx, made, cause)
 	}

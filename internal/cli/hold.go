@@ -46,8 +46,8 @@ var errEmptySigners = errors.New("it must list keys")
 // putInOrder lets what died give back the traffic before a plan is made that people approve: against what it left half done
 // no approval could ever hold.
 func (r *run) putInOrder(ctx context.Context) error {
-	if len(r.environment.Approvers) == 0 {
-		return nil // the promotion does it on its way
+	if len(r.environment.Approvers) == 0 || r.flags.dryRun {
+		return nil // the promotion does it on its way, if there is to be one
 	}
 	state, err := r.ledger.Environment(ctx, r.pipeline.Name, r.environment.Name)
 	if err != nil || len(state.Unfinished) == 0 {

@@ -75,7 +75,11 @@ func seedOf(asked promotion.Seed) (*promotion.Seed, error) {
 // seedIsSource wants the seed to be of the source whose digest names the run.
 func (r *run) seedIsSource() error {
 	seed := r.flags.seed
-	if seed == nil || slices.ContainsFunc(r.source.Files, func(file snapshot.File) bool { return file.Path == seed.File }) {
+	if seed == nil {
+		return nil
+	}
+	inSource := path.Join(r.place, seed.File)
+	if slices.ContainsFunc(r.source.Files, func(file snapshot.File) bool { return file.Path == inSource }) {
 		return nil
 	}
 	return fail(ExitUsage, "name a file of the app's folder that git does not ignore", fmt.Errorf("the source has no file %s", seed.File))

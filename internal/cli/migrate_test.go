@@ -1,10 +1,15 @@
 package cli
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/bundle"
+	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -105,5 +110,45 @@ func TestWhichSeedIsAskedFor(t *testing.T) {
 	r.flags.seed = &promotion.Seed{File: "seed/ignored.sql"}
 	if code, _ := classify(r.seedIsSource()); code != ExitUsage {
 		t.Errorf("a file that is not of the source: exit code %d", code)
+	}
+	// The source of a workspace's member is the workspace.
+	r.place, r.source.Files = "apps/shop", []snapshot.File{{Path: "apps/shop/seed/minimal.sql"}, {Path: "seed/ignored.sql"}}
+	if code, _ := classify(r.seedIsSource()); code != ExitUsage {
+		t.Errorf("a file of the workspace that is not the app's: exit code %d", code)
+	}
+	r.flags.seed = &promotion.Seed{File: "seed/minimal.sql"}
+	if err := r.seedIsSource(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestADryRunLeavesNothing: nothing is put back for it, and nothing is kept that `promote` would go on with. There is no ledger
+// here that it could touch.
+func TestADryRunLeavesNothing(t *testing.T) {
+	t.Parallel()
+	r := &run{environment: &pipelines.Environment{Name: "production", Approvers: []string{"bea"}}, flags: runFlags{command: commandMigrate, dryRun: true}}
+	if err := r.putInOrder(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, code := range []ExitCode{ExitWaiting, ExitBlocked} {
+		cause := fail(code, "", errors.New("a gate"))
+		if result, err := r.unbuilt(t.Context(), built{bundle: &bundle.Bundle{}}, cause); !errors.Is(err, cause) || result.NextStep != "" {
+			t.Errorf("%+v, %v", result, err)
+		}
+	}
+	shared, state := heldRun(t)
+	inLedger(t, state, func(record *ledger.Ledger) {
+		for _, e := range []event.Event{
+			{Type: event.RunStarted, RunInfo: &event.RunInfo{App: "small", Environment: "production", Command: commandMigrate, DryRun: true}},
+			{Type: event.RunFinished, Result: &event.Result{Outcome: ExitBlocked.Outcome(), ExitCode: int(ExitBlocked)}},
+		} {
+			e.Run, e.Time = "r2-dry0", time.Now()
+			if err := record.Record(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if _, err := goOn(t.Context(), shared, "r2-dry0"); err == nil || !strings.Contains(err.Error(), "dry run") {
+		t.Errorf("it is gone on with: %v", err)
 	}
 }

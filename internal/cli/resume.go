@@ -48,6 +48,9 @@ func (c *common) resume(ctx context.Context, name, environment string) (_ *resum
 	if again.run.Info.Command != "" && again.run.Info.Command != commandMigrate {
 		return nil, fail(ExitUsage, "`penstock history` lists runs of the pipeline", fmt.Errorf("run %s was a %s and built nothing", again.run.ID, again.run.Info.Command))
 	}
+	if again.run.Info.DryRun {
+		return nil, fail(ExitUsage, "`penstock migrate --env "+again.run.Info.Environment+"` does it", fmt.Errorf("run %s was a dry run", again.run.ID))
+	}
 	// Whether it waits, who decided what, and whether it went well: all of it is worth what the record is worth.
 	if err := verifyLedger(ctx, record, "what it says about run "+again.run.ID); err != nil {
 		return nil, err

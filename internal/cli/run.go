@@ -327,7 +327,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	if seed := r.flags.seed; seed != nil {
 		info.Seed = &event.Seed{File: seed.File, Again: seed.Again, BesideData: seed.BesideData}
 	}
-	info.Command, info.Rules = r.flags.command, r.rulesCommit
+	info.Command, info.DryRun, info.Rules = r.flags.command, r.flags.dryRun, r.rulesCommit
 	info.By, info.BySigned = r.author, r.begun.Signature
 	info.Approvers, info.SelfApproval = r.environment.Approvers, r.environment.SelfApproval
 	info.Signed = r.environment.Signers != ""

@@ -62,6 +62,8 @@ type RunInfo struct {
 	Executor     string `json:"executor"`
 	// Seed is what a migration by itself executes behind the migrations; nil for nothing.
 	Seed *Seed `json:"seed,omitempty"`
+	// DryRun says that the run was to change nothing. It is never gone on with.
+	DryRun bool `json:"dryRun,omitempty"`
 	// By began the run; nil when that is not known.
 	By *Identity `json:"by,omitempty"`
 	// BySigned proves it: an armored SSH signature over promotion.Beginning. "" when they did not sign.
