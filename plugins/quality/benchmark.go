@@ -66,9 +66,7 @@ func (benchmarkGate) Evaluate(ctx context.Context, request *gates.Request) (*gat
 	if refusal := unanswered(request, config.Stage, "the benchmarks"); refusal != nil {
 		return refusal, nil
 	}
-	if stage := request.Stage(config.Stage); stage.Outcome == "failed" {
-		verdict := gates.Failed("see the last lines of its log", "%s, so what it measured does not count", ended(stage))
-		verdict.Findings = unexplained(stage)
+	if verdict := spoilt(request.Stage(config.Stage)); verdict != nil {
 		return verdict, nil
 	}
 	reports := request.ReportsOf(gates.ReportBenchmark)
@@ -77,6 +75,12 @@ func (benchmarkGate) Evaluate(ctx context.Context, request *gates.Request) (*gat
 	}
 	var now *benchmarks
 	for _, report := range reports {
+		if refusal := unanswered(request, report.Stage, "the benchmarks"); refusal != nil {
+			return refusal, nil
+		}
+		if verdict := spoilt(request.Stage(report.Stage)); verdict != nil {
+			return verdict, nil
+		}
 		content, err := readFile(report.Path)
 		var read *benchmarks
 		if err == nil {
@@ -247,6 +251,10 @@ func (c benchmarkConfig) compareAll(verdict *gates.Verdict, now, before *benchma
 		case len(base.samples) < c.MinSamples:
 			return c.undecided(verdict, "record the baseline anew, with more samples",
 				fmt.Sprintf("the baseline of %q has %s, and fewer than %d show nothing", name, gates.Counted(len(base.samples), "sample"), c.MinSamples))
+		}
+		if one.higher && c.Tolerance >= 100 {
+			return c.undecided(verdict, "lower tolerance: it is the part of it that may be lost",
+				fmt.Sprintf("of benchmark %q, where higher is better, a tolerance of %g %% lets everything be lost", name, c.Tolerance))
 		}
 		compared, err := compare(name, one, base, c.Tolerance/100)
 		if err != nil {

@@ -65,6 +65,10 @@ func TestBenchmark(t *testing.T) {
 	failedStage := about(base, base)
 	failedStage.Stages = []gates.Stage{gatetest.Stage("bench", "failed", 1)}
 
+	elsewhere := about(base)
+	elsewhere.Stages = append(elsewhere.Stages, gatetest.Stage("load", "failed", 1))
+	elsewhere.Reports[0].Stage = "load"
+
 	var wild []float64 // twice as slow half of the time
 	for i := range 8 {
 		wild = append(wild, 5+float64(i%2)*7+float64(i)/100)
@@ -116,6 +120,14 @@ func TestBenchmark(t *testing.T) {
 		Name: "another machine's baseline, if that is wanted", Config: `{"anyMachine": true}`, Request: about(base, on("other", ms(2, 10, 20))), Want: gates.Pass,
 	}, {
 		Name: "a machine without a name", Request: about(on("", ms(1, 10, 20)), base), Want: gates.Inconclusive, Check: gatetest.Says("does not say which machine"),
+	}, {
+		Name: "hyperfine: commands that failed", Config: `{"compare": false, "limit": 20}`, Want: gates.Fail, Check: gatetest.Says("8 errors while measuring"),
+		Request: about(`{"results": [{"command": "home", "times": [1, 1.1, 1, 1.2, 1, 1.1, 1, 1], "exit_codes": [7, 7, 7, 7, 7, 7, 7, 7]}]}`),
+	}, {
+		Name: "a rate under a tolerance that allows it to be nothing", Config: `{"tolerance": 100}`, Request: about(on("m", rate(2, 1)), on("m", rate(1, 1000))), Want: gates.Inconclusive,
+		Check: gatetest.Says("100 %"),
+	}, {
+		Name: "measured by another stage, which failed", Config: `{"compare": false, "limit": 20}`, Request: elsewhere, Want: gates.Fail, Check: gatetest.Says("stage load exited 1"),
 	}, {
 		Name: "a new benchmark", Request: about(on("m", ms(2, 10, 20), rate(1, 5)), base), Want: gates.Warn,
 	}, {

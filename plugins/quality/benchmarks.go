@@ -76,6 +76,7 @@ func readBenchmarks(content []byte) (*benchmarks, error) {
 		Results []struct { // hyperfine
 			Command string    `json:"command"`
 			Times   []float64 `json:"times"`
+			Codes   []int     `json:"exit_codes"` // with --ignore-failure others than 0
 		} `json:"results"`
 		Files []struct { // vitest
 			Groups []struct {
@@ -100,7 +101,8 @@ func readBenchmarks(content []byte) (*benchmarks, error) {
 		}
 	}
 	for _, one := range report.Results {
-		if err := read.add(one.Command, series{unit: "s", samples: one.Times}); err != nil {
+		failed := len(one.Codes) - len(slices.DeleteFunc(one.Codes, func(code int) bool { return code != 0 }))
+		if err := read.add(one.Command, series{unit: "s", samples: one.Times, errors: failed}); err != nil {
 			return nil, err
 		}
 	}

@@ -28,6 +28,16 @@ func unanswered(request *gates.Request, name, what string) *gates.Verdict {
 	}
 }
 
+// spoilt returns the verdict for a stage that failed while it measured, or nil: what it has left is not the whole.
+func spoilt(stage *gates.Stage) *gates.Verdict {
+	if stage.Outcome != "failed" {
+		return nil
+	}
+	verdict := gates.Failed("see the last lines of its log", "%s, so what it measured does not count", ended(stage))
+	verdict.Findings = unexplained(stage)
+	return verdict
+}
+
 // ended says in words how a failed stage ended.
 func ended(stage *gates.Stage) string {
 	if stage.ExitCode < 0 {

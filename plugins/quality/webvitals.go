@@ -68,6 +68,9 @@ func (webVitalsGate) Evaluate(ctx context.Context, request *gates.Request) (*gat
 		if refusal := unanswered(request, report.Stage, "the measuring of pages"); refusal != nil {
 			return refusal, nil
 		}
+		if verdict := spoilt(request.Stage(report.Stage)); verdict != nil {
+			return verdict, nil
+		}
 		request.Progress("reading report %d of %d", i+1, len(reports))
 		content, err := readFile(report.Path)
 		if err == nil && report.Kind == gates.ReportLighthouse {
@@ -87,6 +90,12 @@ func (webVitalsGate) Evaluate(ctx context.Context, request *gates.Request) (*gat
 func (c webVitalsConfig) judge(values vitalValues) *gates.Verdict {
 	verdict := &gates.Verdict{Outcome: gates.Pass}
 	var missing, few []string
+	for _, vital := range vitals {
+		_, wanted := c.Budgets[vital.name]
+		if wanted && !slices.ContainsFunc(slices.Collect(maps.Values(values)), func(of map[string][]float64) bool { return len(of[vital.name]) > 0 }) {
+			missing = append(missing, vital.name+" (it has a budget)")
+		}
+	}
 	judged := 0
 	for _, page := range slices.Sorted(maps.Keys(values)) {
 		for _, vital := range vitals {
@@ -121,7 +130,7 @@ func (c webVitalsConfig) judge(values vitalValues) *gates.Verdict {
 		verdict.Outcome, verdict.NextStep = gates.Fail, "make the page lighter; Lighthouse's own report says by what, or change the budget"
 		verdict.Summary = verdict.Findings[0].Message + more(len(verdict.Findings)-1)
 	case len(missing) > 0:
-		return gates.Undecided("measure it, or take it out of require", "not measured: %s", strings.Join(missing, ", "))
+		return gates.Undecided("measure it, or take it out of require and budgets", "not measured: %s", strings.Join(missing, ", "))
 	case len(few) > 0:
 		return gates.Undecided("measure more, or lower minSamples", "%s", few[0]+more(len(few)-1))
 	case judged == 0:

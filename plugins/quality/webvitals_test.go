@@ -35,6 +35,12 @@ func TestWebVitals(t *testing.T) {
 	skipped := of(gates.ReportLighthouse, lighthouse(100, 0))
 	skipped.Stages = []gates.Stage{gatetest.Stage("vitals", "skipped", -1)}
 
+	failed := func(lcp float64) gates.Request {
+		request := of(gates.ReportLighthouse, lighthouse(lcp, 0))
+		request.Stages = []gates.Stage{gatetest.Stage("vitals", "failed", 1)}
+		return request
+	}
+
 	gatetest.Try(t, webVitalsGate{}, []gatetest.Case{{
 		Name: "within budget", Request: of(gates.ReportLighthouse, lighthouse(2500, 0.1)), Want: gates.Pass,
 		Check: gatetest.All(gatetest.Says("4 values of 1 page within budget"), gatetest.Measures("LCP"+page, 2500), gatetest.Measures("TTFB"+page, 20)),
@@ -61,6 +67,11 @@ func TestWebVitals(t *testing.T) {
 	}, {
 		Name: "what is required was not measured", Config: `{"require": ["INP"]}`, Request: of(gates.ReportLighthouse, lighthouse(100, 0)), Want: gates.Inconclusive,
 		Check: gatetest.Says("not measured: INP" + page),
+	}, {
+		Name: "a budget of what was measured nowhere", Config: `{"budgets": {"INP": 150}}`, Request: of(gates.ReportLighthouse, lighthouse(100, 0)), Want: gates.Inconclusive,
+		Check: gatetest.Says("not measured: INP (it has a budget)"),
+	}, {
+		Name: "the stage failed after some pages", Request: failed(100), Want: gates.Fail, Check: gatetest.Says("stage vitals exited 1"),
 	}, {
 		Name: "a failure comes before what is missing", Config: `{"require": ["INP"]}`, Request: of(gates.ReportLighthouse, lighthouse(9000, 0)), Want: gates.Fail,
 	}, {

@@ -152,8 +152,12 @@ func registryAnswers(request *gates.Request) (answered *audit, unknown string) {
 
 // openDatabase finds the database that the user provides: the path of a zip or a folder. Both are empty when there is none.
 func (c auditConfig) openDatabase(request *gates.Request) (path, problem string) {
-	if reports := request.ReportsOf(gates.ReportOSV); len(reports) > 0 {
+	switch reports := request.ReportsOf(gates.ReportOSV); len(reports) {
+	case 0:
+	case 1:
 		return reports[0].Path, ""
+	default:
+		return "", fmt.Sprintf("there are %d databases of advisories among the reports, and one is asked", len(reports))
 	}
 	if c.Database == "" {
 		return "", ""

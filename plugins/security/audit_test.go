@@ -166,6 +166,11 @@ func TestAudit(t *testing.T) {
 	skipped := answered(npmNothing)
 	skipped.Stages = []gates.Stage{gatetest.Stage("audit", "cancelled", -1)}
 
+	beside := lockedApp(t, lockText, unrelated)
+	if err := os.WriteFile(filepath.Join(beside, "pnpm-lock.yaml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	cases := []gatetest.Case{{
 		Name: "npm: nothing", Request: answered(npmNothing), Want: gates.Pass, Check: gatetest.All(gatetest.Says("none at high or above, by the registry's advisories (none of any severity)"), gatetest.Finds()),
 	}, {
@@ -223,7 +228,22 @@ func TestAudit(t *testing.T) {
 	}, {
 		Name: "no metadata", Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {}}`), Want: gates.Inconclusive,
 	}, {
-		Name: "counted and not listed", Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {"vulnerabilities": {"high": 1}}}`), Want: gates.Inconclusive, Check: gatetest.Says("counts 1 and lists 0"),
+		Name: "counted and not listed", Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {"vulnerabilities": {"high": 1}}}`), Want: gates.Inconclusive, Check: gatetest.Says("counts 1 package and lists 0"),
+	}, {
+		Name: "counts two and lists one", Want: gates.Inconclusive, Check: gatetest.Says("counts 2 packages and lists 1"),
+		Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {"b": {"via": [{"name": "b", "severity": "low"}]}}, "metadata": {"vulnerabilities": {"low": 1, "critical": 1}}}`),
+	}, {
+		Name: "counts nothing at all", Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {}}`), Want: gates.Inconclusive,
+	}, {
+		Name: "pnpm: counts nothing at all", Request: answered(`{"advisories": {}, "metadata": {}}`), Want: gates.Inconclusive,
+	}, {
+		Name: "yarn: counts nothing at all", Request: answered(`{"type":"auditSummary","data":{}}`), Want: gates.Inconclusive,
+	}, {
+		Name: "affected through a package of which it says nothing", Want: gates.Inconclusive, Check: gatetest.Says("mkdirp is affected through minimist"),
+		Request: answered(`{"auditReportVersion": 2, "vulnerabilities": {"mkdirp": {"name": "mkdirp", "severity": "critical", "via": ["minimist"]}, "b": {"via": [{"name": "b", "severity": "low"}]}},
+			"metadata": {"vulnerabilities": {"low": 1, "critical": 1}}}`),
+	}, {
+		Name: "a second answer behind the first", Request: answered(npmNothing + npmAnswer), Want: gates.Inconclusive, Check: gatetest.Says("more than one answer"),
 	}, {
 		Name: "an object of something else", Request: answered(`{}`), Want: gates.Inconclusive, Check: gatetest.Says("none of the known formats"),
 	}, {
@@ -270,6 +290,17 @@ func TestAudit(t *testing.T) {
 		Name: "OSV: no lock file", Config: useOSV, Request: gates.Request{SourceDir: lockedApp(t, "", minimist)}, Want: gates.Inconclusive, Check: gatetest.Says("there is no package-lock.json"),
 	}, {
 		Name: "OSV: an old lock file", Config: useOSV, Request: gates.Request{SourceDir: lockedApp(t, `{"lockfileVersion": 1, "dependencies": {}}`, minimist)}, Want: gates.Inconclusive, Check: gatetest.Says("has the version 1"),
+	}, {
+		Name: "OSV: the commits of a repository alone", Config: useOSV, Want: gates.Inconclusive, Check: gatetest.Says("cannot be compared", "mkdirp"),
+		Request: offline(strings.Replace(osv("GHSA-dddd-eeee-ffff", "mkdirp", "HIGH", recent, `{"introduced": "0"}`), "SEMVER", "GIT", 1)),
+	}, {
+		Name: "OSV: another package manager's lock file beside it", Config: useOSV, Want: gates.Inconclusive, Check: gatetest.Says("pnpm-lock.yaml", "package-lock.json"),
+		Request: gates.Request{SourceDir: beside},
+	}, {
+		Name: "OSV: two reports", Want: gates.Inconclusive, Check: gatetest.Says("2 databases of advisories"),
+		Request: gates.Request{SourceDir: folder, Reports: []gates.Report{
+			{Kind: gates.ReportOSV, Stage: "a", Path: zipped(t, unrelated)}, {Kind: gates.ReportOSV, Stage: "b", Path: zipped(t, minimist)},
+		}},
 	}, {
 		Name: "the registry's word comes first", Config: useOSV, Want: gates.Pass,
 		Request: gates.Request{SourceDir: lockedApp(t, lockText, minimist), Stages: answered(npmNothing).Stages, Reports: answered(npmNothing).Reports},

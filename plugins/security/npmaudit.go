@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/penstock-ci/penstock/gates"
 )
 
 // maxReport bounds what is read of one report or lock file: far above any real one.
@@ -51,12 +53,17 @@ func parseAudit(content []byte) ([]vulnerability, error) {
 	if err := first.Decode(&shape); err != nil {
 		return nil, fmt.Errorf("it is not JSON: %w", err)
 	}
+	if _, err := first.Token(); shape.Type == "" && !errors.Is(err, io.EOF) {
+		return nil, errors.New("it is more than one answer: write each into a report of its own")
+	}
 	switch {
-	case shape.AuditReportVersion == 2 && len(shape.Vulnerabilities) > 0 && shape.Metadata != nil:
+	case shape.AuditReportVersion == 2 && len(shape.Vulnerabilities) > 0 && shape.Metadata.counts():
 		return parseNPMAudit(shape.Vulnerabilities, shape.Metadata)
+	case shape.AuditReportVersion == 2:
+		return nil, errors.New("it does not say what it counted, so it is not whole")
 	case shape.AuditReportVersion != 0:
 		return nil, fmt.Errorf("its format, version %d, is not known here", shape.AuditReportVersion)
-	case len(shape.Advisories) > 0 && shape.Metadata != nil:
+	case len(shape.Advisories) > 0 && shape.Metadata.counts():
 		return parseAdvisories(shape.Advisories, shape.Metadata)
 	case shape.Type != "":
 		return parseYarnAudit(content)
@@ -71,6 +78,9 @@ func parseAudit(content []byte) ([]vulnerability, error) {
 type auditMetadata struct {
 	Vulnerabilities map[string]int `json:"vulnerabilities"`
 }
+
+// counts reports whether anything was counted at all, be it nothing of everything.
+func (m *auditMetadata) counts() bool { return m != nil && len(m.Vulnerabilities) > 0 }
 
 func (m *auditMetadata) total() int {
 	total := 0
@@ -105,7 +115,13 @@ func parseNPMAudit(text json.RawMessage, metadata *auditMetadata) ([]vulnerabili
 		return nil, fmt.Errorf("its vulnerabilities cannot be read: %w", err)
 	}
 	var found []vulnerability
-	for _, entry := range packages {
+	if total := metadata.total(); total != len(packages) {
+		return nil, fmt.Errorf("it counts %s and lists %d: something is missing", gates.Counted(total, "package"), len(packages))
+	}
+	for name, entry := range packages {
+		if len(entry.Via) == 0 {
+			return nil, fmt.Errorf("it does not say why %s is affected", name)
+		}
 		for _, via := range entry.Via {
 			var advisory struct {
 				Source   json.Number `json:"source"`
@@ -115,8 +131,12 @@ func parseNPMAudit(text json.RawMessage, metadata *auditMetadata) ([]vulnerabili
 				Severity string      `json:"severity"`
 				Range    string      `json:"range"`
 			}
-			if bytes.HasPrefix(bytes.TrimSpace(via), []byte(`"`)) {
-				continue // the name of a package that has an entry of its own
+			var through string
+			if json.Unmarshal(via, &through) == nil {
+				if _, listed := packages[through]; !listed {
+					return nil, fmt.Errorf("%s is affected through %s, of which it says nothing", name, through)
+				}
+				continue
 			}
 			if err := json.Unmarshal(via, &advisory); err != nil || advisory.Name == "" {
 				return nil, errors.New("one of its advisories cannot be read")
@@ -129,8 +149,8 @@ func parseNPMAudit(text json.RawMessage, metadata *auditMetadata) ([]vulnerabili
 			found = append(found, one)
 		}
 	}
-	if total := metadata.total(); total != 0 && len(found) == 0 || total == 0 && len(packages) > 0 {
-		return nil, fmt.Errorf("it counts %d and lists %d: something is missing", total, len(found))
+	if len(found) == 0 && len(packages) > 0 {
+		return nil, errors.New("it lists packages and no advisory about them")
 	}
 	return found, nil
 }
@@ -264,7 +284,7 @@ func parseYarnAudit(content []byte) ([]vulnerability, error) {
 		}
 	}
 	switch {
-	case summary == nil:
+	case !summary.counts():
 		return nil, errors.New("it has no summary, so it is not whole")
 	case summary.total() > 0 && len(found) == 0:
 		return nil, fmt.Errorf("it counts %d and lists none", summary.total())

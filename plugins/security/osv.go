@@ -223,13 +223,18 @@ func (a *osvAffected) covers(version string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	comparable := len(a.Versions) > 0
 	for _, r := range a.Ranges {
 		if r.Type != "SEMVER" && r.Type != "ECOSYSTEM" {
 			continue // commits, which a package does not have
 		}
+		comparable = true
 		if hit, err := r.covers(parsed); hit || err != nil {
 			return hit, err
 		}
+	}
+	if !comparable {
+		return false, errors.New("it names no versions")
 	}
 	return false, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -47,6 +48,11 @@ func readPackageLock(source string) (*packageLock, error) {
 	}
 	if err != nil {
 		return lock, fmt.Errorf("%s cannot be read", lock.file)
+	}
+	for _, other := range []string{"pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb"} {
+		if _, err := os.Lstat(filepath.Join(source, other)); !errors.Is(err, fs.ErrNotExist) {
+			return lock, fmt.Errorf("there is %s beside %s, and nobody knows which of them is installed", other, lock.file)
+		}
 	}
 	return lock, lock.parse(content)
 }
