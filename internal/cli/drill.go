@@ -73,7 +73,7 @@ func (r *run) drillOne(ctx context.Context, target *cloudflare.Target, resource 
 	if err != nil {
 		return err
 	}
-	name := resource.Name + "-drill-" + strings.ToLower(r.id[len(r.id)-8:])
+	name := fmt.Sprintf("%.49s-drill-%s", resource.Name, strings.ToLower(r.id[len(r.id)-8:])) // D1 takes names of up to 64 characters
 	var restored cloudflare.Restored
 	err = r.doStep("restore-"+resource.Name, "make database "+name+" of the export", func() (detail string, err error) {
 		if restored, err = target.RestoreInto(ctx, name, saved.File); err != nil {
