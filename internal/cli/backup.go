@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
@@ -109,7 +110,7 @@ func (r *run) doStep(name, title string, do func() (detail string, err error)) e
 
 // backup saves everything into dir and, where a bucket is named, there.
 func (r *run) backup(ctx context.Context, target *cloudflare.Target, dir, bucket string) error {
-	manifest := backupManifest{App: r.pipeline.Name, Environment: r.environment.Name, TakenAt: time.Now().UTC(), Run: r.id}
+	manifest := backupManifest{App: r.pipeline.Name, Environment: r.environment.Name, TakenAt: r.began.UTC(), Run: r.id}
 	savable, err := target.Savable(ctx)
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func describeSaved(saved cloudflare.Saved) string {
 		}
 		text = fmt.Sprintf("%d rows in %d tables, %s", rows, len(saved.Tables), text)
 	case cloudflare.SavedNamespace:
-		text = fmt.Sprintf("%d keys, %s", saved.Keys, text)
+		text = fmt.Sprintf("%s, %s", gates.Counted(saved.Keys, "key"), text)
 	}
 	return text + ", " + saved.File
 }

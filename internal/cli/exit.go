@@ -87,6 +87,7 @@ func classify(err error) (ExitCode, string) {
 		serviced *promotion.MaintenanceError
 		refused  *promotion.RefusedError
 		cannot   *cloudflare.UnsupportedError
+		absent   *cloudflare.AbsentError
 	)
 	switch {
 	case err == nil:
@@ -99,8 +100,10 @@ func classify(err error) (ExitCode, string) {
 		return ExitUsage, ""
 	case errors.As(err, &cannot):
 		return ExitUsage, "do what is said behind each key, then run the same command again; nothing was changed"
+	case errors.As(err, &absent):
+		return ExitStageFailed, absent.NextStep
 	case errors.As(err, &serviced):
-		return ExitBusy, "`penstock maintenance status` shows what is out of service"
+		return ExitBusy, serviced.NextStep()
 	case errors.As(err, &refused):
 		return ExitBlocked, refused.NextStep
 	case errors.Is(err, promotion.ErrBusy):

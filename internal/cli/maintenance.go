@@ -140,6 +140,7 @@ func newMaintenanceOff(shared *common) *cobra.Command {
 						result.Reason = "there was no maintenance to end"
 					}
 					if err == nil && was.On() {
+						result.NextStep = "`penstock smoke --env " + environment + "` asks what everybody gets again"
 						return "ended: " + describeMaintenance(was), nil
 					}
 					return describeMaintenance(was), err

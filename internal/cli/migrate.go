@@ -132,7 +132,7 @@ func (r *run) beforeMigration(ctx context.Context, made built, plan promotion.Pl
 		result.Reason = nothingPending(r.environment.Name)
 		if seed := plan.Diff.Seed; seed != nil {
 			result.Reason += fmt.Sprintf("; %s was executed already, by promotion %s", plan.Basis.Seed.File, seed.Done)
-			result.NextStep = "--again executes the seed once more"
+			result.NextStep = fmt.Sprintf("`penstock migrate --env %s --seed %s --again` executes it once more", r.environment.Name, plan.Basis.Seed.File)
 		}
 		return true, result, nil
 	}

@@ -59,7 +59,7 @@ func newSecretsList(shared *common) *cobra.Command {
 				said := "present"
 				switch {
 				case !secret.Present:
-					said = "missing: `penstock secrets put " + secret.Name + " --env " + environment + "`"
+					said = "missing: " + secret.NextStep
 				case secret.Required:
 					said = "present, required"
 				}
@@ -109,6 +109,7 @@ func newSecretsPut(shared *common) *cobra.Command {
 					}
 					if put.Deployed {
 						result.Version, result.Previous = put.Version, put.Base
+						result.NextStep = "`penstock smoke --env " + environment + "` asks the version that everybody gets now"
 						return "version " + put.Version + " has it and takes all traffic", nil
 					}
 					result.NextStep = "`penstock deploy --env " + environment + "` makes a version with it live"

@@ -134,7 +134,7 @@ func (r *run) smokeLive(ctx context.Context, named string) (event.Result, error)
 			return "", err
 		}
 		result.URL = state.URL
-		if versions, err = chooseSmoked(state, named); err != nil {
+		if versions, err = chooseSmoked(state, r.environment.Name, named); err != nil {
 			return "", err
 		}
 		if named == "" {
@@ -159,9 +159,12 @@ func (r *run) smokeLive(ctx context.Context, named string) (event.Result, error)
 
 // chooseSmoked finds the versions to ask: each that takes traffic, or the one that is named, which must be of the current
 // deployment: nothing leads to any other.
-func chooseSmoked(state promotion.State, named string) ([]smoked, error) {
+func chooseSmoked(state promotion.State, environment, named string) ([]smoked, error) {
 	if !state.Exists || len(state.Shares) == 0 {
-		return nil, fail(ExitStageFailed, "`penstock deploy` makes the first version live", fmt.Errorf("nothing is live: Worker %s has no deployment", state.Worker))
+		return nil, fail(ExitStageFailed, "`penstock deploy --env "+environment+"` makes the first version live", fmt.Errorf("nothing is live: Worker %s has no deployment", state.Worker))
+	}
+	if state.Suspended {
+		return nil, &promotion.MaintenanceError{Environment: environment}
 	}
 	var found []smoked
 	for _, share := range state.Shares {
@@ -187,7 +190,7 @@ func chooseSmoked(state promotion.State, named string) ([]smoked, error) {
 	}
 	for _, one := range found {
 		if promotion.IsPlaceholder(one.Version) {
-			return nil, fail(ExitStageFailed, "`penstock deploy` makes the first version live", errors.New("only the placeholder is live, which answers 503 until a first version is"))
+			return nil, fail(ExitStageFailed, "`penstock deploy --env "+environment+"` makes the first version live", errors.New("only the placeholder is live, which answers 503 until a first version is"))
 		}
 	}
 	return found, nil

@@ -23,6 +23,8 @@ func TestVersionsToSmoke(t *testing.T) {
 		Worker: "app", Exists: true, Shares: []promotion.Share{{Version: "p", Percentage: 100}},
 		Versions: []promotion.Version{{ID: "p", Message: "penstock placeholder for promotion x"}},
 	}
+	maintained := single
+	maintained.Suspended = true
 	for name, tc := range map[string]struct {
 		state promotion.State
 		named string
@@ -41,12 +43,13 @@ func TestVersionsToSmoke(t *testing.T) {
 		"uploaded, and in no deployment":     {state: live, named: "cccccccc-4", code: ExitUsage, says: "nothing leads to it"},
 		"no Worker":                          {state: promotion.State{Worker: "app"}, code: ExitStageFailed, says: "nothing is live"},
 		"a Worker without a deployment":      {state: promotion.State{Worker: "app", Exists: true}, code: ExitStageFailed, says: "nothing is live"},
+		"in maintenance":                     {state: maintained, code: ExitBusy, says: "environment production is in maintenance"},
 		"a first deployment that failed":     {state: placeholder, code: ExitStageFailed, says: "placeholder"},
 		"the placeholder, asked for by name": {state: placeholder, named: "p", code: ExitStageFailed, says: "placeholder"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			found, err := chooseSmoked(tc.state, tc.named)
+			found, err := chooseSmoked(tc.state, "production", tc.named)
 			if code, _ := classify(err); code != tc.code || (err != nil && !strings.Contains(err.Error(), tc.says)) {
 				t.Fatalf("exit code %d, %v", code, err)
 			}

@@ -1,7 +1,6 @@
 package promotion
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 )
@@ -156,10 +155,14 @@ func (e *OverriddenError) NextStep() string {
 // MaintenanceError says that the app is out of service, so that a deployment would either end that or show nobody anything.
 type MaintenanceError struct {
 	Environment string
-	Then        string // what to do when it is in service again; "" for deploying
 }
 
-// Error says how it comes back.
+// Error says that it is out of service; [MaintenanceError.NextStep] says how it comes back.
 func (e *MaintenanceError) Error() string {
-	return fmt.Sprintf("environment %s is in maintenance; `penstock maintenance off --env %[1]s` puts it back into service, then %s", e.Environment, cmp.Or(e.Then, "deploy again"))
+	return "environment " + e.Environment + " is in maintenance"
+}
+
+// NextStep ends the maintenance, and then does what was refused.
+func (e *MaintenanceError) NextStep() string {
+	return "`penstock maintenance off --env " + e.Environment + "` puts it back into service; then run the same command again"
 }

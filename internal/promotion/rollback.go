@@ -161,7 +161,7 @@ func MakeRollback(ctx context.Context, target Rewinder, past []Checkpoint, app s
 		return Rollback{}, fmt.Errorf("find out whether %s is in maintenance: %w", environment.Name, err)
 	}
 	if maintained {
-		return Rollback{}, &MaintenanceError{Environment: environment.Name, Then: "roll back"}
+		return Rollback{}, &MaintenanceError{Environment: environment.Name}
 	}
 	r := Rollback{App: app, Environment: environment, Live: live, From: versionOf(live, live.Live())}
 	if r.To, err = chooseVersion(live, past, to); err != nil {

@@ -47,7 +47,7 @@ func (p *place) at(host, path string) string {
 func (p *place) refusesRollback() {
 	p.t.Helper()
 	r, err := promotion.MakeRollback(p.t.Context(), p.target(), p.past(), "rows", p.options.Environment, "")
-	if maintained, ok := errors.AsType[*promotion.MaintenanceError](err); !ok || !strings.Contains(maintained.Error(), "then roll back") {
+	if maintained, ok := errors.AsType[*promotion.MaintenanceError](err); !ok || !strings.Contains(maintained.NextStep(), "`penstock maintenance off --env production`") {
 		p.t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -63,7 +63,7 @@ func (t *Target) Savable(ctx context.Context) ([]Resource, error) {
 			return nil, err
 		}
 		if id == "" {
-			return nil, fmt.Errorf("database %s does not exist in the account of environment %s", name, t.Environment.Name)
+			return nil, t.notProvisioned("database " + name)
 		}
 		list = append(list, Resource{SavedDatabase, name, func(ctx context.Context, dir string) (Saved, error) { return t.saveDatabase(ctx, id, name, dir) }})
 	}
@@ -73,7 +73,7 @@ func (t *Target) Savable(ctx context.Context) ([]Resource, error) {
 			return nil, err
 		}
 		if id == "" {
-			return nil, fmt.Errorf("KV namespace %s does not exist in the account of environment %s", namespace.Binding, t.Environment.Name)
+			return nil, t.notProvisioned("KV namespace " + namespace.Binding)
 		}
 		list = append(list, Resource{SavedNamespace, namespace.Binding, func(ctx context.Context, dir string) (Saved, error) {
 			return t.saveNamespace(ctx, id, namespace.Binding, dir)
@@ -225,7 +225,11 @@ func (t *Target) Store(ctx context.Context, bucket, key, path string) (digest st
 		return fails(fmt.Errorf("it has %d MiB, and Cloudflare's API takes 300: upload it with an S3 client", len(content)>>20))
 	}
 	put := func() error { return t.api.PutObject(ctx, bucket, key, bytes.NewReader(content), int64(len(content))) }
-	if err := t.repeatHarmless(ctx, put); err != nil {
+	err = t.repeatHarmless(ctx, put)
+	if errors.Is(err, api.ErrNotFound) {
+		return fails(&AbsentError{What: "there is no such bucket", NextStep: "name one that is there, or make it with `wrangler r2 bucket create " + bucket + "`; then run the same command again"})
+	}
+	if err != nil {
 		return fails(err)
 	}
 	var back bytes.Buffer
@@ -292,7 +296,7 @@ func (t *Target) RestoreInto(ctx context.Context, name, path string) (Restored, 
 	}
 	id, err := find()
 	if err == nil && id != "" {
-		err = errors.New("there is one of that name; choose another")
+		err = &AbsentError{What: "there is a database of that name already, and none is overwritten", NextStep: "give --into a name that is free"}
 	}
 	if err != nil {
 		return fails(err)

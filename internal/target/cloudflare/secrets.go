@@ -19,18 +19,27 @@ type SecretName struct {
 	Name     string `json:"name"`
 	Required bool   `json:"required"` // by the environment or the wrangler config
 	Present  bool   `json:"present"`
+	NextStep string `json:"nextStep,omitempty"` // what puts it there, when it is not
 }
 
 // SecretNames lists the Worker's secrets and those that it should have, by name.
 func (t *Target) SecretNames(ctx context.Context) ([]SecretName, error) {
 	present, err := t.api.Secrets(ctx, t.Worker.Name)
-	if err != nil && !errors.Is(err, api.ErrNotFound) {
+	none := errors.Is(err, api.ErrNotFound)
+	if err != nil && !none {
 		return nil, fmt.Errorf("list the secrets of Worker %s: %w", t.Worker.Name, err)
 	}
 	required := slices.Concat(t.Environment.Secrets, t.Worker.Secrets.Required)
 	list := []SecretName{}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(present, required)))) {
-		list = append(list, SecretName{Name: name, Required: slices.Contains(required, name), Present: slices.Contains(present, name)})
+		secret := SecretName{Name: name, Required: slices.Contains(required, name), Present: slices.Contains(present, name)}
+		switch {
+		case none:
+			secret.NextStep = t.noWorkerForSecret(name).NextStep
+		case !secret.Present:
+			secret.NextStep = "`penstock secrets put " + name + " --env " + t.Environment.Name + "`"
+		}
+		list = append(list, secret)
 	}
 	return list, nil
 }
@@ -61,6 +70,9 @@ func (t *Target) PutSecret(ctx context.Context, id, name, value string) (SecretP
 		return fails(err)
 	}
 	deployments, err := t.api.Deployments(ctx, t.Worker.Name)
+	if errors.Is(err, api.ErrNotFound) {
+		return fails(t.noWorkerForSecret(name))
+	}
 	if err != nil {
 		return fails(err)
 	}
@@ -69,7 +81,7 @@ func (t *Target) PutSecret(ctx context.Context, id, name, value string) (SecretP
 		return fails(err)
 	}
 	if len(deployments) == 0 || len(versions) == 0 {
-		return fails(errors.New("it has no deployment yet; give the secret to its first one instead"))
+		return fails(t.noWorkerForSecret(name))
 	}
 	if strings.HasPrefix(deployments[0].Annotations.Message, maintenanceMark) {
 		// It would make a deployment that does not say what was live before, and keep those versions from being deployed again.
@@ -93,6 +105,16 @@ func (t *Target) PutSecret(ctx context.Context, id, name, value string) (SecretP
 		return fails(err)
 	}
 	return SecretPut{Version: version, Base: live[0].Version}, nil
+}
+
+// noWorkerForSecret says how the first deployment gets a secret: there is nothing before it that could hold one.
+func (t *Target) noWorkerForSecret(name string) *AbsentError {
+	absent := t.noWorker()
+	absent.NextStep = "give it to the first deployment, in its process's environment: `" + name + "=… penstock deploy --env " + t.Environment.Name + "`"
+	if !slices.Contains(t.Environment.Secrets, name) {
+		absent.NextStep = "name " + name + " under `secrets` of environment " + t.Environment.Name + " in penstock.yaml; then " + absent.NextStep
+	}
+	return absent
 }
 
 // The tag and the message of a version that was made for a secret begin so; the promotion's id and the secret's name follow.

@@ -54,6 +54,9 @@ const maxTailMessage = 4 << 20
 // hours; that is [promotion.ErrUnreachable].
 func (t *Target) Tail(ctx context.Context, filter TailFilter, tell func(TailEvent)) (err error) {
 	session, err := t.api.CreateTail(ctx, t.Worker.Name, filter.cloudflare())
+	if errors.Is(err, api.ErrNotFound) {
+		return t.noWorker()
+	}
 	if err != nil {
 		return fmt.Errorf("tail Worker %s: %w", t.Worker.Name, err)
 	}
@@ -141,8 +144,9 @@ func readTail(message []byte) (TailEvent, error) {
 		Version struct {
 			ID string `json:"id"`
 		} `json:"scriptVersion"`
-		Timestamp int64 `json:"eventTimestamp"` // milliseconds
-		Logs      []struct {
+		Timestamp  int64  `json:"eventTimestamp"` // milliseconds
+		Entrypoint string `json:"entrypoint"`     // the class that was invoked; "" is the default export
+		Logs       []struct {
 			Message json.RawMessage `json:"message"`
 			Level   string          `json:"level"`
 		} `json:"logs"`
@@ -152,6 +156,7 @@ func readTail(message []byte) (TailEvent, error) {
 		} `json:"exceptions"`
 		Event struct {
 			Cron    string `json:"cron"`
+			Method  string `json:"rpcMethod"`
 			Queue   string `json:"queue"`
 			Request *struct {
 				URL    string `json:"url"`
@@ -176,6 +181,8 @@ func readTail(message []byte) (TailEvent, error) {
 		event.What = "cron " + got.Event.Cron
 	case got.Event.Queue != "":
 		event.What = "queue " + got.Event.Queue
+	case got.Event.Method != "":
+		event.What = "call " + strings.TrimPrefix(got.Entrypoint+"."+got.Event.Method, ".")
 	}
 	if got.Event.Response != nil {
 		event.Status = got.Event.Response.Status
