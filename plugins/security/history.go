@@ -63,7 +63,7 @@ func searchHistory(ctx context.Context, rules *scanner, history *gates.History, 
 	read, err := readPatches(output, func(added addition) error {
 		group.Go(func() error {
 			return inPieces(added.text, func(piece string, firstLine int) error {
-				leaks, err := rules.scan(groupCtx, added.file, piece, added.line+firstLine-1)
+				leaks, err := into.scan(groupCtx, rules, added.file, piece, added.line+firstLine-1)
 				for i := range leaks {
 					leaks[i].commit, leaks[i].age = added.commit, added.age
 				}

@@ -161,6 +161,9 @@ func (c secretsConfig) judge(found *searched, history string, unknown error) (*g
 		Measurements: []gates.Measurement{gates.Count("secrets", inTree+inHistory, gates.AtMost(0)), gates.Count("files", found.files, nil), gates.Count("commits", found.commits, nil)},
 	}
 	nothing := "no secrets in " + gates.Counted(found.files, "file") + history
+	if found.binaries > 0 {
+		nothing += fmt.Sprintf("; binary content, met %s, was not looked into", gates.Counted(found.binaries, "time"))
+	}
 
 	switch {
 	case inTree > 0:

@@ -127,6 +127,9 @@ func TestSecrets(t *testing.T) {
 
 	clean := newRepository(t)
 	clean.commit()
+	picture := newRepository(t)
+	picture.write("public/a.png", "\x89PNG\x00")
+	picture.commit()
 
 	inTree := newRepository(t)
 	inTree.commit()
@@ -197,6 +200,8 @@ func TestSecrets(t *testing.T) {
 	}
 
 	gatetest.Try(t, secretsGate{}, []gatetest.Case{{
+		Name: "binary content is said", Request: picture.request(), Want: gates.Pass, Check: gatetest.Says("binary content, met 2 times, was not looked into"),
+	}, {
 		Name: "nothing", Request: clean.request(), Want: gates.Pass, Check: gatetest.All(gatetest.Says("no secrets in 1 file and 1 commit (the last 200)"), gatetest.Finds()),
 	}, {
 		Name: "in the source, not committed", Request: inTree.request(), Want: gates.Fail,
@@ -293,6 +298,48 @@ func TestSearchTree(t *testing.T) {
 	}
 	if found.files != 6 || found.binaries != 1 {
 		t.Errorf("%d files and %d binaries", found.files, found.binaries)
+	}
+}
+
+// TestSameTextIsScannedOnce: what a commit added and the tree still has is one text, wherever it stands in each.
+func TestSameTextIsScannedOnce(t *testing.T) {
+	t.Parallel()
+	rules, err := theScanner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated := strings.Repeat("declare const nothing: string;\n", 200) + keyLine("generated") + strings.Repeat("declare const more: string;\n", 200)
+	a := newRepository(t)
+	a.write("env.d.ts", strings.TrimSuffix(generated, "\n")) // git adds the newline that it lacks
+	a.write("copy.d.ts", "// one line more\n"+generated)
+	first := a.commit()
+	a.write("env.d.ts", "// short\n")
+	a.commit()
+	a.write("env.d.ts", "// short\n"+generated)
+	last := a.commit()
+
+	var found searched
+	if err := searchTree(t.Context(), rules, a.folder, &found); err != nil {
+		t.Fatal(err)
+	}
+	request := a.request()
+	if err := searchHistory(t.Context(), rules, request.History, commitRange{words: []string{"HEAD", "--"}}, &found); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, leak := range found.leaks {
+		got = append(got, fmt.Sprintf("%s %s:%d", shortCommit(leak.commit), leak.file, leak.line))
+	}
+	slices.Sort(got)
+	want := []string{" copy.d.ts:202", " env.d.ts:202", first + " copy.d.ts:202", first + " env.d.ts:201", last + " env.d.ts:202"}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+	// Of the tree env.d.ts, copy.d.ts and index.ts; of the history env.d.ts without its first line, which it has twice, that line, and
+	// index.ts, too short to be remembered.
+	if found.scanned != 6 {
+		t.Errorf("%d texts were looked through, want 6", found.scanned)
 	}
 }
 

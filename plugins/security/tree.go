@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf16"
@@ -22,9 +24,43 @@ type searched struct {
 	mu       sync.Mutex
 	leaks    []leak
 	files    int      // with text in them
-	binaries int      // not looked into
+	binaries int      // not looked into; of the history once for each commit that changed one
 	tooLarge []string // not looked into either
 	commits  int
+
+	known   map[[sha256.Size]byte]func() ([]leak, error) // what was found in long pieces, by file and text; lines count from 1
+	scanned int                                          // pieces that were looked through
+}
+
+// worthKnowing is from how many bytes on it is remembered what a piece holds: a generated file of half a megabyte, which is in
+// the tree and in the commit that brought it, takes seconds; short pieces are as quickly looked through again.
+const worthKnowing = 4 << 10
+
+// scan returns what a piece of a file holds, and looks through the same piece of the same file once.
+func (s *searched) scan(ctx context.Context, rules *scanner, file, piece string, firstLine int) ([]leak, error) {
+	look := func() ([]leak, error) { return rules.scan(ctx, file, piece, 1) }
+	s.mu.Lock()
+	before := look
+	if len(piece) >= worthKnowing {
+		key := sha256.Sum256([]byte(file + "\x00" + piece))
+		if before = s.known[key]; before == nil {
+			if s.known == nil {
+				s.known = map[[sha256.Size]byte]func() ([]leak, error){}
+			}
+			before = sync.OnceValues(look)
+			s.known[key] = before
+			s.scanned++
+		}
+	} else {
+		s.scanned++
+	}
+	s.mu.Unlock()
+	leaks, err := before()
+	leaks = slices.Clone(leaks)
+	for i := range leaks {
+		leaks[i].line += firstLine - 1
+	}
+	return leaks, err
 }
 
 func (s *searched) add(leaks []leak) {
@@ -90,8 +126,11 @@ func searchFile(ctx context.Context, rules *scanner, path, name string, into *se
 	if !isText {
 		return nil
 	}
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n" // so that it is what the patch that added it shows
+	}
 	return inPieces(text, func(piece string, firstLine int) error {
-		leaks, err := rules.scan(ctx, name, piece, firstLine)
+		leaks, err := into.scan(ctx, rules, name, piece, firstLine)
 		into.add(leaks)
 		return err
 	})
