@@ -123,65 +123,74 @@ const (
 	secretMessage = "penstock secret "
 )
 
-// What `wrangler versions secret put|bulk|delete` calls the versions that it makes, unless it is given other words.
-var (
-	wranglerSecret  = regexp.MustCompile(`^(Updated|Deleted) secret "(.+)"$`)
-	wranglerSecrets = regexp.MustCompile(`^Bulk updated [0-9]+ secrets$`)
-)
+// wranglerSecret is what `wrangler versions secret put|delete` calls the version that it makes, unless it is given other words.
+var wranglerSecret = regexp.MustCompile(`^(Updated|Deleted) secret "(.+)"$`)
 
-// secretOf is the secret for which a version was made, and what was done with it; "" for any other version.
-func secretOf(version promotion.Version) (name, how string) {
+// secretChange is what a version that was made for one secret says of it; ok is false for every other version.
+func secretChange(version promotion.Version) (change event.Change, ok bool) {
+	change = event.Change{Action: "update", Kind: "secret"}
 	if name, ours := strings.CutPrefix(version.Message, secretMessage); ours && strings.HasPrefix(version.Tag, secretTag) {
-		return name, "put"
+		change.Name, change.To = name, "a value that was put since, in version "+version.ID
+		return change, true
 	}
-	if by := wranglerSecret.FindStringSubmatch(version.Message); by != nil {
-		return by[2], map[string]string{"Updated": "put by wrangler", "Deleted": "deleted by wrangler"}[by[1]]
+	by := wranglerSecret.FindStringSubmatch(version.Message)
+	if by == nil {
+		return event.Change{}, false
 	}
-	if wranglerSecrets.MatchString(version.Message) {
-		return "several", "put by wrangler"
+	change.Name, change.To = by[2], "a value that was put by wrangler since, in version "+version.ID
+	if by[1] == "Deleted" {
+		change.Action, change.To = "remove", "deleted by wrangler since, in version "+version.ID
 	}
-	return "", ""
+	return change, true
 }
 
-// waitingSecrets are those that were put since the live version was made and that no traffic has yet, as far as versions say
-// so. Every new version has them, since it inherits from the newest one.
+// waitingSecrets are those that were put or deleted since the live version was made and that no traffic has yet, as far as
+// versions say so, each by the newest. Every new version has them, since it inherits from the newest one.
 func waitingSecrets(live promotion.State) []event.Change {
 	var changes []event.Change
 	for _, version := range newerThanLive(live) {
-		name, how := secretOf(version)
-		if name == "" {
-			continue
-		}
-		change := event.Change{Action: "update", Kind: "secret", Name: name, To: "a value that was " + how + " since, in version " + version.ID}
-		if !slices.Contains(changes, change) {
+		if change, ok := secretChange(version); ok && secretAmong(changes, change.Name) < 0 {
 			changes = append(changes, change)
 		}
 	}
 	return changes
 }
 
-// newerThanLive are the versions that were made after the live one, newest first.
+func secretAmong(changes []event.Change, name string) int {
+	return slices.IndexFunc(changes, func(change event.Change) bool { return change.Name == name })
+}
+
+// newerThanLive are the versions that were made after the live one, newest first: all that are listed where that one is so old
+// that it is not.
 func newerThanLive(live promotion.State) []promotion.Version {
+	if live.Live() == "" {
+		return nil
+	}
 	at := slices.IndexFunc(live.Versions, func(v promotion.Version) bool { return v.ID == live.Live() })
-	return live.Versions[:max(at, 0)]
+	if at < 0 {
+		return live.Versions
+	}
+	return live.Versions[:at]
 }
 
 // secretsToCome are all that waits: what versions say of themselves, and what one that says nothing and was not made by Penstock
-// may have changed.
+// may have changed. What the newest version has no more is gone, whatever an older one says.
 func (t *Target) secretsToCome(ctx context.Context, live promotion.State) ([]event.Change, error) {
 	changes := waitingSecrets(live)
 	newer := newerThanLive(live)
 	at := slices.IndexFunc(newer, func(version promotion.Version) bool {
-		name, _ := secretOf(version)
-		return name == "" && !ours(version)
+		_, says := secretChange(version)
+		return !says && !ours(version)
 	})
 	if at < 0 {
 		return changes, nil
 	}
 	more, err := t.foreignSecrets(ctx, live, newer[at].ID)
 	for _, change := range more {
-		if !slices.ContainsFunc(changes, func(other event.Change) bool { return other.Name == change.Name }) {
+		if at := secretAmong(changes, change.Name); at < 0 {
 			changes = append(changes, change)
+		} else if change.Action == "remove" {
+			changes[at] = change
 		}
 	}
 	return changes, err

@@ -34,8 +34,9 @@ func (c *Client) Deployments(ctx context.Context, name string) ([]Deployment, er
 	return got.Result.Deployments, err
 }
 
-// Deploy makes the shares the current deployment. force answers one question of Cloudflare's with yes: whether a version whose
-// secrets are not today's is meant (code 10220).
+// Deploy makes the shares the current deployment. force answers yes to the question whether a version whose secrets are not
+// today's is meant (code 10220). Cloudflare names that as an example of what it overrides, so send it only when exactly that was
+// asked.
 func (c *Client) Deploy(ctx context.Context, name string, shares []Share, message string, force bool) error {
 	var got answer[Deployment]
 	params := workers.ScriptDeploymentNewParams{}
