@@ -131,7 +131,7 @@ CREATE TRIGGER t AFTER INSERT ON users BEGIN INSERT INTO pairs VALUES (new.id, 9
 		t.Error(diff)
 	}
 	again, err := target.RestoreInto(t.Context(), "recovery", fetched)
-	if err == nil || !strings.Contains(err.Error(), "another") {
+	if err == nil || !strings.Contains(err.Error(), "none is overwritten") {
 		t.Errorf("a database that was there: %+v, %v", again, err)
 	}
 	if err := target.Discard(t.Context(), restored); err != nil {
