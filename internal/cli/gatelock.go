@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	gatehost "github.com/penstock-ci/penstock/gates/host"
+	"github.com/penstock-ci/penstock/internal/buildinfo"
 )
 
 func newGatesLock(shared *common) *cobra.Command {
@@ -25,6 +27,12 @@ func newGatesLock(shared *common) *cobra.Command {
 			folder, err := shared.appFolder()
 			if err != nil {
 				return err
+			}
+			for _, binary := range args {
+				set := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(binary), gatehost.BinaryPrefix), ".exe")
+				if err := refuseShipped(set, buildinfo.GatePins); err != nil {
+					return err
+				}
 			}
 			state, err := shared.streams.stateDir()
 			if err != nil {

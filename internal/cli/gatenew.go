@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -15,6 +16,8 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/penstock-ci/penstock/gates"
+	gatehost "github.com/penstock-ci/penstock/gates/host"
+	"github.com/penstock-ci/penstock/internal/buildinfo"
 )
 
 //go:embed gatetemplate
@@ -42,6 +45,9 @@ func newGatesNew(shared *common) *cobra.Command {
 			}
 			made, err := planGate(folder, args[0])
 			if err != nil {
+				return err
+			}
+			if err := refuseShipped(made.Set, buildinfo.GatePins); err != nil {
 				return err
 			}
 			if sdk == "" {
@@ -103,6 +109,18 @@ func planGate(app, name string) (*newGate, error) {
 		return nil, fail(ExitUsage, "choose another name", err)
 	}
 	return made, nil
+}
+
+// refuseShipped refuses the name of a set that comes with penstock: of two sets with one name no gate would be asked at all.
+func refuseShipped(set, pins string) error {
+	shipped, err := gatehost.ParsePins(pins)
+	if err != nil {
+		return fail(ExitUsage, "", err)
+	}
+	if slices.ContainsFunc(shipped, func(pin gatehost.Pin) bool { return pin.Set == set }) {
+		return fail(ExitUsage, "give yours another name, such as your team's", fmt.Errorf("the gate set %s comes with penstock", set))
+	}
+	return nil
 }
 
 // write writes the set. sdk is the folder of the SDK's module.

@@ -88,6 +88,17 @@ func TestGatesNewRefuses(t *testing.T) {
 	}
 }
 
+func TestRefuseShipped(t *testing.T) {
+	t.Parallel()
+	pins := "quality=" + strings.Repeat("0a", 32) + ",security=" + strings.Repeat("0b", 32)
+	if err := refuseShipped("security", pins); err == nil || !strings.Contains(err.Error(), "security comes with penstock") {
+		t.Errorf("the name of a shipped set: %v", err)
+	}
+	if err := refuseShipped("acme", pins); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGatesTestTellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	folder := app(t)
