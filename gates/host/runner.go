@@ -35,6 +35,7 @@ type runner struct {
 	pid            int
 	exitCode       int           // -1 unless it ended by itself; to be read once exited is closed
 	exited         chan struct{} // closed when the process is gone
+	drained        chan struct{} // closed when what it printed has been read, too
 
 	excess atomic.Pointer[string] // why it was ended for taking too much
 
@@ -44,8 +45,12 @@ type runner struct {
 }
 
 func newRunner(binary *image, folder folder, granted grant, limits Limits, output *output) *runner {
-	return &runner{binary: binary, folder: folder, granted: granted, limits: limits, output: output, exited: make(chan struct{})}
+	return &runner{binary: binary, folder: folder, granted: granted, limits: limits, output: output, exited: make(chan struct{}), drained: make(chan struct{})}
 }
+
+// drainTime is how long what a process printed last may still be read when it is gone. Where nobody else holds the pipes, they
+// end before that; what is not read by then is lost, so that it must do for a machine that is busy.
+const drainTime = 2 * time.Second
 
 // noNamespaces is set once this system has let this user make no namespaces: then the next start need not try.
 var noNamespaces atomic.Bool
@@ -128,7 +133,7 @@ func (r *runner) live(namespaces bool, started chan<- error) {
 		fmt.Fprintf(r.output, "(the process ended: %s)\n", state)
 	}
 	// A descendant that got away may hold the other ends of the pipes for ever; go-plugin must not wait for it.
-	deadline := time.Now().Add(200 * time.Millisecond)
+	deadline := time.Now().Add(drainTime)
 	_ = r.stdout.SetReadDeadline(deadline)
 	_ = r.stderr.SetReadDeadline(deadline)
 }
@@ -181,9 +186,10 @@ func (r *runner) hasExited() bool {
 	}
 }
 
-// Wait returns once the process is gone. go-plugin calls it after both streams have ended.
+// Wait returns once the process is gone. go-plugin calls it once, after both streams have ended.
 func (r *runner) Wait(context.Context) error {
 	<-r.exited
+	close(r.drained)
 	return errors.Join(r.stdout.Close(), r.stderr.Close())
 }
 
