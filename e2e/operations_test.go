@@ -82,9 +82,27 @@ func TestOperations(t *testing.T) {
 			}
 		}()
 		m.must(0, "maintenance", "on", "--env", "local")
-		m.must(3, "smoke", "--env", "local")
+		if refused := m.must(7, "smoke", "--env", "local"); !strings.Contains(refused.out, "`penstock maintenance off --env local`") {
+			t.Error(refused)
+		}
+		if status := m.must(0, "status"); !strings.Contains(status.out, "in maintenance by run") {
+			t.Error(status)
+		}
+		var told struct {
+			Steps []struct{ Name, Detail string }
+		}
+		newest := strings.Fields(strings.Split(m.must(0, "history", "--env", "local", "--limit", "2").out, "\n")[2])[0]
+		if err := json.Unmarshal([]byte(m.must(0, "history", newest, "--json").out), &told); err != nil {
+			t.Error(err)
+		}
+		if len(told.Steps) != 1 || told.Steps[0].Name != "suspend" || told.Steps[0].Detail == "" {
+			t.Errorf("the steps of an operation are not on record: %+v", told)
+		}
 		m.must(0, "maintenance", "off", "--env", "local")
-		if history := m.must(0, "history", "--env", "local"); !strings.Contains(history.out, "smoke: done") || !strings.Contains(history.out, "smoke: failed") {
+		if status := m.must(0, "status"); strings.Contains(status.out, "in maintenance") {
+			t.Error(status)
+		}
+		if history := m.must(0, "history", "--env", "local"); !strings.Contains(history.out, "smoke: done") || !strings.Contains(history.out, "smoke: busy") {
 			t.Error(history)
 		}
 		if after := m.deployments("rows"); after != before+2 { // the maintenance, and its end

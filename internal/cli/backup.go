@@ -98,14 +98,23 @@ func operationFailure(err error) error {
 func (r *run) doStep(name, title string, do func() (detail string, err error)) error {
 	step := event.Step{Name: name, Title: title}
 	began := time.Now()
-	r.bus.Observe(event.Event{Type: event.StepStarted, Step: &step})
+	r.tellStep(event.StepStarted, step)
 	detail, err := do()
 	done := event.Step{Name: name, Title: title, Detail: detail, Duration: time.Since(began)}
 	if err != nil {
 		done.Error = err.Error()
 	}
-	r.bus.Observe(event.Event{Type: event.StepFinished, Step: &done})
+	r.tellStep(event.StepFinished, done)
 	return err
+}
+
+// tellStep tells of a step of an operation, and keeps it: nobody else does, as there is no promotion.
+func (r *run) tellStep(what event.Type, step event.Step) {
+	told := event.Event{Type: what, Run: r.id, Time: time.Now(), Step: &step}
+	if r.record != nil {
+		r.record.Keep(hideIn(told, r.hide))
+	}
+	r.bus.Observe(told)
 }
 
 // backup saves everything into dir and, where a bucket is named, there.

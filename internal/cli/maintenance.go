@@ -15,9 +15,15 @@ import (
 	"github.com/penstock-ci/penstock/internal/wrangler"
 )
 
+// How a maintenance is recorded, and the step that ends one.
+const (
+	maintenanceCommand = "maintenance"
+	stepResume         = "resume"
+)
+
 func newMaintenance(shared *common) *cobra.Command {
 	command := &cobra.Command{
-		Use:   "maintenance",
+		Use:   maintenanceCommand,
 		Short: "Take an environment out of service and put it back exactly as it was",
 		Long: "`on` leads the environment's routes and custom domains to a maintenance Worker that Penstock ships; a Worker that is reached\n" +
 			"by its own address gets a maintenance version with all traffic. With --read-only traffic stays, and the databases refuse\n" +
@@ -43,7 +49,7 @@ func newMaintenanceOn(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r.announce("maintenance", nil)
+			r.announce(maintenanceCommand, nil)
 			err = r.besideUnfinished(ctx, func(id string, unfinished []promotion.Checkpoint) error {
 				r.noteUnfinished(unfinished)
 				if readOnly {
@@ -63,6 +69,10 @@ func newMaintenanceOn(shared *common) *cobra.Command {
 			})
 			result := event.Result{}
 			if err == nil {
+				result.Reason = environment + " is out of service"
+				if readOnly {
+					result.Reason = "the databases of " + environment + " are read-only"
+				}
 				result.NextStep = "`penstock maintenance off --env " + environment + "` ends it"
 			}
 			return r.finish(ctx, result, operationFailure(err))
@@ -130,16 +140,17 @@ func newMaintenanceOff(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r.announce("maintenance", nil)
+			r.announce(maintenanceCommand, nil)
 			result := event.Result{}
 			err = r.besideUnfinished(ctx, func(_ string, unfinished []promotion.Checkpoint) error {
 				r.noteUnfinished(unfinished)
-				return r.doStep("resume", "put the app back into service", func() (string, error) {
+				return r.doStep(stepResume, "put the app back into service", func() (string, error) {
 					was, err := target.Resume(ctx)
 					if err == nil && !was.On() {
 						result.Reason = "there was no maintenance to end"
 					}
 					if err == nil && was.On() {
+						result.Reason = environment + " is back in service"
 						result.NextStep = "`penstock smoke --env " + environment + "` asks what everybody gets again"
 						return "ended: " + describeMaintenance(was), nil
 					}

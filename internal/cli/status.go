@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -18,13 +19,19 @@ func newStatus(shared *common) *cobra.Command {
 		Example: "  penstock status --json",
 		RunE: func(command *cobra.Command, _ []string) error {
 			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
-				states := []ledger.EnvironmentState{}
-				var err error
+				states := []environmentStatus{}
 				if record != nil {
-					states, err = record.Environments(command.Context(), app)
-				}
-				if err != nil {
-					return err
+					known, err := record.Environments(command.Context(), app)
+					if err != nil {
+						return err
+					}
+					for _, state := range known {
+						status, err := statusOf(command.Context(), record, state)
+						if err != nil {
+							return err
+						}
+						states = append(states, status)
+					}
 				}
 				if shared.json {
 					return printJSON(shared.streams.Out, states)
@@ -36,6 +43,48 @@ func newStatus(shared *common) *cobra.Command {
 	}
 	command.Flags().StringVar(&app, "app", "", "only this `app`")
 	return command
+}
+
+// environmentStatus is an environment with what was done to it since its promotion, as far as it is on record.
+type environmentStatus struct {
+	ledger.EnvironmentState
+	// Secret is the version that a secret which was put since made live in the promotion's place; "" when none did.
+	Secret string `json:"secretVersion,omitempty"`
+	// Maintenance is the run that took the environment out of service, or made its databases read-only, and was not ended since.
+	Maintenance string `json:"maintenance,omitempty"`
+}
+
+// statusOf looks at what was done since the promotion, newest first.
+func statusOf(ctx context.Context, record *ledger.Ledger, state ledger.EnvironmentState) (environmentStatus, error) {
+	status := environmentStatus{EnvironmentState: state}
+	runs, err := record.Runs(ctx, ledger.Filter{App: state.App, Environment: state.Name, Limit: maxOperations})
+	if err != nil {
+		return status, err
+	}
+	serviced := false // what is newest is known
+	for _, run := range runs {
+		if run.Result == nil || run.State != ExitDone.Outcome() {
+			continue
+		}
+		switch run.Info.Command {
+		case secretsCommand:
+			if status.Secret == "" && run.Result.Previous != "" && run.Finished.After(state.Since) {
+				status.Secret = run.Result.Version
+			}
+		case maintenanceCommand:
+			if serviced {
+				continue
+			}
+			whole, err := record.Run(ctx, run.ID)
+			if err != nil {
+				return status, err
+			}
+			if serviced = len(whole.Steps) > 0; serviced && whole.Steps[0].Name != stepResume {
+				status.Maintenance = run.ID
+			}
+		}
+	}
+	return status, nil
 }
 
 // showWaiting tells what waits for the environment, and what may pass its gates.
@@ -54,7 +103,7 @@ func showWaiting(streams *Streams, state ledger.EnvironmentState) {
 	}
 }
 
-func showStatus(streams *Streams, states []ledger.EnvironmentState) {
+func showStatus(streams *Streams, states []environmentStatus) {
 	if len(states) == 0 {
 		fmt.Fprintln(streams.Out, "nothing has been deployed yet; `penstock deploy --env local` is a beginning")
 	}
@@ -64,12 +113,21 @@ func showStatus(streams *Streams, states []ledger.EnvironmentState) {
 			fmt.Fprintln(streams.Out, "  live:    nothing that this ledger knows of")
 		} else {
 			fmt.Fprintf(streams.Out, "  live:    version %s since %s\n", state.Version, state.Since.Local().Format(time.DateTime))
-			fmt.Fprintf(streams.Out, "  bundle:  %s\n  run:     %s\n", state.Bundle, state.Run)
+			if state.Bundle != "" { // a rollback does not know it
+				fmt.Fprintf(streams.Out, "  bundle:  %s\n", state.Bundle)
+			}
+			fmt.Fprintf(streams.Out, "  run:     %s\n", state.Run)
 			if state.URL != "" {
 				fmt.Fprintf(streams.Out, "  url:     %s\n", state.URL)
 			}
 		}
-		showWaiting(streams, state)
+		if state.Secret != "" {
+			fmt.Fprintf(streams.Out, "  secret:  put since, which made version %s live in its place, with the same code\n", state.Secret)
+		}
+		if state.Maintenance != "" {
+			fmt.Fprintf(streams.Out, "  service: in maintenance by run %s; `penstock maintenance status --env %s` asks whether it still is\n", state.Maintenance, state.Name)
+		}
+		showWaiting(streams, state.EnvironmentState)
 		if state.Holder != nil {
 			fmt.Fprintf(streams.Out, "  at work: promotion %s by process %d since %s\n", state.Holder.Promotion, state.Holder.Process.PID,
 				state.Holder.Since.Local().Format(time.DateTime))

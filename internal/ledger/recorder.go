@@ -37,7 +37,14 @@ func (l *Ledger) Observer() *Recorder {
 
 // Observe takes the event; it never waits for the disk.
 func (r *Recorder) Observe(e event.Event) {
-	if !recorded(e) || e.Type == event.StepStarted || e.Type == event.StepFinished {
+	if e.Type != event.StepStarted && e.Type != event.StepFinished {
+		r.Keep(e)
+	}
+}
+
+// Keep takes the event like Observe, and a step too: that of an operation, such as a backup, which no promotion writes.
+func (r *Recorder) Keep(e event.Event) {
+	if !recorded(e) {
 		return
 	}
 	made, err := r.ledger.eventEntry(e)

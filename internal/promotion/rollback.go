@@ -358,7 +358,7 @@ func before(live string, past []Checkpoint) (string, error) {
 		}
 		return old, nil
 	}
-	return "", fmt.Errorf("%w by itself: version %s was not made live by Penstock, or not with this ledger; say with --to which version you want (`wrangler versions list` shows them)", ErrNoSuchVersion, short(live))
+	return "", fmt.Errorf("%w by itself: no promotion on record made version %s live (a secret that is put makes a version too); say with --to which version you want (`wrangler versions list` shows them)", ErrNoSuchVersion, short(live))
 }
 
 // digest names the rollback like a plan.
