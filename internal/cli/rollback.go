@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
@@ -81,7 +80,7 @@ func (r *run) rollback(ctx context.Context, target *cloudflare.Target, flags rol
 	var meanwhile []string
 	if err == nil {
 		on, unknown := target.Maintenance(ctx)
-		meanwhile = maintenanceMeanwhile(on, unknown, flags.environment)
+		meanwhile = readOnlyMeanwhile(on, unknown, flags.environment)
 	}
 	if err == nil && flags.dryRun {
 		return errors.Join(r.showRollback(planned, choice, meanwhile), r.end(ctx))
@@ -122,24 +121,17 @@ func (r *run) rollback(ctx context.Context, target *cloudflare.Target, flags rol
 	return r.finish(ctx, result, promotionFailure(returned, err))
 }
 
-// maintenanceMeanwhile says what a rollback does not change, or ends, while the app is out of service. That it cannot be found out
-// keeps nobody from an emergency rollback.
-func maintenanceMeanwhile(on cloudflare.Maintenance, unknown error, environment string) []string {
-	if unknown != nil {
-		return []string{"whether " + environment + " is in maintenance could not be found out: " + unknown.Error()}
+// readOnlyMeanwhile says what stays as it is although traffic goes back: tables that a maintenance made read-only. That it cannot be
+// found out keeps nobody from an emergency rollback. What takes the app itself out of service refuses a rollback instead.
+func readOnlyMeanwhile(on cloudflare.Maintenance, unknown error, environment string) []string {
+	switch {
+	case unknown != nil:
+		return []string{"whether tables of " + environment + " are read-only could not be found out: " + unknown.Error()}
+	case len(on.Tables) == 0:
+		return nil
 	}
-	var said []string
-	off := "; `penstock maintenance off --env " + environment + "` ends that"
-	if len(on.Routes)+len(on.Domains) > 0 {
-		said = append(said, environment+" is in maintenance: people see the maintenance page at "+list(slices.Concat(on.Routes, on.Domains))+" before and after the rollback"+off)
-	}
-	if on.Version != "" {
-		said = append(said, environment+" is in maintenance by a version of its own, "+on.Version+": the rollback ends it, and the app is in service again")
-	}
-	if len(on.Tables) > 0 {
-		said = append(said, fmt.Sprintf("%s is in maintenance: %s cannot be written, before and after the rollback%s", environment, gates.Counted(len(on.Tables), "table"), off))
-	}
-	return said
+	return []string{fmt.Sprintf("%s is in maintenance: %s cannot be written, before and after the rollback; `penstock maintenance off --env %s` ends that",
+		environment, gates.Counted(len(on.Tables), "table"), environment)}
 }
 
 func (r *run) planRollback(ctx context.Context, target *cloudflare.Target, to string) (promotion.Rollback, error) {
