@@ -63,10 +63,14 @@ func inherit(binding store.Binding, base *store.Version) (store.Binding, error) 
 }
 
 // kept lists the bindings of the version before that stay without being named again. An upload that does not say keeps
-// nothing, not even secrets: wrangler always says, and a client that forgets to would lose them.
-func kept(keep []string, already []store.Binding, base *store.Version) []store.Binding {
+// its secrets: `wrangler deploy` does not say, and has never removed one.
+func kept(types *[]string, already []store.Binding, base *store.Version) []store.Binding {
 	if base == nil {
 		return nil
+	}
+	keep := []string{"secret_text", "secret_key"}
+	if types != nil {
+		keep = *types
 	}
 	var out []store.Binding
 	for _, binding := range base.Bindings {

@@ -64,7 +64,7 @@ func TestTypedWorkers(t *testing.T) {
 	newVersion := cfworkers.ScriptVersionNewParams{}
 	newVersion.AccountID.Value, newVersion.AccountID.Present = account, true
 	version := good[*cfworkers.ScriptVersionNewResponse](t)(scripts.Versions.New(t.Context(), "hello", newVersion, raw(t,
-		meta("keep_bindings", []string{"secret_text"}, "annotations", map[string]any{"workers/tag": "t2"}, "bindings", []any{map[string]any{"type": "inherit", "name": "MODE"}}))))
+		meta("annotations", map[string]any{"workers/tag": "t2"}, "bindings", []any{map[string]any{"type": "inherit", "name": "MODE"}}))))
 	if version.ID == "" || version.Number != 2 || version.Metadata.CreatedOn == "" || len(version.Resources.Bindings) != 2 ||
 		version.Resources.ScriptRuntime.CompatibilityDate == "" || version.Resources.Script.Etag == "" {
 		t.Errorf("version: %s", version.JSON.RawJSON())

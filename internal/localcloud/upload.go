@@ -28,7 +28,7 @@ type metadata struct {
 	MainModule         string            `json:"main_module"`
 	BodyPart           string            `json:"body_part"`
 	Bindings           []store.Binding   `json:"bindings"`
-	KeepBindings       []string          `json:"keep_bindings"`
+	KeepBindings       *[]string         `json:"keep_bindings"`
 	CompatibilityDate  string            `json:"compatibility_date"`
 	CompatibilityFlags []string          `json:"compatibility_flags"`
 	Migrations         *migrations       `json:"migrations"`

@@ -217,7 +217,8 @@ func TestASecretPutByOtherMeansIsAChange(t *testing.T) {
 		t.Helper()
 		b := bundleOf(t, string(secretBundle(t, "one").Modules[0].Body), map[string]any{
 			"main_module": "worker.js", "compatibility_date": "2026-01-01", "annotations": map[string]string{"workers/message": "by hand"},
-			"bindings": append([]any{map[string]any{"name": "VERSION", "type": "version_metadata"}}, secrets...),
+			"bindings":      append([]any{map[string]any{"name": "VERSION", "type": "version_metadata"}}, secrets...),
+			"keep_bindings": []string{"secret_key"}, // as wrangler says when it replaces or deletes secrets
 		})
 		var body bytes.Buffer
 		kind, err := b.Encode(&body, b.Metadata)
