@@ -50,7 +50,7 @@ test: build $(WORKERD) ci-module ## everything that must hold, without the slow 
 	@echo "the slow tier did not run (real npm, wrangler and workerd, the whole story): make test-slow"
 
 test-slow: build $(WORKERD) $(ACT) ## the slow tier too: real npm, wrangler and workerd, the whole story (needs Node)
-	@export PENSTOCK_SLOW=1; $(TEST) -count=1 -timeout 30m ./...
+	@export PENSTOCK_SLOW=1; $(TEST) -count=1 -timeout 40m ./...
 
 # Runs workflows on this machine; a test runs our action by it.
 $(ACT):
