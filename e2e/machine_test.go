@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -327,17 +328,24 @@ func (m *machine) edit(name, old, replacement string) (putBack func()) {
 	}
 }
 
-// url is where the app is served, as `local status` tells it.
+// url is where the app is served, as `local status` tells it: of several Workers the one whose name begins those of all others,
+// which are of the app's other environments.
 func (m *machine) url() string {
 	m.t.Helper()
 	var told struct {
 		Scripts []struct{ Name, URL string } `json:"scripts"`
 	}
 	status := m.must(0, "local", "status", "--json")
-	if err := json.Unmarshal([]byte(status.out), &told); err != nil || len(told.Scripts) != 1 {
-		m.t.Fatalf("local status tells no single Worker: %v\n%s", err, status)
+	if err := json.Unmarshal([]byte(status.out), &told); err != nil || len(told.Scripts) == 0 {
+		m.t.Fatalf("local status tells no Worker: %v\n%s", err, status)
 	}
-	return told.Scripts[0].URL
+	app := slices.MinFunc(told.Scripts, func(a, b struct{ Name, URL string }) int { return len(a.Name) - len(b.Name) })
+	for _, script := range told.Scripts {
+		if !strings.HasPrefix(script.Name, app.Name) {
+			m.t.Fatalf("%s is no environment of %s: the test must say which it means\n%s", script.Name, app.Name, status)
+		}
+	}
+	return app.URL
 }
 
 // serving is the id of the version that answers, with a healthy page.

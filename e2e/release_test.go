@@ -37,7 +37,7 @@ environments:
 	m.must(0, "deploy", "--env", "staging")
 	staged := time.Now()
 	o = m.must(5, "deploy", "--env", "local", "--json")
-	verdict(t, o, "release/soak", gates.Pending, "live in staging for", "of "+soak.String(), "until 20")
+	verdict(t, o, "release/soak", gates.Pending, "live in staging for", "of "+gates.Span(soak), "until 20")
 	waiting := m.runs()[0].ID
 	m.must(0, "why", waiting).says(t, "release/soak", "time")
 	if elapsed := time.Since(staged); elapsed > soak {
