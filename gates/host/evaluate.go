@@ -244,10 +244,7 @@ func (p *process) lost(ctx context.Context, err error) error {
 		// The connection broke, so the process is ending; what it printed last is worth waiting a moment for.
 		select {
 		case <-p.runner.exited:
-			select { // what it printed last says why
-			case <-p.runner.drained:
-			case <-time.After(drainTime):
-			}
+			p.runner.awaitPrinted() // which says why
 			if excess := p.runner.excess.Load(); excess != nil {
 				return errors.New("it was ended: " + *excess)
 			}

@@ -186,6 +186,14 @@ func (r *runner) hasExited() bool {
 	}
 }
 
+// awaitPrinted waits until all that the process printed has been read, which is soon after its end, and no longer than that may take.
+func (r *runner) awaitPrinted() {
+	select {
+	case <-r.drained:
+	case <-time.After(drainTime):
+	}
+}
+
 // Wait returns once the process is gone. go-plugin calls it once, after both streams have ended.
 func (r *runner) Wait(context.Context) error {
 	<-r.exited

@@ -30,9 +30,9 @@ type Trial struct {
 func (h *Host) Try(ctx context.Context, gate string, request gates.Request) Trial {
 	began := time.Now()
 	var said strings.Builder
-	var printed *output
+	var asked *process
 	raw, err := h.question(ctx, gate, request, func(text string) { said.WriteString(text + "\n") }, func(running *process) bool {
-		printed = running.output
+		asked = running
 		// What it printed is all there only once it has ended.
 		return len(request.Secrets) > 0
 	})
@@ -42,8 +42,11 @@ func (h *Host) Try(ctx context.Context, gate string, request gates.Request) Tria
 		said.Write(text)
 		trial.Verdict, trial.Err = sane(raw, h.redactor(request.Secrets))
 	}
-	if printed != nil {
-		said.WriteString(printed.String())
+	if asked != nil {
+		if len(request.Secrets) > 0 {
+			asked.runner.awaitPrinted()
+		}
+		said.WriteString(asked.output.String())
 	}
 	trial.Output = outputOf(trial.Err, h.redactor(request.Secrets))
 	for name, value := range request.Secrets {
