@@ -2,6 +2,7 @@ package host_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,6 +209,43 @@ func TestTamperedOutputsAreMadeAgain(t *testing.T) {
 				t.Errorf("said:\n%s", said)
 			}
 		})
+	}
+}
+
+// TestDamagedOutputsAreMadeAgainOnce: a stage that makes the very same again leaves a tree of the same name, which others that found
+// the old one damaged must not take for it and remove.
+func TestDamagedOutputsAreMadeAgainOnce(t *testing.T) {
+	t.Parallel()
+	w := appOfTwo(t)
+	build, use := twoStages()
+	_, _, s := w.once(build, use)
+	s.close()
+	stored, err := filepath.Glob(filepath.Join(w.state, "cache/trees/*/files/dist/out.js"))
+	if err != nil || len(stored) != 1 {
+		t.Fatal(stored, err)
+	}
+	if err := os.Remove(stored[0]); err != nil {
+		t.Fatal(err)
+	}
+	uses := make([]pipelines.Stage, 8)
+	for i := range uses {
+		uses[i] = use
+		uses[i].Name = fmt.Sprintf("use-%d", i)
+	}
+	s = w.open(append(uses, build)...)
+	built := s.pass(build)
+	wantCached(t, built, true, "")
+	var atOnce sync.WaitGroup
+	for _, stage := range uses {
+		atOnce.Go(func() {
+			if result, err := s.Run(context.Background(), s.job(&stage, built)); err != nil || result.Outcome != event.Passed {
+				t.Errorf("%s: %+v, %v", stage.Name, result, err)
+			}
+		})
+	}
+	atOnce.Wait()
+	if again := strings.Count(s.said(), "so build runs again"); again != 1 {
+		t.Errorf("build ran %d more times:\n%s", again, s.said())
 	}
 }
 

@@ -106,6 +106,6 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 		inputs: &inputs.Sets{Source: source}, last: lastrun.Open(cache.root, p.Name, source.Root),
 		mirror: &inputs.Mirror{Source: source, Folder: filepath.Join(folder.Work, "source.snapshot"), Parallelism: e.options.Parallelism},
 		mark:   newMark(), names: map[string]int{}, jobs: map[string]engine.Job{},
-		replaced: map[string]string{}, redoing: map[string]*sync.Mutex{},
+		redone: map[string]*redone{},
 	}, nil
 }

@@ -43,9 +43,8 @@ type Session struct {
 	mu       sync.Mutex
 	names    map[string]int        // runs of stages, by the name of their folder
 	jobs     map[string]engine.Job // how to make a stage's outputs again
-	replaced map[string]string     // handles of outputs that had to be made again
-	redoing  map[string]*sync.Mutex
-	programs bool // a program was started
+	redone   map[string]*redone    // by stage
+	programs bool                  // a program was started
 }
 
 var (
@@ -300,41 +299,52 @@ func (s *Session) OutputPath(ctx context.Context, result engine.Result, output s
 
 // withOutputs uses a stage's outputs, and once more after making them again when they turn out to be damaged.
 func (s *Session) withOutputs(ctx context.Context, result engine.Result, use func(handle string) error) error {
-	handle := s.current(result.Handle)
+	handle, made := s.current(result)
 	err := use(handle)
 	var damage *damagedError
 	if !errors.As(err, &damage) {
 		return err
 	}
-	fresh, redoErr := s.redo(ctx, result.Stage, handle, damage)
+	fresh, redoErr := s.redo(ctx, result, made, damage)
 	if redoErr != nil {
 		return redoErr
 	}
 	return use(fresh)
 }
 
-func (s *Session) current(handle string) string {
+// current is the handle under which a stage's outputs are to be had now, and how often they were made again.
+func (s *Session) current(result engine.Result) (handle string, made int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if fresh, ok := s.replaced[handle]; ok {
-		return fresh
+	if again := s.redone[result.Stage]; again != nil && again.made > 0 {
+		return again.handle, again.made
 	}
-	return handle
+	return result.Handle, 0
 }
 
-// redo drops a damaged tree and runs its stage again, unless another stage that needs it has done so.
-func (s *Session) redo(ctx context.Context, stage, handle string, damage *damagedError) (string, error) {
+// redone is a stage's outputs that had to be made again. The stage may have made the very same, so that the handle does not tell.
+type redone struct {
+	making sync.Mutex // held while they are made
+	handle string     // guarded, as made is, by the session's mu
+	made   int
+}
+
+// redo drops a damaged tree and runs its stage again, unless another stage that needs it has done so since they were made so
+// many times.
+func (s *Session) redo(ctx context.Context, of engine.Result, made int, damage *damagedError) (string, error) {
+	stage := of.Stage
 	// One lock for each stage: a stage that is run again may find what it needs damaged too.
 	s.mu.Lock()
-	if s.redoing[stage] == nil {
-		s.redoing[stage] = &sync.Mutex{}
+	if s.redone[stage] == nil {
+		s.redone[stage] = &redone{}
 	}
-	lock := s.redoing[stage]
+	again := s.redone[stage]
 	s.mu.Unlock()
-	lock.Lock()
-	defer lock.Unlock()
-	if fresh := s.current(handle); fresh != handle {
-		return fresh, nil // somebody else was first
+	again.making.Lock()
+	defer again.making.Unlock()
+	handle, now := s.current(of)
+	if now != made {
+		return handle, nil // somebody else was first
 	}
 	s.mu.Lock()
 	job, known := s.jobs[stage]
@@ -359,7 +369,7 @@ func (s *Session) redo(ctx context.Context, stage, handle string, damage *damage
 		return "", fmt.Errorf("%w, and stage %s, run again to make them anew, %s", damage, stage, result.Outcome)
 	}
 	s.mu.Lock()
-	s.replaced[handle] = result.Handle
+	again.handle, again.made = result.Handle, made+1
 	s.mu.Unlock()
 	return result.Handle, nil
 }
