@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -71,7 +72,7 @@ func newWarmMachine(t *testing.T, app string) *machine {
 	t.Helper()
 	m := newMachine(t, app)
 	if kept := keptStages(app); exists(kept) {
-		if err := os.CopyFS(filepath.Join(m.state, "cache"), os.DirFS(kept)); err != nil {
+		if err := copyKept(filepath.Join(m.state, "cache"), kept); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,9 +88,30 @@ func (m *machine) keepStages(app string) {
 	if m.t.Failed() || !exists(from) || exists(to) {
 		return
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.CopyFS(to, os.DirFS(from))); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), copyKept(to, from)); err != nil {
 		m.t.Error(err)
 	}
+}
+
+// copyKept copies a cache with the times of its files, by which the cache knows that nobody wrote to them.
+func copyKept(to, from string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(filepath.Join(to, relative), info.ModTime(), info.ModTime())
+	})
 }
 
 func exists(path string) bool {
