@@ -227,16 +227,16 @@ func TestDamagedOutputsAreMadeAgainOnce(t *testing.T) {
 	if err := os.Remove(stored[0]); err != nil {
 		t.Fatal(err)
 	}
-	uses := make([]pipelines.Stage, 8)
-	for i := range uses {
-		uses[i] = use
-		uses[i].Name = fmt.Sprintf("use-%d", i)
+	all := []pipelines.Stage{build}
+	for i := range 8 {
+		use.Name = fmt.Sprintf("use-%d", i)
+		all = append(all, use)
 	}
-	s = w.open(append(uses, build)...)
+	s = w.open(all...)
 	built := s.pass(build)
 	wantCached(t, built, true, "")
 	var atOnce sync.WaitGroup
-	for _, stage := range uses {
+	for _, stage := range all[1:] {
 		atOnce.Go(func() {
 			if result, err := s.Run(context.Background(), s.job(&stage, built)); err != nil || result.Outcome != event.Passed {
 				t.Errorf("%s: %+v, %v", stage.Name, result, err)
