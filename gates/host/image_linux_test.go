@@ -27,9 +27,7 @@ func TestTheCopyCannotBeChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer copied.close()
-	if copied.folder != "" {
-		t.Skip("this system has no memory files that can be sealed")
-	}
+	needSealed(t, copied)
 	if err := os.WriteFile(copied.path, []byte("changed"), 0o700); err == nil {
 		t.Error("it was written to")
 	}
@@ -92,9 +90,7 @@ func TestAStartWritesOverNoImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer copied.close()
-	if copied.folder != "" {
-		t.Skip("this system has no memory files that can be sealed")
-	}
+	needSealed(t, copied)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -124,5 +120,19 @@ func TestAStartWritesOverNoImage(t *testing.T) {
 	killTree(process)
 	if _, err := process.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// needSealed leaves out what a kernel without memory files cannot show: there a file in a private folder is executed. In CI, whose
+// machines have them, it is a failure.
+func needSealed(t *testing.T, copied *image) {
+	t.Helper()
+	const lacking = "this system has no memory files that can be sealed"
+	switch {
+	case copied.folder == "":
+	case os.Getenv("CI") != "":
+		t.Fatal(lacking)
+	default:
+		t.Skip(lacking)
 	}
 }
