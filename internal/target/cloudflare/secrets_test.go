@@ -139,8 +139,9 @@ func TestTailTellsOfWhatIsAskedFor(t *testing.T) {
 	defer stop()
 	seen := make(chan cloudflare.TailEvent, 100)
 	ended := make(chan error, 1)
+	target := p.target()
 	go func() {
-		ended <- p.target().Tail(ctx, cloudflare.TailFilter{Statuses: []string{"5xx"}, Version: live.Version}, func(e cloudflare.TailEvent) { seen <- e })
+		ended <- target.Tail(ctx, cloudflare.TailFilter{Statuses: []string{"5xx"}, Version: live.Version}, func(e cloudflare.TailEvent) { seen <- e })
 	}()
 	deadline := time.After(30 * time.Second)
 	for {
