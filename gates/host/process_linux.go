@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"strconv"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -64,9 +63,10 @@ func aboveImage(executed *image, stream *os.File) (*os.File, error) {
 	return os.NewFile(uintptr(fd), stream.Name()), nil
 }
 
-// leaveNothingOpen keeps descriptors that this process was started with from the processes that it starts: whoever started it
-// may have left anything open. Those that Go opens are closed at each start anyhow.
-var leaveNothingOpen = sync.OnceFunc(func() {
+// leaveNothingOpen keeps descriptors that Go did not open from the processes that it starts: whoever started this process may
+// have left anything open, and a library that makes its own system calls may open more at any time. Those of Go are closed at
+// each start anyhow.
+func leaveNothingOpen() {
 	const first = 3 // after the three streams
 	if unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return
@@ -80,7 +80,7 @@ var leaveNothingOpen = sync.OnceFunc(func() {
 			unix.CloseOnExec(fd)
 		}
 	}
-})
+}
 
 // limit bounds what the process may take. It has been running for some microseconds by then; a program that is made to use
 // them is ended by [runner.watch]. The thread that calls is confined and may bound nobody else, so another one does it.
