@@ -7,11 +7,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
-	"github.com/penstock-ci/penstock/gates/internal/goplugin"
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
@@ -30,19 +28,30 @@ func Serve(set Set) {
 		os.Exit(2)
 	}
 	go exitWithHost()
-	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: goplugin.Handshake,
-		TLSProvider:     identity,
-		VersionedPlugins: map[int]plugin.PluginSet{
-			wire.ProtocolVersion: {goplugin.Name: &goplugin.Plugin{Gates: newServer(set)}},
-		},
-		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
-			return plugin.DefaultGRPCServer(append(options,
-				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes)))
-		},
-		// go-plugin's own diary is of use to nobody but its authors; its errors are.
-		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr}),
-	})
+	fmt.Fprintf(os.Stderr, "gate set %q cannot be served: %v\n", set.Name, serve(set))
+	os.Exit(1)
+}
+
+// serve says where the set is asked and answers there. It returns only what keeps it from that.
+//
+// It is gRPC alone. go-plugin's services beside it, and its listener, are not needed: the host gives the socket and the
+// certificates, and reads the streams.
+func serve(set Set) error {
+	secured, err := identity()
+	if err != nil {
+		return err
+	}
+	listener, handshake, err := wire.Listen(os.Getenv)
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(secured)),
+		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
+	wire.RegisterGateSetServer(server, newServer(set))
+	if _, err := os.Stdout.WriteString(handshake); err != nil {
+		return err
+	}
+	return server.Serve(listener)
 }
 
 // identity is what the host gave this process to show itself with. What a gate starts does not inherit it.

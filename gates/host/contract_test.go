@@ -147,8 +147,10 @@ func TestASetThatKeepsCrashingIsGivenUp(t *testing.T) {
 func TestOutputIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newHost(t, host.Options{Sets: []host.PluginRef{refTo(t, "good")}})
-	if verdict := ask(t, h, "good/noisy", gates.Request{}); verdict.Outcome != gates.Pass {
-		t.Errorf("%+v", verdict)
+	for _, gate := range []string{"good/noisy", "good/long-winded"} {
+		if verdict := ask(t, h, gate, gates.Request{}); verdict.Outcome != gates.Pass {
+			t.Errorf("%s: %+v", gate, verdict)
+		}
 	}
 }
 

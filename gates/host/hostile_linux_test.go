@@ -92,6 +92,66 @@ func TestAHostileGateGoesThroughNoBackDoor(t *testing.T) {
 	}
 }
 
+// TestAGrantedNetworkReachesNoSocketFile: who may connect to hosts could else talk to Docker, the user's SSH agent or the system's
+// log, which listen on socket files.
+func TestAGrantedNetworkReachesNoSocketFile(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "pgt") // t.TempDir's names are too long for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	stream, datagram, packets := filepath.Join(dir, "stream"), filepath.Join(dir, "datagram"), filepath.Join(dir, "packets")
+	for path, network := range map[string]string{stream: "unix", packets: "unixpacket"} {
+		listener, err := net.Listen(network, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+	}
+	log, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagram, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	provable := []string{"unix " + stream, "datagram " + datagram, "seqpacket " + packets, fmt.Sprintf("family %d", unix.AF_NETLINK)}
+	for _, attempt := range provable {
+		kind, what, _ := strings.Cut(attempt, " ")
+		if said, err := exec.Command(built.path, "unconfined", kind, what).CombinedOutput(); err != nil {
+			t.Errorf("%s does not succeed without a sandbox, so it proves nothing: %s", attempt, said)
+		}
+	}
+	attempts := append(provable, "connect-inherited "+stream, "link-among-sockets "+stream, "move-among-sockets "+stream)
+	app := strings.Join(attempts, "\n")
+
+	h := newHost(t, host.Options{Sets: []host.PluginRef{refTo(t, "good")}, Hosts: []string{"127.0.0.1:1"}})
+	if lacking := missing(t, h); len(lacking) > 0 {
+		skipUnlessCI(t, strings.Join(lacking, "; "))
+	}
+	for _, one := range []struct {
+		gate, granted string
+		request       gates.Request
+	}{
+		{"good/spy", "nothing", gates.Request{Run: gates.Run{App: app}}},
+		{"good/prober", "the running version", gates.Request{Phase: gates.PhasePromote, Run: gates.Run{App: app, URL: version(t).URL}}},
+		{"good/traveller", "a host", gates.Request{Run: gates.Run{App: app}}},
+	} {
+		verdict := ask(t, h, one.gate, one.request)
+		if len(verdict.Findings) != len(attempts) {
+			t.Fatalf("granted %s: %+v", one.granted, verdict)
+		}
+		for i, attempt := range attempts {
+			if verdict.Findings[i].Detail != "refused" {
+				t.Errorf("granted %s, %s: %s", one.granted, attempt, verdict.Findings[i].Detail)
+			}
+		}
+	}
+}
+
 // TestAGreedyGateIsEnded lets a gate take more and more of what no kernel bounds for an ordinary user.
 func TestAGreedyGateIsEnded(t *testing.T) {
 	t.Parallel()

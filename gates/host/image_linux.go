@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
 // newImage makes room for a binary in memory that nobody else can reach. Where the kernel does not allow that (before
@@ -21,7 +23,19 @@ func newImage(name, scratch string) (*image, error) {
 	if err != nil {
 		return newFileImage(name, scratch)
 	}
+	if fd, err = aboveInherited(fd); err != nil {
+		return nil, err
+	}
 	return &image{name: name, path: fmt.Sprintf("/proc/self/fd/%d", fd), file: os.NewFile(uintptr(fd), name)}, nil
+}
+
+// aboveInherited moves a descriptor off those that a set inherits, which would be put in its place.
+func aboveInherited(fd int) (int, error) {
+	if fd > wire.ListenerDescriptor {
+		return fd, nil
+	}
+	moved, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, wire.ListenerDescriptor+1)
+	return moved, errors.Join(err, unix.Close(fd))
 }
 
 // seal makes the copy immutable, also for this process and for root.

@@ -113,7 +113,7 @@ func TestAStartWritesOverNoImage(t *testing.T) {
 	if int(moved.file.Fd()) != after {
 		t.Fatalf("descriptor %d is in use", after)
 	}
-	process, err := startProcess(moved, nil, t.TempDir(), [3]*os.File{stream, null, null}, false, &SandboxReport{})
+	process, err := startProcess(moved, nil, t.TempDir(), []*os.File{stream, null, null}, false, &SandboxReport{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/penstock-ci/penstock/gates"
-	"github.com/penstock-ci/penstock/gates/internal/goplugin"
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
@@ -82,8 +81,8 @@ func (p *process) clientConfig(limits Limits) (*plugin.ClientConfig, error) {
 		return nil, err
 	}
 	return &plugin.ClientConfig{
-		HandshakeConfig:  goplugin.Handshake,
-		VersionedPlugins: goplugin.Plugins(),
+		HandshakeConfig:  handshake,
+		VersionedPlugins: plugins(),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		TLSConfig:        secured,
 		SkipHostEnv:      true,
@@ -112,11 +111,11 @@ func (p *process) connect() error {
 	if err != nil {
 		return fmt.Errorf("connect to it: %w", err)
 	}
-	dispensed, err := protocol.Dispense(goplugin.Name)
+	served, err := protocol.Dispense(dispensed)
 	if err != nil {
 		return fmt.Errorf("connect to it: %w", err)
 	}
-	p.gates = dispensed.(wire.GateSetClient)
+	p.gates = served.(wire.GateSetClient)
 	return nil
 }
 

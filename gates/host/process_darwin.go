@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, _ bool, report *SandboxReport) (*os.Process, error) {
+func startProcess(binary *image, environment []string, dir string, streams []*os.File, _ bool, report *SandboxReport) (*os.Process, error) {
 	path, arguments, input, err := binary.command()
 	if err != nil {
 		return nil, err
@@ -16,7 +16,7 @@ func startProcess(binary *image, environment []string, dir string, streams [3]*o
 	}
 	report.miss("processes: only the process group of a set is killed with it; macOS has no process namespaces")
 	return os.StartProcess(path, arguments, &os.ProcAttr{
-		Dir: dir, Env: environment, Files: streams[:], Sys: &syscall.SysProcAttr{Setpgid: true},
+		Dir: dir, Env: environment, Files: streams, Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 // startProcess starts the binary in a process group and, with namespaces, in a process namespace: then whatever it starts dies
 // with it, even what left the group. The user namespace that this takes has another good: a set that is started by root has
 // none of root's powers.
-func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, namespaces bool, report *SandboxReport) (*os.Process, error) {
+func startProcess(binary *image, environment []string, dir string, streams []*os.File, namespaces bool, report *SandboxReport) (*os.Process, error) {
 	path, arguments, input, err := binary.command()
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func startProcess(binary *image, environment []string, dir string, streams [3]*o
 		flags = unix.CLONE_NEWUSER | unix.CLONE_NEWPID
 	}
 	process, err := os.StartProcess(path, arguments, &os.ProcAttr{
-		Dir: dir, Env: environment, Files: streams[:],
+		Dir: dir, Env: environment, Files: streams,
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: flags},
 	})
 	if namespaces {

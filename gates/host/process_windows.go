@@ -13,7 +13,7 @@ import (
 // jobs holds the job object of each process: closing it, which Windows also does when the host dies, ends all that is in it.
 var jobs sync.Map // *os.Process → windows.Handle
 
-func startProcess(binary *image, environment []string, dir string, streams [3]*os.File, _ bool, report *SandboxReport) (*os.Process, error) {
+func startProcess(binary *image, environment []string, dir string, streams []*os.File, _ bool, report *SandboxReport) (*os.Process, error) {
 	path, arguments, input, err := binary.command()
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func startProcess(binary *image, environment []string, dir string, streams [3]*o
 	// Without SystemRoot no Windows program can open a socket.
 	environment = append(environment, "SystemRoot="+os.Getenv("SystemRoot"))
 	process, err := os.StartProcess(path, arguments, &os.ProcAttr{
-		Dir: dir, Env: environment, Files: streams[:],
+		Dir: dir, Env: environment, Files: streams,
 		Sys: &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP},
 	})
 	if err != nil {

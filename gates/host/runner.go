@@ -1,14 +1,17 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +30,7 @@ type runner struct {
 	granted     grant
 	limits      Limits
 	environment []string // set by go-plugin before Start
+	socket      *os.File // on which the set is asked, open while it is started; nil on Windows
 
 	sandbox        SandboxReport
 	stdout, stderr *os.File
@@ -60,6 +64,15 @@ var errNoNamespaces = errors.New("no namespaces")
 
 // Start starts the process.
 func (r *runner) Start(context.Context) error {
+	socket, said, err := listen(r.folder)
+	if err != nil {
+		return err
+	}
+	r.socket, r.environment = socket, append(r.environment, said...)
+	if socket != nil {
+		// With the set then ends the last who listens, and nobody connects in vain.
+		defer socket.Close()
+	}
 	if !noNamespaces.Load() {
 		err := r.startOnThread(true)
 		if !errors.Is(err, errNoNamespaces) {
@@ -108,7 +121,7 @@ func (r *runner) live(namespaces bool, started chan<- error) {
 	confined, err := confine(r.binary, r.folder, r.granted, namespaces)
 	if err == nil {
 		r.sandbox = confined
-		err = r.spawn(theirs, namespaces)
+		err = r.spawn(theirs[:], namespaces)
 	}
 	closeAll(theirs)
 	if err != nil {
@@ -138,7 +151,7 @@ func (r *runner) live(namespaces bool, started chan<- error) {
 	_ = r.stderr.SetReadDeadline(deadline)
 }
 
-func (r *runner) spawn(streams [3]*os.File, namespaces bool) error {
+func (r *runner) spawn(streams []*os.File, namespaces bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.killed {
@@ -152,6 +165,10 @@ func (r *runner) spawn(streams [3]*os.File, namespaces bool) error {
 	}, r.environment...)
 	if r.granted.history != "" {
 		environment = append(environment, gitEnvironment()...)
+	}
+	streams = slices.Clone(streams)
+	if r.socket != nil {
+		streams = append(streams, r.socket) // the fourth, which is wire.ListenerDescriptor
 	}
 	process, err := startProcess(r.binary, environment, r.folder.work, streams, namespaces, &r.sandbox)
 	if err != nil {
@@ -207,13 +224,11 @@ func (r *runner) Kill(context.Context) error {
 	return nil
 }
 
-// Stdout is where the handshake is read. Its first line is kept to explain one that fails, what follows as output.
+// Stdout is where go-plugin reads the handshake. It is shown the first line and no more: of what follows it would give up reading
+// at a line that is too long, and a set that prints one would wait for ever.
 func (r *runner) Stdout() io.ReadCloser {
-	r.greeting.rest = r.output
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.TeeReader(r.stdout, &r.greeting), r.stdout}
+	r.greeting.from, r.greeting.rest = r.stdout, r.output
+	return &r.greeting
 }
 
 // Stderr is read by go-plugin into the output that is kept.
@@ -238,7 +253,12 @@ func (r *runner) Diagnose(context.Context) string { return "" }
 func (r *runner) PluginToHost(network, address string) (string, string, error) {
 	switch {
 	case network == "unix" && runtime.GOOS != "windows":
-		if relative, err := filepath.Rel(r.folder.sockets, address); err == nil && filepath.IsLocal(relative) && relative != "." {
+		// Landlock lets it make no link there; elsewhere at least what lies there now is no link to another's socket.
+		relative, err := filepath.Rel(r.folder.sockets, address)
+		if err != nil || !filepath.IsLocal(relative) {
+			break
+		}
+		if info, err := os.Lstat(address); err == nil && info.Mode().Type() == fs.ModeSocket {
 			return network, address, nil
 		}
 	case network == "tcp" && runtime.GOOS == "windows":
@@ -272,30 +292,45 @@ func (r *runner) explain(err error) error {
 	}
 }
 
-// greeting keeps the first line of a stream, up to a bound, and passes on what follows it.
+// maxGreeting bounds the first line. A handshake takes some hundred bytes, with a certificate of the set's own some thousand.
+const maxGreeting = 16 << 10
+
+// greeting reads the first line of a stream and keeps it. What follows goes elsewhere, which the reader sees as the stream's end.
 type greeting struct {
+	from io.ReadCloser
 	rest io.Writer
+	over bool // the first line is; for the reader alone
+
 	mu   sync.Mutex
 	text []byte
-	full bool
 }
 
-func (g *greeting) Write(text []byte) (int, error) {
+func (g *greeting) Read(into []byte) (int, error) {
+	if g.over {
+		_, err := io.Copy(g.rest, g.from)
+		return 0, errors.Join(err, io.EOF)
+	}
+	n, err := g.from.Read(into)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, b := range text {
-		if g.full {
-			_, err := g.rest.Write(text[i:])
-			return len(text), err
-		}
-		if b == '\n' || len(g.text) == 4<<10 {
-			g.full = true
-			continue
-		}
-		g.text = append(g.text, b)
+	first := into[:n]
+	end := bytes.IndexByte(first, '\n')
+	switch {
+	case end >= 0:
+		first, g.over = into[:end+1], true
+	case len(g.text)+n > maxGreeting:
+		g.over = true
 	}
-	return len(text), nil
+	g.text = append(g.text, first[:min(len(first), maxGreeting-len(g.text))]...)
+	if len(first) < n {
+		if _, err := g.rest.Write(into[len(first):n]); err != nil {
+			return 0, err
+		}
+	}
+	return len(first), err
 }
+
+func (g *greeting) Close() error { return g.from.Close() }
 
 func (g *greeting) String() string {
 	g.mu.Lock()

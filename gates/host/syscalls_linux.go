@@ -17,7 +17,9 @@ var native = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AU
 // them, what reaches other processes, what holds memory or machine-wide things beside the bounds, and sockets. Landlock bounds
 // TCP only: without this a set could still send UDP, or talk to the daemon behind a socket file, such as Docker's. A set that
 // only answers questions has no need to connect to anybody: the host connects to it. One that asks the running version, at an
-// address that takes no DNS to find, gets TCP and nothing else.
+// address that takes no DNS to find, gets TCP and nothing else; one that was granted hosts by name gets UDP besides, by which
+// DNS asks. A filter cannot see to whom a socket connects, so whoever may connect may make no local socket: it is asked on the one
+// that it inherits, which listens and so cannot connect.
 //
 // forks says that the set may start processes: one that is linked statically can start nothing but itself.
 func confineCalls(granted grant, forks bool, report *SandboxReport) error {
@@ -43,11 +45,12 @@ func confineCalls(granted grant, forks bool, report *SandboxReport) error {
 		report.enforce("programs: it can start none")
 	}
 	switch {
-	case granted.hosts != "": // DNS asks over UDP, and finding a host can take the services of this machine
-	case granted.version == "":
-		report.enforce("network: none")
-	default:
+	case granted.hosts != "":
+		report.enforce("network: no protocol but TCP and UDP, and no socket files of this machine's services")
+	case granted.version != "":
 		report.enforce("network: no protocol but TCP")
+	default:
+		report.enforce("network: none")
 	}
 	return nil
 }
@@ -124,14 +127,16 @@ func callFilter(architecture uint32, granted grant, forks bool) []unix.SockFilte
 			unix.SockFilter{Code: answer, K: refuse(unix.EPERM)},
 		)...)
 	}
-	switch {
-	case granted.hosts != "":
-		return append(filter, unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW})
-	case granted.version != "":
-		return append(filter, onlyTCP()...)
-	default:
+	filter = append(filter, when(unix.SYS_SOCKETPAIR, // a datagram may be sent past the pair's other end, to any socket file
+		unix.SockFilter{Code: load, K: offsetArgument1},
+		unix.SockFilter{Code: mask, K: socketType},
+		unix.SockFilter{Code: equal, K: unix.SOCK_STREAM, Jt: 1},
+		unix.SockFilter{Code: answer, K: refuse(unix.EACCES)},
+	)...)
+	if granted.hosts == "" && granted.version == "" {
 		return append(filter, noConnections()...)
 	}
+	return append(filter, onlyInternet(granted.hosts != "")...)
 }
 
 // linuxConsole is TIOCLINUX, by which a console's selection is pasted.
@@ -143,28 +148,44 @@ func when(number uint32, then ...unix.SockFilter) []unix.SockFilter {
 	return append([]unix.SockFilter{{Code: equal, K: number, Jf: uint8(len(then))}}, then...)
 }
 
-// onlyTCP is the end of a filter that lets sockets of TCP (and not of its relatives, which Landlock does not bound) be made and
-// connected, and a stream socket of the local family, on which the set is asked.
-func onlyTCP() []unix.SockFilter {
-	return []unix.SockFilter{
+// socketType is a socket's type without its flags.
+const socketType = 0xf
+
+// onlyInternet is the end of a filter that lets sockets of TCP (and not of its relatives, which Landlock does not bound) be made
+// and connected, of UDP if that is said, and none of another family.
+func onlyInternet(udp bool) []unix.SockFilter {
+	filter := []unix.SockFilter{
 		{Code: equal, K: unix.SYS_SENDTO, Jt: 2},
 		{Code: equal, K: unix.SYS_SENDMMSG, Jt: 1},
-		{Code: equal, K: unix.SYS_SENDMSG, Jt: 2, Jf: 4},
+		{Code: equal, K: unix.SYS_SENDMSG, Jt: 2, Jf: 5},
 		{Code: load, K: offsetArgument3}, // the flags of sendto and sendmmsg
 		{Code: jump, K: 1},
 		{Code: load, K: offsetArgument2}, // the flags of sendmsg
-		{Code: anyBit, K: fastOpen, Jt: 12, Jf: 11},
-		{Code: equal, K: unix.SYS_SOCKET, Jf: 10},
-		{Code: load, K: offsetArgument1},
-		{Code: mask, K: 0xf}, // the type without its flags
-		{Code: equal, K: unix.SOCK_STREAM, Jf: 8},
+		{Code: anyBit, K: fastOpen, Jf: 2},
+		{Code: answer, K: refuse(unix.EACCES)},
+		{Code: equal, K: unix.SYS_SOCKET, Jt: 1},
+		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
 		{Code: load, K: offsetArgument0},
-		{Code: equal, K: unix.AF_UNIX, Jt: 5},
-		{Code: equal, K: unix.AF_INET, Jt: 1},
-		{Code: equal, K: unix.AF_INET6, Jf: 4},
+		{Code: equal, K: unix.AF_INET, Jt: 2},
+		{Code: equal, K: unix.AF_INET6, Jt: 1},
+		{Code: answer, K: refuse(unix.EACCES)},
+		{Code: load, K: offsetArgument1},
+		{Code: mask, K: socketType},
+	}
+	filter = append(filter, protocol(unix.SOCK_STREAM, unix.IPPROTO_TCP)...)
+	if udp {
+		filter = append(filter, protocol(unix.SOCK_DGRAM, unix.IPPROTO_UDP)...)
+	}
+	return append(filter, unix.SockFilter{Code: answer, K: refuse(unix.EACCES)})
+}
+
+// protocol is a part of a filter that answers for sockets of one type, which has been loaded, and falls through for others.
+func protocol(ofType, number uint32) []unix.SockFilter {
+	return []unix.SockFilter{
+		{Code: equal, K: ofType, Jf: 5},
 		{Code: load, K: offsetArgument2},
-		{Code: equal, K: 0, Jt: 1}, // the family's own, which is TCP
-		{Code: equal, K: unix.IPPROTO_TCP, Jf: 1},
+		{Code: equal, K: 0, Jt: 1}, // the type's own
+		{Code: equal, K: number, Jf: 1},
 		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
 		{Code: answer, K: refuse(unix.EACCES)},
 	}
@@ -181,7 +202,7 @@ func noConnections() []unix.SockFilter {
 		{Code: load, K: offsetArgument0},
 		{Code: equal, K: unix.AF_UNIX, Jf: 3},
 		{Code: load, K: offsetArgument1},
-		{Code: mask, K: 0xf}, // the type without its flags
+		{Code: mask, K: socketType},
 		{Code: equal, K: unix.SOCK_STREAM, Jt: 1},
 		{Code: answer, K: refuse(unix.EACCES)},
 		{Code: answer, K: unix.SECCOMP_RET_ALLOW},

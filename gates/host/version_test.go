@@ -118,7 +118,7 @@ func TestConfinementSaysWhatItCannotBound(t *testing.T) {
 	if err != nil || slices.Contains(prober.Enforced, "network: none") || !slices.Contains(prober.Enforced, "network: no protocol but TCP") {
 		t.Errorf("a gate that asks the running version: %+v, %v", prober, err)
 	}
-	for _, says := range []string{"the same ports of other hosts", "granted the running version may", "socket files"} {
+	for _, says := range []string{"the same ports of other hosts", "granted the running version may"} {
 		if !strings.Contains(strings.Join(prober.Missing, "\n"), says) {
 			t.Errorf("it is not told that it may reach %s: %q", says, prober.Missing)
 		}

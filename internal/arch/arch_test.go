@@ -30,8 +30,8 @@ var theMap = []room{
 	{"cmd/penstock", []string{"internal/cli"}, nil, "main is wiring only"},
 	{
 		"gates",
-		[]string{"gates/internal/wire", "gates/internal/goplugin"},
-		[]string{"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/mod/semver"},
+		[]string{"gates/internal/wire"},
+		[]string{"google.golang.org", "golang.org/x/mod/semver"},
 		"an author gets the contract and nothing of the engine; what Serve needs stays behind it",
 	},
 	{"gates/evidence", nil, nil, "plain data for authors; what gathers it is elsewhere"},
@@ -41,10 +41,9 @@ var theMap = []room{
 		[]string{"google.golang.org"},
 		"the protocol is hidden from authors",
 	},
-	{"gates/internal/goplugin", []string{"gates/internal/wire"}, []string{"github.com/hashicorp/go-plugin", "google.golang.org/grpc"}, "how a host starts a set, and how a set is served"},
 	{
 		"gates/host",
-		[]string{"gates", "gates/internal/wire", "gates/internal/goplugin", "internal/engine", "internal/buildinfo", "internal/redact"},
+		[]string{"gates", "gates/internal/wire", "internal/engine", "internal/buildinfo", "internal/redact"},
 		[]string{
 			"github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog", "google.golang.org", "golang.org/x/sys",
 			"golang.org/x/sync", "golang.org/x/mod/semver", "golang.org/x/text", "gopkg.in/yaml.v3", "github.com/santhosh-tekuri/jsonschema/v6",

@@ -2,6 +2,8 @@
 // gRPC code. Only packages gates and gates/host import it; authors never see it.
 package wire
 
+import "fmt"
+
 //go:generate protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative gates.proto
 
 // ProtocolVersion is the version of gates.proto. It changes only when old and new cannot speak with each other at all;
@@ -20,9 +22,18 @@ const (
 )
 
 // The other variables of the handshake. The first is go-plugin's, whose client starts sets; the others are ours, so that
-// no set needs to make a certificate.
+// no set needs to make a certificate or a socket.
 const (
-	ClientCertificate = "PLUGIN_CLIENT_CERT" // the host's, in PEM
-	SetCertificate    = "PENSTOCK_SET_CERT"  // what the set shows itself with, in PEM
-	SetKey            = "PENSTOCK_SET_KEY"   // its private key, PKCS #8 in PEM
+	ClientCertificate = "PLUGIN_CLIENT_CERT"  // the host's, in PEM
+	SetCertificate    = "PENSTOCK_SET_CERT"   // what the set shows itself with, in PEM
+	SetKey            = "PENSTOCK_SET_KEY"    // its private key, PKCS #8 in PEM
+	SetSocket         = "PENSTOCK_SET_SOCKET" // the path of the socket that it inherits; not on Windows
 )
+
+// ListenerDescriptor is the number of the inherited socket, which listens already.
+const ListenerDescriptor = 3
+
+// handshakeLine is the one line that a set prints once it can be asked: the version of go-plugin's handshake, ours, where, and how.
+func handshakeLine(network, address string) string {
+	return fmt.Sprintf("1|%d|%s|%s|grpc|\n", ProtocolVersion, network, address)
+}

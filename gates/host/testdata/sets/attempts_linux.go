@@ -104,6 +104,48 @@ var attempts = map[string]func(what string) error{
 		}
 		return err
 	},
+	// datagram sends to a socket file past the other end of a pair of sockets, which takes no socket that was made to connect.
+	"datagram": func(path string) error {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Sendto(pair[0], []byte("x"), 0, &unix.SockaddrUnix{Name: path})
+		}
+		return err
+	},
+	"seqpacket": func(path string) error {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		}
+		return err
+	},
+	// connect-inherited turns the socket on which the set is asked around.
+	"connect-inherited": func(path string) error {
+		for fd := range 1024 {
+			if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 1 {
+				return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+			}
+		}
+		return errUnknownAttempt
+	},
+	"family": func(what string) error {
+		family, err := number(what)
+		if err == nil {
+			_, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		}
+		return err
+	},
+	// link-among-sockets would lead the host, which connects to what lies there, to another's socket.
+	"link-among-sockets": func(path string) error {
+		return os.Symlink(path, filepath.Join(filepath.Dir(os.Getenv("PENSTOCK_SET_SOCKET")), "link"))
+	},
+	"move-among-sockets": func(path string) error {
+		link := filepath.Join(os.TempDir(), "to-move")
+		if err := os.Symlink(path, link); err != nil {
+			return err
+		}
+		return os.Rename(link, os.Getenv("PENSTOCK_SET_SOCKET"))
+	},
 	"terminal": func(string) error {
 		file, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		return errors.Join(err, file.Close())

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penstock-ci/penstock/gates"
-	"github.com/penstock-ci/penstock/gates/internal/goplugin"
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
 
@@ -123,12 +122,29 @@ func (s server) Evaluate(question *wire.EvaluateRequest, to stream) error {
 	return say(to, verdict)
 }
 
+// served is a set as go-plugin serves it, with a socket and a certificate of its own.
+type served struct {
+	plugin.NetRPCUnsupportedPlugin
+	gates wire.GateSetServer
+}
+
+func (s *served) GRPCServer(_ *plugin.GRPCBroker, to *grpc.Server) error {
+	wire.RegisterGateSetServer(to, s.gates)
+	return nil
+}
+
+func (s *served) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, errors.New("a set is no client")
+}
+
 func raw(s server) func(name string) {
 	return func(name string) {
 		s.name = name
 		plugin.Serve(&plugin.ServeConfig{
-			HandshakeConfig:  goplugin.Handshake,
-			VersionedPlugins: map[int]plugin.PluginSet{wire.ProtocolVersion: {goplugin.Name: &goplugin.Plugin{Gates: s}}},
+			HandshakeConfig: plugin.HandshakeConfig{
+				ProtocolVersion: wire.ProtocolVersion, MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue,
+			},
+			VersionedPlugins: map[int]plugin.PluginSet{wire.ProtocolVersion: {"gates": &served{gates: s}}},
 			GRPCServer:       plugin.DefaultGRPCServer,
 			Logger:           hclog.NewNullLogger(),
 		})

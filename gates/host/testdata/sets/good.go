@@ -27,6 +27,7 @@ func serveGood(name string) {
 		gate{name: "network", needs: gates.Needs{Hosts: []string{"127.0.0.1:1", os.Getenv("NOT_SET")}}, ask: dialGranted},
 		gate{name: "prober", phases: []gates.Phase{gates.PhasePromote, gates.PhaseBake}, needs: gates.Needs{Version: true}, ask: askVersion},
 		gate{name: "blind", phases: []gates.Phase{gates.PhasePromote}, ask: spy},
+		gate{name: "traveller", needs: gates.Needs{Hosts: []string{"127.0.0.1:1"}}, ask: spy},
 		gate{name: "slow", ask: slow},
 		gate{name: "error", ask: func(context.Context, *gates.Request) (*gates.Verdict, error) { return nil, errors.New("no such luck") }},
 		gate{name: "nothing", ask: func(context.Context, *gates.Request) (*gates.Verdict, error) { return nil, nil }},
@@ -41,6 +42,7 @@ func serveGood(name string) {
 		gate{name: "orphan", needs: gates.Needs{History: true}, ask: orphan}, // with git it may start processes
 		gate{name: "greedy", needs: gates.Needs{History: true}, ask: greedy},
 		gate{name: "noisy", ask: noisy},
+		gate{name: "long-winded", ask: longWinded},
 	}}
 	for i := range 20 {
 		set.Gates = append(set.Gates, gate{name: "many-" + strconv.Itoa(i), ask: pass})
@@ -196,4 +198,10 @@ func noisy(context.Context, *gates.Request) (*gates.Verdict, error) {
 		fmt.Fprintln(os.Stderr, "err", i)
 	}
 	return &gates.Verdict{Outcome: gates.Pass, Summary: "said much"}, nil
+}
+
+// longWinded prints a line that is longer than any reader of lines takes.
+func longWinded(context.Context, *gates.Request) (*gates.Verdict, error) {
+	_, err := fmt.Println(strings.Repeat("and so on, ", 200_000))
+	return &gates.Verdict{Outcome: gates.Pass, Summary: "said it in one line"}, err
 }
