@@ -172,12 +172,13 @@ func audit(app App) Stage {
 		return Stage{}
 	}
 	stage := app.stage(StageAudit, "ask for advisories",
-		`asked=yes; `+app.atRoot(app.commands().audit)+` > "$PENSTOCK_REPORTS/audit.json" || asked="exit code $?"
+		`asked=yes; `+app.atRoot(app.commands().audit)+` > "$PENSTOCK_REPORTS/audit.json" 2> "$PENSTOCK_REPORTS/audit.log" || asked="exit code $?"
 if ! grep -q -e '"auditReportVersion"' -e '"advisories"' -e '"auditSummary"' "$PENSTOCK_REPORTS/audit.json"; then
-  echo "could not ask the registry for advisories ($asked): nothing is known about vulnerable packages"
-  head -c 400 "$PENSTOCK_REPORTS/audit.json"
+  why=$(sed -n '/"message": *"/{s/.*"message": *"\([^"]*\)".*/\1/p;q;}' "$PENSTOCK_REPORTS/audit.json")
+  echo "nothing is known about vulnerable packages: the registry did not answer the question for advisories (${why:-$(sed -n '/[^ ]/{p;q;}' "$PENSTOCK_REPORTS/audit.log") $asked})"
+  echo "ask again when it does, or give the gate security/audit a database of advisories; all that was said is in refused.json and audit.log among the reports"
   mv "$PENSTOCK_REPORTS/audit.json" "$PENSTOCK_REPORTS/refused.json"
-elif [ "$asked" = yes ]; then
+elif cat "$PENSTOCK_REPORTS/audit.log"; [ "$asked" = yes ]; then
   echo "the registry knew of nothing that the command counts on $(date -u +%Y-%m-%d)"
 else
   echo "the registry knew of vulnerable packages on $(date -u +%Y-%m-%d): see audit.json among the reports"
