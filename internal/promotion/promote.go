@@ -110,8 +110,9 @@ func Promote(ctx context.Context, options Options, plan Plan) (Result, error) {
 	a := &attempt{Options: options.withDefaults(), plan: plan}
 	a.state = Checkpoint{
 		Promotion: options.Promotion, Run: options.Run, State: Planned, Plan: plan.Digest, Bundle: plan.Basis.Bundle.Digest,
-		Previous: slices.Clone(plan.Live.Shares), Kind: plan.Basis.Kind,
+		Kind: plan.Basis.Kind,
 	}
+	a.goesBackTo(plan.Live)
 	forward := a.forward
 	if plan.Basis.Kind == KindMigration {
 		a.state.Bundle, forward = "", a.forwardData
@@ -137,6 +138,7 @@ type attempt struct {
 	state Checkpoint
 
 	upToDate    bool
+	served      string // the version that takes the traffic when this one is put back; "" for none but a placeholder
 	provisioned []event.Change
 	prepared    string
 	migrating   bool
@@ -253,7 +255,8 @@ func (a *attempt) check(ctx context.Context, recovered bool) (done, error) {
 		a.Observer.Observe(event.Event{Type: event.PlanMade, Time: time.Now(), Run: a.Run, Plan: new(fresh.Event())})
 	}
 	a.plan = fresh
-	a.state.Plan, a.state.Previous, a.state.URL = fresh.Digest, slices.Clone(fresh.Live.Shares), fresh.Live.URL
+	a.state.Plan, a.state.URL = fresh.Digest, fresh.Live.URL
+	a.goesBackTo(fresh.Live)
 	if fresh.Diff.UpToDate {
 		a.upToDate = true
 		if a.state.Kind == KindMigration {
@@ -311,7 +314,7 @@ func (a *attempt) prepare(ctx context.Context) (done, error) {
 	if live.Live() == "" {
 		return done{}, errors.New("prepare the Worker: it still has no version to go back to; look at the Worker's deployments")
 	}
-	a.state.Previous = slices.Clone(live.Shares)
+	a.goesBackTo(live)
 	if live.URL != "" {
 		a.state.URL = live.URL
 	}
@@ -321,6 +324,14 @@ func (a *attempt) prepare(ctx context.Context) (done, error) {
 		}
 	}
 	return done{detail: a.prepared, skipped: a.prepared == ""}, nil
+}
+
+// goesBackTo notes what was live before this promotion routed anything.
+func (a *attempt) goesBackTo(live State) {
+	a.state.Previous, a.served = slices.Clone(live.Shares), ""
+	if id := live.Live(); id != "" && !IsPlaceholder(versionOf(live, id)) {
+		a.served = id
+	}
 }
 
 func (a *attempt) bookmark(ctx context.Context) (done, error) {

@@ -586,3 +586,27 @@ func TestTheJournalInMemoryKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	promotiontest.JournalContract(t, func(*testing.T) promotion.Journal { return &promotiontest.Journal{} })
 }
+
+// TestAPlaceholderIsNoVersionBefore: what answers 503 until there is a first version was never anybody's version, whether the first
+// deployment goes well, is put back, or follows one that failed.
+func TestAPlaceholderIsNoVersionBefore(t *testing.T) {
+	t.Parallel()
+	well := newBench("first deployment")
+	if result := well.ends(t, well.plan(t), promotion.Completed); result.Previous != "" || result.Version == "" {
+		t.Errorf("before the first version there was %q, now %q", result.Previous, result.Version)
+	}
+	no := judge(func(gates.Phase, promotion.Address) (promotion.Ruling, error) {
+		return promotion.Ruling{Summary: "no"}, nil
+	})
+	badly := newBench("first deployment")
+	badly.options.Judge = no
+	badly.gates = []promotion.GateFact{{Gate: "health/endpoint", Phase: gates.PhasePromote}}
+	if result := badly.ends(t, badly.plan(t), promotion.RolledBack); result.Version != "" || result.Previous != "" {
+		t.Errorf("a first deployment that was put back leaves %q, before it %q", result.Version, result.Previous)
+	}
+	again := newBench("first deployment")
+	again.cloud.Placeholder()
+	if result := again.ends(t, again.plan(t), promotion.Completed); result.Previous != "" {
+		t.Errorf("after a first deployment that failed there was %q", result.Previous)
+	}
+}

@@ -228,7 +228,7 @@ func (a *attempt) release(ctx context.Context) {
 func (a *attempt) result(phase Phase, cause error) Result {
 	return Result{
 		Promotion: a.Promotion, Phase: phase, Cause: cause, URL: a.state.URL, Bookmark: a.state.Bookmark,
-		Previous: State{Shares: a.state.Previous}.Live(), Migrations: a.state.Migrations, Seed: a.state.Seed,
+		Previous: a.served, Migrations: a.state.Migrations, Seed: a.state.Seed,
 	}
 }
 

@@ -12,8 +12,8 @@ type Result struct {
 	// touched, or could not be put back: then Promote returns an error too), Superseded (also by what somebody else
 	// deployed meanwhile) or Cancelled.
 	Phase    Phase
-	Version  string // that takes the traffic now; "" when that is not known
-	Previous string // that took it before
+	Version  string // that takes the traffic now; "" when that is not known, or only the placeholder takes it
+	Previous string // that took it before; "" when that was nothing, or only the placeholder of a Worker without a version
 	URL      string
 	// UpToDate says that there was nothing to do.
 	UpToDate bool

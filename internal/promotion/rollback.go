@@ -423,8 +423,9 @@ func Return(ctx context.Context, options Options, target Rewinder, r Rollback, c
 	a := &attempt{Options: options.withDefaults(), plan: Plan{Digest: digest, Basis: Basis{App: r.App, Environment: r.Environment}, Live: r.Live}}
 	a.state = Checkpoint{
 		Promotion: options.Promotion, Run: options.Run, State: Planned, Plan: digest, Bundle: r.To.Bundle, Version: r.To.ID,
-		Previous: slices.Clone(r.Live.Shares), Kind: KindRollback,
+		Kind: KindRollback,
 	}
+	a.goesBackTo(r.Live)
 	if err := a.acquire(ctx); err != nil {
 		return refused(err)
 	}
@@ -511,7 +512,8 @@ func (b *returning) check(ctx context.Context, recovered bool) (done, error) {
 			return done{}, stale
 		}
 	}
-	b.state.Previous, b.state.URL = slices.Clone(live.Shares), live.URL
+	b.state.URL = live.URL
+	b.goesBackTo(live)
 	return done{detail: "as planned, " + describeShares(live.Shares) + " is live"}, nil
 }
 
