@@ -91,7 +91,7 @@ func operationFailure(err error) error {
 	if err == nil || code != ExitInternal {
 		return err
 	}
-	return fail(ExitStageFailed, "do what is named above, then run the same command again", err)
+	return fail(ExitStageFailed, "mend what is said above, then run the same command again", err)
 }
 
 // doStep does one step of an operation, told to people and to the ledger.

@@ -7,7 +7,7 @@ import (
 )
 
 func newCheck(shared *common) *cobra.Command {
-	var flags runFlags
+	flags := runFlags{purpose: "check"}
 	command := &cobra.Command{
 		Use:     "check",
 		Short:   "Run the stages and the build gates, and deploy nothing",

@@ -34,8 +34,13 @@ type told struct {
 // say runs one command line in an app's folder, with a state folder of its own and nothing of this process's environment.
 func say(t *testing.T, folder string, args ...string) told {
 	t.Helper()
+	return sayIn(t, t.TempDir(), folder, args...)
+}
+
+// sayIn is say with a state folder that others use too.
+func sayIn(t *testing.T, state, folder string, args ...string) told {
+	t.Helper()
 	var out, complaints bytes.Buffer
-	state := t.TempDir()
 	code := Run(t.Context(), Streams{
 		Args: append(args, "-C", folder), In: strings.NewReader(""), Out: &out, Err: &complaints, Executable: filepath.Join(t.TempDir(), "penstock"),
 		Env: func(name string) string {

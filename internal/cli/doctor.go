@@ -67,7 +67,7 @@ type diagnosedList struct {
 }
 
 func newDoctor(shared *common) *cobra.Command {
-	var flags runFlags
+	flags := runFlags{purpose: "doctor"}
 	var recorded, troubleshooting bool
 	command := &cobra.Command{
 		Use:   "doctor",

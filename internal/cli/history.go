@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +25,7 @@ type historyEntry struct {
 	ID          string        `json:"id"`
 	App         string        `json:"app"`
 	Environment string        `json:"environment"`
-	Command     string        `json:"command,omitempty"` // rollback, …; absent for a run of the pipeline
+	Command     string        `json:"command,omitempty"` // deploy, plan, rollback, …; absent where an older penstock did not record it
 	State       string        `json:"state"`
 	ExitCode    *int          `json:"exitCode,omitempty"` // absent while it runs and when it was interrupted
 	Started     time.Time     `json:"started"`
@@ -83,7 +85,7 @@ func newHistory(shared *common) *cobra.Command {
 
 func entryOf(run ledger.RunSummary) historyEntry {
 	entry := historyEntry{
-		ID: run.ID, App: run.Info.App, Environment: run.Info.Environment, Command: run.Info.Command, State: run.State, Started: run.Started,
+		ID: run.ID, App: run.Info.App, Environment: run.Info.Environment, Command: commandOf(run.Info), State: run.State, Started: run.Started,
 		Commit: run.Info.Commit, Source: run.Info.SourceDigest, Bundle: run.Bundle,
 	}
 	if run.Result != nil {
@@ -93,26 +95,101 @@ func entryOf(run ledger.RunSummary) historyEntry {
 	return entry
 }
 
+// commandOf is the command that began a run.
+func commandOf(info event.RunInfo) string {
+	switch {
+	case info.Command+info.Purpose != "":
+		return info.Command + info.Purpose
+	case len(info.Steps) > 0:
+		return "deploy"
+	default:
+		return ""
+	}
+}
+
 func showHistory(streams *Streams, entries []historyEntry) error {
 	if len(entries) == 0 {
 		fmt.Fprintln(streams.Out, "nothing has been run yet; `penstock deploy --env local` is a beginning")
 		return nil
 	}
-	rows := [][]string{{"RUN", "STARTED", "APP", "ENVIRONMENT", "STATE", "TOOK", "VERSION", "WHY"}}
-	for _, entry := range entries {
-		took := ""
-		if entry.Duration > 0 {
-			took = gates.Span(entry.Duration)
+	width, _, _ := terminalSize(streams.Out)
+	return streams.tabulate(historyRows(entries, width))
+}
+
+// historyColumn is one column of the list. Where the terminal is too narrow for all of them, short is shown in cell's place, and
+// those go that can.
+type historyColumn struct {
+	title string
+	cell  func(historyEntry) string
+	short func(historyEntry) string // nil for one that is not shortened
+	goes  func([]historyEntry) bool // nil for one that stays
+}
+
+// historyColumns are those before the reason, in the order in which they stand.
+var historyColumns = []historyColumn{
+	// Its beginning is the time to the millisecond, and every command that takes a run takes that.
+	{"RUN", func(e historyEntry) string { return e.ID }, func(e historyEntry) string { return e.ID[:min(10, len(e.ID))] }, nil},
+	{"STARTED", func(e historyEntry) string { return e.Started.Local().Format(time.DateTime) }, func(e historyEntry) string { return e.Started.Local().Format("01-02 15:04") }, nil},
+	{"APP", func(e historyEntry) string { return e.App }, nil, func(entries []historyEntry) bool {
+		return !slices.ContainsFunc(entries, func(e historyEntry) bool { return e.App != entries[0].App })
+	}},
+	{"ENVIRONMENT", func(e historyEntry) string { return e.Environment }, nil, nil},
+	{"COMMAND", func(e historyEntry) string { return e.Command }, nil, nil},
+	{"STATE", func(e historyEntry) string { return e.State }, nil, nil},
+	{"TOOK", func(e historyEntry) string {
+		if e.Duration <= 0 {
+			return ""
 		}
-		// As much as `rollback --to` and people need; --json has the whole.
-		version, _, _ := strings.Cut(entry.Version, "-")
-		state := entry.State
-		if entry.Command != "" {
-			state = entry.Command + ": " + state
+		return gates.Span(e.Duration)
+	}, nil, func([]historyEntry) bool { return true }},
+	// As much as `rollback --to` and people need; --json has the whole.
+	{"VERSION", func(e historyEntry) string { version, _, _ := strings.Cut(e.Version, "-"); return version }, nil, func([]historyEntry) bool { return true }},
+}
+
+// historyRows are the list's rows. For a terminal of width columns they are made shorter step by step until they fit; 0 is no terminal,
+// where they are whole.
+func historyRows(entries []historyEntry, width int) [][]string {
+	columns := slices.Clone(historyColumns)
+	wide := func() int {
+		total := 0
+		for _, column := range columns {
+			most := utf8.RuneCountInString(column.title)
+			for _, entry := range entries {
+				most = max(most, utf8.RuneCountInString(column.cell(entry)))
+			}
+			total += most + len("  ")
 		}
-		rows = append(rows, []string{entry.ID, entry.Started.Local().Format(time.DateTime), entry.App, entry.Environment, state, took, version, entry.Reason})
+		return total
 	}
-	return streams.tabulate(rows)
+	for i := range columns {
+		if width > 0 && wide() > width && columns[i].short != nil {
+			columns[i].cell = columns[i].short
+		}
+	}
+	for i := 0; i < len(columns); {
+		if width > 0 && wide() > width && columns[i].goes != nil && columns[i].goes(entries) {
+			columns = slices.Delete(columns, i, i+1)
+		} else {
+			i++
+		}
+	}
+	title := "WHY"
+	if width > 0 && wide()+len(title) > width { // below its row it needs none
+		title = ""
+	}
+	rows := [][]string{{}}
+	for _, column := range columns {
+		rows[0] = append(rows[0], column.title)
+	}
+	rows[0] = append(rows[0], title)
+	for _, entry := range entries {
+		var row []string
+		for _, column := range columns {
+			row = append(row, column.cell(entry))
+		}
+		rows = append(rows, append(row, entry.Reason))
+	}
+	return rows
 }
 
 // showRun shows one run as it was told when it ended, with nothing folded.

@@ -28,6 +28,25 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	r.on(r.shared.streams.stopping, func() {
 		r.note("warning", "stopping: processes are ended and traffic is put back where it was; Ctrl-C once more stops now")
 	})
+	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: r.info(executor, promotes)})
+	r.noteHub()
+	if r.clockBehind > clockSlack {
+		r.note("warning", fmt.Sprintf("this machine's clock is %s behind the newest entry of the ledger: what expires is judged by the ledger's time", r.clockBehind.Round(time.Minute)))
+	}
+	if link, target := r.source.LeadingOut("."); link != "" {
+		r.note("warning", fmt.Sprintf("%q is a link out of the app's folder, to %q: what lies there belongs to no digest, and no gate looks at it", link, target))
+	}
+	for _, problem := range problems {
+		level := "warning"
+		if problem.Severity == pipelines.SeverityNote {
+			level = "info"
+		}
+		r.note(level, problem.String())
+	}
+}
+
+// info is what everybody is told of the run at its beginning.
+func (r *run) info(executor string, promotes bool) *event.RunInfo {
 	info := &event.RunInfo{
 		App: r.pipeline.Name, Folder: r.folder, Place: r.place, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
 		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
@@ -35,7 +54,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	if seed := r.flags.seed; seed != nil {
 		info.Seed = &event.Seed{File: seed.File, Again: seed.Again, BesideData: seed.BesideData}
 	}
-	info.Command, info.DryRun, info.Rules = r.flags.command, r.flags.dryRun, r.rulesCommit
+	info.Command, info.Purpose, info.DryRun, info.Rules = r.flags.command, r.flags.purpose, r.flags.dryRun, r.rulesCommit
 	info.By, info.BySigned = r.author, r.begun.Signature
 	info.Approvers, info.SelfApproval = r.environment.Approvers, r.environment.SelfApproval
 	info.Signed = r.environment.Signers != ""
@@ -62,21 +81,7 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	case promotes:
 		info.Steps = promotion.Steps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
 	}
-	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: info})
-	r.noteHub()
-	if r.clockBehind > clockSlack {
-		r.note("warning", fmt.Sprintf("this machine's clock is %s behind the newest entry of the ledger: what expires is judged by the ledger's time", r.clockBehind.Round(time.Minute)))
-	}
-	if link, target := r.source.LeadingOut("."); link != "" {
-		r.note("warning", fmt.Sprintf("%q is a link out of the app's folder, to %q: what lies there belongs to no digest, and no gate looks at it", link, target))
-	}
-	for _, problem := range problems {
-		level := "warning"
-		if problem.Severity == pipelines.SeverityNote {
-			level = "info"
-		}
-		r.note(level, problem.String())
-	}
+	return info
 }
 
 // closeObservers waits until everything is on record; what could not be shown is only said.

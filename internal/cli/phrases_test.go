@@ -65,7 +65,7 @@ func TestWouldRun(t *testing.T) {
 	for phrase, want := range map[string]bool{
 		"penstock": true, "penstock deploy --env X": true, "penstock deploy --env=X --json": true, "penstock gates info X": true,
 		"penstock init --json   # prints it": true, "penstock status -C X": true, "penstock local down": true, "penstock deploy --help": true,
-		"penstock why": true, "penstock promote": false, "penstock status --env X": false, "penstock gates ask X": false,
+		"penstock why": true, "penstock promote": false, "penstock status --run X": false, "penstock gates ask X": false,
 		"penstock secrets read NAME --env X": false, "penstock deploy X": false, "penstock gates info": false, "penstock history lists those": false,
 	} {
 		if err := wouldRun(root, phrase); (err == nil) != want {

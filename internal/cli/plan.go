@@ -12,7 +12,7 @@ import (
 )
 
 func newPlan(shared *common) *cobra.Command {
-	var flags runFlags
+	flags := runFlags{purpose: "plan"}
 	command := &cobra.Command{
 		Use:     "plan",
 		Short:   "Show exactly what a deployment would change",
@@ -29,7 +29,7 @@ func newPlan(shared *common) *cobra.Command {
 			}
 			_, plan, err := r.plan(ctx, made)
 			result := event.Result{}
-			if err == nil {
+			if err == nil && !plan.Diff.UpToDate {
 				result.NextStep = "`penstock deploy --env " + flags.environment + "` makes it real"
 			}
 			if err := r.finish(ctx, result, err); err != nil {

@@ -520,6 +520,12 @@ func TestWhyPassesOverWhatIsDone(t *testing.T) {
 		if err := observer.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		looked := record.Observer()
+		looked.Observe(event.Event{Type: event.RunStarted, Time: time.Now(), Run: "plan-1", RunInfo: &event.RunInfo{App: "small", Environment: "production", Purpose: "plan"}})
+		looked.Observe(event.Event{Type: event.RunFinished, Time: time.Now(), Run: "plan-1", Result: &event.Result{Outcome: ExitDone.Outcome()}})
+		if err := looked.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		run, err := shared.whichRun(t.Context(), record, nil, "")
 		if err != nil || run.ID != "r1-0001" {
 			t.Errorf("it is about %q: %v", run.ID, err)

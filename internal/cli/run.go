@@ -48,6 +48,8 @@ type runFlags struct {
 	seed   *promotion.Seed
 	// command is how the record calls a run that is less than the pipeline's; "" for the whole.
 	command string
+	// purpose is the command that runs the pipeline and deploys nothing; "" for one that deploys.
+	purpose string
 }
 
 func (f *runFlags) addTo(command *cobra.Command, what string) {

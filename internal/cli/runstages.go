@@ -17,7 +17,7 @@ import (
 )
 
 func newRunStages(shared *common) *cobra.Command {
-	var flags runFlags
+	flags := runFlags{purpose: "run"}
 	var into string
 	command := &cobra.Command{
 		Use:   "run STAGE...",

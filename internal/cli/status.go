@@ -12,11 +12,11 @@ import (
 )
 
 func newStatus(shared *common) *cobra.Command {
-	var app string
+	var app, environment string
 	command := &cobra.Command{
 		Use:     "status",
 		Short:   "Show what is live in each environment, and who is changing it",
-		Example: "  penstock status --json",
+		Example: "  penstock status\n  penstock status --env production --json",
 		RunE: func(command *cobra.Command, _ []string) error {
 			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
 				states := []environmentStatus{}
@@ -26,6 +26,9 @@ func newStatus(shared *common) *cobra.Command {
 						return err
 					}
 					for _, state := range known {
+						if environment != "" && state.Name != environment {
+							continue
+						}
 						status, err := statusOf(command.Context(), record, state)
 						if err != nil {
 							return err
@@ -36,12 +39,17 @@ func newStatus(shared *common) *cobra.Command {
 				if shared.json {
 					return printJSON(shared.streams.Out, states)
 				}
+				if len(states) == 0 && (app != "" || environment != "") {
+					fmt.Fprintln(shared.streams.Out, "nothing has been done there yet, as far as this ledger knows; `penstock status` shows all that it knows of")
+					return nil
+				}
 				showStatus(shared.streams, states)
 				return nil
 			})
 		},
 	}
 	command.Flags().StringVar(&app, "app", "", "only this `app`")
+	command.Flags().StringVarP(&environment, "env", "e", "", "only this `environment`")
 	return command
 }
 

@@ -65,3 +65,19 @@ func TestStatusKnowsWhatWasDoneSince(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusOfOneEnvironment: what waits in one is not in the way of whoever asks about another.
+func TestStatusOfOneEnvironment(t *testing.T) {
+	t.Parallel()
+	_, state := heldRun(t)
+	folder := t.TempDir()
+	if got := sayIn(t, state, folder, "status", "--env", "production"); got.code != ExitDone || !strings.Contains(got.out, "small → production") {
+		t.Errorf("%+v", got)
+	}
+	if got := sayIn(t, state, folder, "status", "--env", "staging"); got.code != ExitDone || strings.Contains(got.out, "production") || !strings.Contains(got.out, "`penstock status` shows all") {
+		t.Errorf("%+v", got)
+	}
+	if got := sayIn(t, state, folder, "status", "--env", "staging", "--json"); strings.TrimSpace(got.out) != "[]" {
+		t.Errorf("%+v", got)
+	}
+}

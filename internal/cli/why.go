@@ -107,7 +107,7 @@ func (c *common) whichRun(ctx context.Context, record *ledger.Ledger, args []str
 	if len(runs) == 0 {
 		return ledger.Run{}, fail(ExitUsage, "`penstock history` lists the runs there are", errors.New("there is no such run"))
 	}
-	// A backup that went well is nothing to ask about, and must not stand before a run that waits.
+	// A backup or a look that went well is nothing to ask about, and must not stand before a run that waits.
 	if open := slices.DeleteFunc(slices.Clone(runs), finishedOperation); len(open) > 0 {
 		runs = open
 	}
@@ -115,9 +115,9 @@ func (c *common) whichRun(ctx context.Context, record *ledger.Ledger, args []str
 	return record.Run(ctx, runs[max(here, 0)].ID)
 }
 
-// finishedOperation reports whether a run was a backup, a rollback or the like, and went well.
+// finishedOperation reports whether a run was a backup, a rollback or the like, or deployed nothing, and went well.
 func finishedOperation(run ledger.RunSummary) bool {
-	return run.Info.Command != "" && run.State == ExitDone.Outcome()
+	return run.Info.Command+run.Info.Purpose != "" && run.State == ExitDone.Outcome()
 }
 
 func explain(ctx context.Context, record *ledger.Ledger, run ledger.Run) (explanation, error) {

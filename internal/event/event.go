@@ -54,6 +54,7 @@ type RunInfo struct {
 	Place        string `json:"place,omitempty"`
 	Environment  string `json:"environment,omitempty"`
 	Command      string `json:"command,omitempty"` // rollback, …; "" for a run of the pipeline
+	Purpose      string `json:"purpose,omitempty"` // of a run of the pipeline that deploys nothing: check, plan, doctor or run; "" otherwise
 	Commit       string `json:"commit,omitempty"`
 	Branch       string `json:"branch,omitempty"`
 	Dirty        bool   `json:"dirty,omitempty"`

@@ -30,8 +30,11 @@ func (p palette) summary(w io.Writer, b *board, all bool, width int) {
 	if b.result == nil {
 		return
 	}
-	fmt.Fprintln(w)
-	p.table(w, p.summaryRows(b, all), width)
+	rows := p.summaryRows(b, all)
+	if len(rows)+len(b.notes) > 0 {
+		fmt.Fprintln(w)
+	}
+	p.table(w, rows, width)
 	for _, note := range b.notes {
 		p.paragraph(w, "  "+p.noteSign(note)+" ", oneLine(note.Text, 0), width)
 	}

@@ -151,8 +151,8 @@ func (p palette) treeSteps(b *board, now time.Time, fold int) []row {
 
 func (p palette) heading(b *board) string {
 	text := b.info.App
-	if b.info.Command != "" { // an operation, which has no source
-		text = b.info.Command + " " + text
+	if what := b.info.Command + b.info.Purpose; what != "" { // it has one of them at most
+		text = what + " " + text
 	}
 	if b.info.Environment != "" {
 		text += " → " + b.info.Environment

@@ -250,6 +250,12 @@ func TestARollbackWithRealData(t *testing.T) {
 			t.Errorf("%s: %q, %v", moment, got, err)
 		}
 	}
+	// A slip of the pen is answered with where the right bookmark stands.
+	_, err = p.target().RestoreData(t.Context(), "r2", "nowhere")
+	var absent *cloudflare.AbsentError
+	if !errors.As(err, &absent) || !strings.Contains(absent.What, "nowhere") || strings.Contains(absent.What, "/client/v4") || !strings.Contains(absent.NextStep, "penstock history RUN") {
+		t.Errorf("a bookmark that does not exist: %v", err)
+	}
 	// What was replaced can be had again.
 	if _, err := p.target().RestoreData(t.Context(), "r2", result.Bookmark); err != nil {
 		t.Fatal(err)

@@ -187,6 +187,13 @@ func (t *Target) RestoreData(ctx context.Context, _, bookmark string) (string, e
 		if errors.Is(err, promotion.ErrUnreachable) || ctx.Err() != nil {
 			return fmt.Errorf("restore database %s: %w (whether it was done is not known: compare `wrangler d1 time-travel info %s` and its data with what you expect)", name, err, name)
 		}
+		if refused, ok := errors.AsType[*api.Error](err); ok && (refused.Status == http.StatusBadRequest || refused.Status == http.StatusNotFound) {
+			return &AbsentError{
+				What: fmt.Sprintf("database %s cannot go back to bookmark %s: %s", name, own, refused.Message()),
+				NextStep: "`penstock history` lists the promotions, and `penstock history RUN` the bookmark that one took before its migrations; " +
+					"`wrangler d1 time-travel info " + name + " --timestamp=…` names that of a moment",
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("restore database %s: %w", name, err)
 		}
