@@ -183,8 +183,14 @@ func TestSignedDecisions(t *testing.T) {
 		"with an unknown key":        {signers: line("bea@example.com", beas), signer: eves, refused: "not signed by a key of bea"},
 		"with a key for git":         {signers: `bea@example.com namespaces="git" ` + line("", beas), signer: beas, refused: "not signed by a key of bea"},
 		"an option that limits more": {signers: `bea@example.com valid-before="20200101" ` + line("", beas), signer: beas, refused: "not supported"},
-		"a pattern":                  {signers: line("*@example.com", beas), signer: beas, refused: "without patterns"},
-		"garbage":                    {signers: "bea@example.com ssh-ed25519 !!!", signer: beas, refused: "not base64"},
+		"two options, one that limits more": {
+			signers: `bea@example.com namespaces="penstock-decision,git",valid-before="20200101" ` + line("", beas), signer: beas, refused: "not supported",
+		},
+		"two options, the other way round": {
+			signers: `bea@example.com valid-before="20200101",namespaces="penstock-decision,git" ` + line("", beas), signer: beas, refused: "not supported",
+		},
+		"a pattern": {signers: line("*@example.com", beas), signer: beas, refused: "without patterns"},
+		"garbage":   {signers: "bea@example.com ssh-ed25519 !!!", signer: beas, refused: "not base64"},
 		"a yes for another plan": {signers: line("bea@example.com", beas), change: func(d *promotion.Decision) {
 			other := *d
 			other.Plan = "sha256:bb"

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/hiddeco/sshsig"
@@ -97,6 +98,9 @@ func parseSigners(text, namespace string) ([]signer, error) {
 	return found, nil
 }
 
+// namespacesOption is the one option that is known, alone.
+var namespacesOption = regexp.MustCompile(`^(?i:namespaces)="([^"]*)"$`)
+
 // parseSigner reads one line; counts is false for a key of other namespaces.
 func parseSigner(fields []string, wanted string) (_ signer, counts bool, _ error) {
 	one, counts := signer{principals: strings.Split(fields[0], ",")}, true
@@ -107,12 +111,12 @@ func parseSigner(fields []string, wanted string) (_ signer, counts bool, _ error
 	}
 	rest := fields[1:]
 	if len(rest) > 0 && strings.Contains(rest[0], "=") {
-		namespaces, known := strings.CutPrefix(strings.ToLower(rest[0]), "namespaces=")
-		if !known {
+		option := namespacesOption.FindStringSubmatch(rest[0])
+		if option == nil {
 			return one, false, fmt.Errorf("option %q is not supported", rest[0])
 		}
 		counts = false
-		for _, namespace := range strings.Split(strings.Trim(namespaces, `"`), ",") {
+		for _, namespace := range strings.Split(option[1], ",") {
 			counts = counts || namespace == wanted
 		}
 		rest = rest[1:]
