@@ -22,6 +22,8 @@ func TestLeadingOut(t *testing.T) {
 		"the folder itself":         {map[string]string{"public": "dist", "dist/a": "/etc/passwd"}, "dist/a"},
 		"a folder above it":         {map[string]string{"public/x": "../web/x", "web": "/srv"}, "web"},
 		"in a circle":               {map[string]string{"public/a": "b", "public/b": "a"}, ""},
+		"into itself":               {map[string]string{"public/a": "a/b"}, ""},
+		"into each other":           {map[string]string{"public/a": "b/x", "public/b": "a/y", "public/c": "/etc"}, "public/c"},
 		"a name that begins so too": {map[string]string{"public-not/a": "/etc/passwd"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
