@@ -42,10 +42,7 @@ func (a *additions) judge(words []word) string {
 	case "ALTER":
 		return a.alter(&s, breaking)
 	case "INSERT":
-		if s.take("OR") != "" && s.take("REPLACE") != "" {
-			return breaking("it replaces rows")
-		}
-		return ""
+		return a.insert(&s, breaking)
 	case "UPDATE":
 		return a.update(&s, breaking)
 	case "DELETE":
@@ -118,6 +115,18 @@ func (a *additions) create(s *statement, breaking func(string) string) string {
 	}
 }
 
+func (a *additions) insert(s *statement, breaking func(string) string) string {
+	if s.take("OR") != "" && s.take("REPLACE") != "" {
+		return breaking("it replaces rows")
+	}
+	s.take("ABORT", "FAIL", "IGNORE", "ROLLBACK")
+	s.take("INTO")
+	if table := s.name(); !a.has(table) && s.upserts() {
+		return breaking("where a row is there already, it changes it: " + table)
+	}
+	return ""
+}
+
 func (a *additions) alter(s *statement, breaking func(string) string) string {
 	s.take("TABLE")
 	table := s.name()
@@ -184,6 +193,16 @@ func (s *statement) name() string {
 		s.words = s.words[2:]
 	}
 	return name
+}
+
+// upserts reports whether an INSERT changes rows that it meets: ON CONFLICT … DO UPDATE.
+func (s *statement) upserts() bool {
+	for i := range max(len(s.words)-1, 0) {
+		if do, what := s.words[i], s.words[i+1]; do.bare && what.bare && strings.EqualFold(do.text, "DO") && strings.EqualFold(what.text, "UPDATE") {
+			return true
+		}
+	}
+	return false
 }
 
 // nextAssignment goes to the column of the next assignment of a SET; false when there is none.

@@ -14,6 +14,8 @@ func TestWhatOlderCodeSurvives(t *testing.T) {
 		"INSERT INTO settings VALUES ('DROP TABLE users; --');",
 		"PRAGMA defer_foreign_keys = on; CREATE VIEW v AS SELECT 1;",
 		"CREATE VIRTUAL TABLE docs USING fts5(text);",
+		"INSERT INTO settings VALUES ('do update', 1) ON CONFLICT (name) DO NOTHING; INSERT OR IGNORE INTO settings VALUES ('a', 1);",
+		"CREATE TABLE a (id PRIMARY KEY, n); INSERT INTO a VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1;",
 	} {
 		if why := breaks(sql); why != "" {
 			t.Errorf("%s\n  is said to break: %s", sql, why)
@@ -29,6 +31,8 @@ func TestWhatOlderCodeSurvives(t *testing.T) {
 		"ALTER TABLE users ADD COLUMN nick; UPDATE users SET nick = 1, name = 2;",
 		"UPDATE users SET name = upper(name);", "UPDATE OR IGNORE users SET name = 1;", "DELETE FROM users;",
 		"INSERT OR REPLACE INTO users VALUES (1);", "REPLACE INTO users VALUES (1);",
+		"INSERT INTO users VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET name = 'x';",
+		"INSERT INTO users VALUES (1) ON CONFLICT (id) DO NOTHING ON CONFLICT (name) do /* x */ update SET name = 'x' WHERE id = 1;",
 		"WITH x AS (SELECT 1) DELETE FROM users;", "VACUUM;", "PRAGMA writable_schema = 1;", "ATTACH 'x' AS y;",
 		"SELECT 1; 'DROP", "SELECT 'a''; DROP TABLE users; --'; DROP TABLE users;",
 	} {
