@@ -73,6 +73,7 @@ func (b *Bus) Observe(e event.Event) {
 		b.mu.Unlock()
 		return
 	}
+	idle := len(b.queue) == 0 // deliver may be waiting
 	if b.dropped > 0 {
 		b.queue = append(b.queue, event.Event{
 			Type: event.Note, Time: e.Time, Run: e.Run, Level: "warning",
@@ -81,9 +82,8 @@ func (b *Bus) Observe(e event.Event) {
 		b.dropped = 0
 	}
 	b.queue = append(b.queue, e)
-	first := len(b.queue) == 1
 	b.mu.Unlock()
-	if first {
+	if idle {
 		select {
 		case b.wake <- struct{}{}:
 		default:
