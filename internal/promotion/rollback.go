@@ -566,12 +566,16 @@ func (b *returning) stop(ctx context.Context, cause error) (Result, error) {
 			result.NotUndone = append(result.NotUndone, "traffic: "+describeShares(live.Shares)+" is live and stays: a rollback is never rolled back by itself")
 		}
 	}
-	if b.state.Undo != "" {
+	unsure := b.state.Step == StepRestore && !b.state.Done
+	if unsure && b.state.Undo != "" { // of several databases
+		result.NotUndone = append(result.NotUndone, fmt.Sprintf("data: whether all of it was put back is not known; what is known to have been replaced is bookmark %s, the state before is bookmark %s",
+			b.state.Undo, b.state.Bookmark))
+	} else if b.state.Undo != "" {
 		result.NotUndone = append(result.NotUndone, "data: it was put back; what it replaced is bookmark "+b.state.Undo)
 	} else if b.choice == DataRestored && b.state.Step == StepReturn && (b.state.Done || result.Version == b.state.Version) {
 		result.NotUndone = append(result.NotUndone, fmt.Sprintf("data: it was not put back, and version %s may not work with it; `penstock restore --env %s --bookmark '%s' --confirm-loss` puts it back",
 			short(b.state.Version), b.environment().Name, b.rollback.Bookmark))
-	} else if b.state.Step == StepRestore {
+	} else if unsure {
 		result.NotUndone = append(result.NotUndone, "data: whether it was put back is not known; the state before is bookmark "+b.state.Bookmark)
 	}
 	if err := b.end(ctx, phase, cause.Error()); err != nil {

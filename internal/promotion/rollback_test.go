@@ -298,6 +298,29 @@ func TestARollbackThatIsStoppedBeforeTheDataSaysSo(t *testing.T) {
 	}
 }
 
+// halfway restores one database of two.
+type halfway struct{ *promotiontest.Cloud }
+
+func (h halfway) RestoreData(ctx context.Context, id, bookmark string) (string, error) {
+	undo, err := h.Cloud.RestoreData(ctx, id, bookmark)
+	return undo, errors.Join(err, errors.New("the second database: whether it was done is not known"))
+}
+
+// Of several databases, one that was put back does not stand for all.
+func TestARestoreThatStopsHalfwayIsNotTakenForDone(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, []promotion.Migration{first}, []promotion.Migration{breaking})
+	result, err := promotion.Return(t.Context(), y.options("r1"), halfway{y.cloud}, y.rollback(t, ""), promotion.DataRestored)
+	if err != nil || result.Phase != promotion.Failed || result.Bookmark != "undo-bookmark-2" {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if !slices.ContainsFunc(result.NotUndone, func(s string) bool {
+		return strings.HasPrefix(s, "data: whether all of it was put back is not known") && strings.Contains(s, "undo-bookmark-2") && strings.Contains(s, "is bookmark bookmark-2")
+	}) {
+		t.Errorf("%q", result.NotUndone)
+	}
+}
+
 // refusing deploys nothing.
 type refusing struct{ *promotiontest.Cloud }
 
