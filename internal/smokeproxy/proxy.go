@@ -111,6 +111,9 @@ func (p *Proxy) handler(target *url.URL, header http.Header, version string, qui
 			if host := header.Get("Host"); host != "" {
 				request.Out.Host = host
 			}
+			if version != "" {
+				request.Out.Header.Set("Accept-Encoding", "identity") // in what is packed no id can be found
+			}
 		},
 		ModifyResponse: func(response *http.Response) error {
 			proven := version != "" && inHeader(response.Header, version)
@@ -148,14 +151,26 @@ func asked(request *http.Request, target *url.URL) string {
 	return strings.TrimPrefix(request.URL.RequestURI(), strings.TrimSuffix(target.EscapedPath(), "/"))
 }
 
-// rebase makes a redirect within the target one within the proxy, so that the script does not leave the version.
+// rebase makes a redirect within the target one within the proxy, so that the script does not leave the version. The target's
+// own path does not appear in the proxy's; what lies beside it leads out.
 func rebase(response *http.Response, target *url.URL, base string) {
-	location, err := url.Parse(response.Header.Get("Location"))
+	given := response.Header.Get("Location")
+	if given == "" || response.Request == nil {
+		return
+	}
+	location, err := response.Request.URL.Parse(given)
 	if err != nil || location.Host != target.Host {
 		return
 	}
-	location.Scheme, location.Host = "", ""
-	response.Header.Set("Location", base+location.String())
+	own := strings.TrimSuffix(target.EscapedPath(), "/")
+	inside, within := strings.CutPrefix(location.EscapedPath(), own)
+	if !within || inside != "" && !strings.HasPrefix(inside, "/") {
+		response.Header.Set("Location", location.String())
+		return
+	}
+	location.Scheme, location.Host, location.User = "", "", nil
+	rest := strings.TrimPrefix(location.String(), location.EscapedPath())
+	response.Header.Set("Location", base+inside+rest)
 }
 
 func (p *Proxy) count(change func(*Seen)) {

@@ -2,6 +2,7 @@ package smokeproxy
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -96,6 +97,60 @@ func TestRedirectsStayInTheProxy(t *testing.T) {
 	response, body := get(t, proxy.URL+"/")
 	if body != "home" || "http://"+response.Request.URL.Host != proxy.URL {
 		t.Errorf("%q from %s", body, response.Request.URL)
+	}
+}
+
+// A Worker may have no host of its own, but a path of one: what it calls "/app/home" is "/home" here.
+func TestRedirectsWithinThePathOfTheWorkerStayInTheProxy(t *testing.T) {
+	t.Parallel()
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/app/relative":
+			w.Header().Set("Location", "/app/home?x=1")
+			w.WriteHeader(http.StatusFound)
+		case "/app/whole":
+			http.Redirect(w, r, "http://"+r.Host+"/app/home?x=1", http.StatusFound)
+		case "/app/out":
+			http.Redirect(w, r, "http://"+r.Host+"/application", http.StatusFound)
+		default:
+			fmt.Fprint(w, r.URL.RequestURI())
+		}
+	}))
+	t.Cleanup(target.Close)
+	proxy, err := Start(t.Context(), promotion.Address{URL: target.URL + "/app"}, version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = proxy.Close() })
+	for _, way := range []string{"/relative", "/whole"} {
+		response, body := get(t, proxy.URL+way)
+		if body != "/app/home?x=1" || response.Request.URL.String() != proxy.URL+"/home?x=1" {
+			t.Errorf("%s: %q from %s", way, body, response.Request.URL)
+		}
+	}
+	// What lies beside that path is no part of the Worker, and not to be had through the proxy.
+	if response, body := get(t, proxy.URL+"/out"); body != "/application" || response.Request.URL.String() != target.URL+"/application" {
+		t.Errorf("%q from %s", body, response.Request.URL)
+	}
+}
+
+// What a client asks to be packed is shown all the same: fetch() of Node does, and Cloudflare packs what it is asked to.
+func TestAnIdInAPackedAnswerIsFound(t *testing.T) {
+	t.Parallel()
+	proxy := start(t, func(w http.ResponseWriter, r *http.Request) {
+		text := `{"version":"` + version + `"}`
+		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			fmt.Fprint(w, text)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		packed := gzip.NewWriter(w)
+		fmt.Fprint(packed, text)
+		_ = packed.Close()
+	})
+	_, body := get(t, proxy.URL+"/health") // net/http asks for gzip, and unpacks
+	if seen := proxy.Seen(); seen != (Seen{Answers: 1, Proven: 1}) || !strings.Contains(body, version) {
+		t.Errorf("%+v, %q", seen, body)
 	}
 }
 
