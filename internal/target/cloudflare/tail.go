@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +53,16 @@ const maxTailMessage = 4 << 20
 
 // Tail tells of invocations as they happen, until ctx ends, which is no error. Cloudflare ends a tail by itself after some
 // hours; that is [promotion.ErrUnreachable].
-func (t *Target) Tail(ctx context.Context, filter TailFilter, tell func(TailEvent)) (err error) {
+func (t *Target) Tail(ctx context.Context, filter TailFilter, tell func(TailEvent)) error {
+	err := t.listen(ctx, filter, tell)
+	if ctx.Err() != nil {
+		return nil // whoever listened has gone
+	}
+	return err
+}
+
+// listen listens until something ends it.
+func (t *Target) listen(ctx context.Context, filter TailFilter, tell func(TailEvent)) error {
 	session, err := t.api.CreateTail(ctx, t.Worker.Name, filter.cloudflare())
 	if errors.Is(err, api.ErrNotFound) {
 		return t.noWorker()
@@ -71,6 +81,10 @@ func (t *Target) Tail(ctx context.Context, filter TailFilter, tell func(TailEven
 		defer response.Body.Close()
 	}
 	if err != nil {
+		var failed *url.Error // whose text has the address, and who knows that may listen
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
 		return fmt.Errorf("%w: listen to Worker %s: %w", promotion.ErrUnreachable, t.Worker.Name, err)
 	}
 	defer socket.CloseNow() //nolint:errcheck // there is nothing more to say
@@ -80,9 +94,6 @@ func (t *Target) Tail(ctx context.Context, filter TailFilter, tell func(TailEven
 	}
 	for {
 		_, message, err := socket.Read(ctx)
-		if ctx.Err() != nil {
-			return nil // whoever listened has gone
-		}
 		if err != nil {
 			return fmt.Errorf("%w: the tail of Worker %s ended: %w", promotion.ErrUnreachable, t.Worker.Name, err)
 		}
