@@ -46,22 +46,22 @@ func (p Phase) hasVersion() bool { return p != PhaseBuild && p != PhasePlan }
 func (d Description) Check() error {
 	var problems []error
 	if !ValidName(d.Name) {
-		problems = append(problems, fmt.Errorf("the gate's name %q is not a lower-case word", d.Name))
+		problems = append(problems, fmt.Errorf("the gate's name %.60q is not a lower-case word", d.Name))
 	}
 	if d.Title == "" {
-		problems = append(problems, fmt.Errorf("gate %q has no title", d.Name))
+		problems = append(problems, fmt.Errorf("gate %.60q has no title", d.Name))
 	}
 	if len(d.Phases) == 0 {
-		problems = append(problems, fmt.Errorf("gate %q names no phase in which it can be asked", d.Name))
+		problems = append(problems, fmt.Errorf("gate %.60q names no phase in which it can be asked", d.Name))
 	}
 	for _, phase := range d.Phases {
 		if d.Needs.Version && !phase.hasVersion() {
-			problems = append(problems, fmt.Errorf("gate %q needs the running version and names the phase %s, in which there is none", d.Name, phase))
+			problems = append(problems, fmt.Errorf("gate %.60q needs the running version and names the phase %s, in which there is none", d.Name, phase))
 		}
 		switch phase {
 		case PhaseBuild, PhasePlan, PhasePromote, PhaseBake:
 		default:
-			problems = append(problems, fmt.Errorf("gate %q names the phase %q, which does not exist", d.Name, phase))
+			problems = append(problems, fmt.Errorf("gate %.60q names the phase %.60q, which does not exist", d.Name, phase))
 		}
 	}
 	return errors.Join(problems...)

@@ -198,6 +198,8 @@ func (p *process) ask(ctx context.Context, request gates.Request, stop time.Dura
 			return gates.Verdict{}, p.blame(errors.New("it ended its answer without a verdict"))
 		case err != nil && answer != nil && ctx.Err() == nil && streamCtx.Err() != nil:
 			return gates.Verdict{}, p.blame(fmt.Errorf("it did not end its answer within %s of its verdict", stop))
+		case err != nil && answer != nil:
+			return gates.Verdict{}, p.blame(fmt.Errorf("its verdict does not count, because it did not end its answer: %w", p.lost(ctx, err)))
 		case err != nil:
 			return gates.Verdict{}, p.blame(p.lost(ctx, err))
 		}

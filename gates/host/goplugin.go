@@ -3,9 +3,12 @@ package host
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/penstock-ci/penstock/gates/internal/wire"
 )
@@ -34,4 +37,13 @@ func (*asked) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, connection *gr
 // GRPCServer is a set's side, which takes no more of go-plugin than its handshake: see gates.Serve.
 func (*asked) GRPCServer(*plugin.GRPCBroker, *grpc.Server) error {
 	return errors.New("a host serves no gates")
+}
+
+// withoutBroker keeps go-plugin's client from listening to a set's broker, by which both sides could open more connections. Nobody
+// needs one here, and the client starts a goroutine for each that a set announces.
+func withoutBroker(ctx context.Context, about *grpc.StreamDesc, connection *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	if strings.HasPrefix(method, "/plugin.GRPCBroker/") {
+		return nil, status.Error(codes.Unimplemented, "a gate set has no broker")
+	}
+	return open(ctx, about, connection, method, options...)
 }

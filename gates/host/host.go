@@ -27,6 +27,8 @@ var (
 	ErrNoVersion = errors.New("no running version")
 	// ErrConfig says that a gate's config does not satisfy the gate's own schema.
 	ErrConfig = errors.New("invalid gate config")
+	// ErrLock says that the text of a lock file is wrong.
+	ErrLock = errors.New("the lock file is wrong")
 	// ErrClosed says that the host was closed.
 	ErrClosed = errors.New("gate host is closed")
 )

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // inputs are the files that one process was given to read: private copies, so that a gate can neither change the
@@ -36,10 +37,16 @@ func (i *inputs) give(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	info, err := os.Stat(path)
+	// Opened first and looked at then, without waiting for a writer: what is looked at is what is copied.
+	source, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return filepath.Join(i.folder, "missing", filepath.Base(path)), nil
 	}
+	if err != nil {
+		return "", fmt.Errorf("give the gate %s: %w", path, err)
+	}
+	defer source.Close()
+	info, err := source.Stat()
 	if err != nil {
 		return "", fmt.Errorf("give the gate %s: %w", path, err)
 	}
@@ -54,20 +61,15 @@ func (i *inputs) give(path string) (string, error) {
 		return copied, nil
 	}
 	target := filepath.Join(i.folder, fmt.Sprintf("%d-%s", len(i.copies), filepath.Base(path)))
-	if err := copyFile(path, target); err != nil {
+	if err := copyTo(target, source); err != nil {
 		return "", fmt.Errorf("give the gate %s: %w", path, err)
 	}
 	i.copies[key] = target
 	return target, nil
 }
 
-func copyFile(from, to string) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
+func copyTo(path string, source io.Reader) error {
+	target, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -59,25 +62,60 @@ func readLockFile(path string) (*lockFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the lock file: %w", err)
 	}
+	if at := slices.IndexFunc(strings.Split(string(text), "\n"), isConflict); at >= 0 {
+		return nil, fmt.Errorf("%s:%d: %w: a merge left both sides there: take one of them, then `penstock gates lock`", path, at+1, ErrLock)
+	}
+	// The version first: what else a later one says need not be known here.
+	var head struct {
+		Version int `yaml:"version"`
+	}
+	if err := yaml.Unmarshal(text, &head); err == nil && head.Version != 1 {
+		return nil, fmt.Errorf("%s: %w: it has version %d, and this penstock reads version 1: update penstock, or lock again", path, ErrLock, head.Version)
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	var file lockFile
 	if err := decoder.Decode(&file); err != nil {
-		return nil, fmt.Errorf("read the lock file %s: %w", path, err)
+		return nil, inLock(path, err)
 	}
-	if file.Version != 1 {
-		return nil, fmt.Errorf("read the lock file %s: it has version %d, and this penstock reads version 1: update penstock, or lock again",
-			path, file.Version)
+	if err := decoder.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %w: it has a second part, after ---, which would count for nothing: remove it", path, ErrLock)
 	}
 	var problems []error
 	seen := map[string]bool{}
 	for _, locked := range file.Sets {
 		for _, problem := range locked.problems(seen) {
-			problems = append(problems, fmt.Errorf("%s: set %q: %s", path, locked.Name, problem))
+			problems = append(problems, fmt.Errorf("%s: %w: set %q: %s", path, ErrLock, locked.Name, problem))
 		}
 		seen[locked.Name] = true
 	}
 	return &file, errors.Join(problems...)
+}
+
+// isConflict reports whether git left the line where two sides of a merge differ.
+func isConflict(line string) bool {
+	return strings.HasPrefix(line, "<<<<<<< ") || strings.HasPrefix(line, ">>>>>>> ")
+}
+
+// placed is how the YAML library begins what it says.
+var placed = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+
+// inLock says what is wrong with the text, each thing with its line.
+func inLock(path string, err error) error {
+	said := []string{err.Error()}
+	if several := (*yaml.TypeError)(nil); errors.As(err, &several) {
+		said = several.Errors
+	}
+	var problems []error
+	for _, one := range said {
+		where := path
+		if found := placed.FindStringSubmatch(one); found != nil {
+			where, one = path+":"+found[1], found[2]
+		}
+		one = strings.TrimSuffix(strings.TrimPrefix(one, "yaml: "), " in type host.lockFile")
+		problems = append(problems, fmt.Errorf("%s: %w: %s", where, ErrLock, one))
+	}
+	return errors.Join(problems...)
 }
 
 func (l lockedSet) problems(seen map[string]bool) []string {

@@ -95,6 +95,7 @@ func (p *process) clientConfig(limits Limits) (*plugin.ClientConfig, error) {
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
 			grpc.WithMaxHeaderListSize(64 << 10),
+			grpc.WithChainStreamInterceptor(withoutBroker),
 		},
 		RunnerFunc: func(_ hclog.Logger, command *exec.Cmd, _ string) (pluginrunner.Runner, error) {
 			p.runner.environment = append(command.Env, identities...)

@@ -21,15 +21,22 @@ func compileSchema(text string) (*schema, error) {
 	if strings.TrimSpace(text) == "" {
 		return &schema{}, nil
 	}
+	if len(text) > maxSchema {
+		return nil, fmt.Errorf("it takes more than %d KiB", maxSchema>>10)
+	}
 	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("it is not JSON: %w", err)
 	}
 	// Without this a misspelt limit would be silently ignored, and the default would judge.
-	if root, isObject := document.(map[string]any); !isObject || root["type"] != "object" || root["additionalProperties"] != false {
+	root, isObject := document.(map[string]any)
+	if !isObject || root["type"] != "object" || root["additionalProperties"] != false {
 		return nil, errors.New(`it must say "type": "object" and "additionalProperties": false`)
 	}
-	const name = "config.schema.json"
+	if err := boundSchema(root); err != nil {
+		return nil, err
+	}
+	const name = "gate:config" // not the name of a file, which would be shown
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	// A stranger's schema is not to make the host read files or ask the network.
@@ -38,6 +45,10 @@ func compileSchema(text string) (*schema, error) {
 		return nil, err
 	}
 	compiled, err := compiler.Compile(name)
+	var invalid *jsonschema.ValidationError
+	if errors.As(err, &invalid) {
+		return nil, errors.New(strings.Join(problemsOf(invalid, message.NewPrinter(language.English)), "; "))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,9 @@ import (
 // minSDK is the oldest gate SDK whose sets this host understands. docs/gates.md lists the pairs that work.
 const minSDK = "0.1.0"
 
+// maxGates bounds a set, whose description is listed and remembered as a whole.
+const maxGates = 200
+
 // infoFromWire reads what a set says of itself, and refuses what is not what was pinned or does not hold together.
 func infoFromWire(message *wire.DescribeResponse, ref PluginRef) (*SetInfo, error) {
 	misbehaved := func(format string, args ...any) (*SetInfo, error) {
@@ -30,6 +33,8 @@ func infoFromWire(message *wire.DescribeResponse, ref PluginRef) (*SetInfo, erro
 			ErrUntrusted, ref.Set, version, ref.Pin.Version)
 	case len(message.GetGates()) == 0:
 		return misbehaved("the gate set %s has no gates", ref.Set)
+	case len(message.GetGates()) > maxGates:
+		return misbehaved("the gate set %s has %d gates, and %d are allowed", ref.Set, len(message.GetGates()), maxGates)
 	}
 
 	info := &SetInfo{Name: ref.Set, Version: version, SDKVersion: sdk}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -121,9 +122,14 @@ func TestReadLock(t *testing.T) {
 	}
 
 	for text, says := range map[string]string{
-		"":                      "read the lock file",
+		"":                      "version 0",
 		"version: 2":            "version 2",
-		"version: 1\nsetts: []": "setts",
+		"version: 2\nmore: 1":   "version 2, and this penstock reads version 1: update penstock",
+		"version: 1\nsetts: []": "penstock.lock:2: the lock file is wrong: field setts not found",
+		"version: 1\nsets: []\n---\nversion: 1\nsets: [{name: acme, path: x, sha256: {b: " + digest + "}}]":               "second part",
+		"version: 1\nsets:\n<<<<<<< HEAD\n  - name: acme\n=======\n  - name: bcme\n>>>>>>> other\n":                       "penstock.lock:3: the lock file is wrong: a merge left both sides",
+		"version: 1\nsets:\n  - name: acme\n    path: x\n    sha256:\n      b: " + digest + "\n      b: " + digest + "\n": "penstock.lock:7: the lock file is wrong: mapping key \"b\" already defined at line 6",
+		"version: 1\nsets:\n\t- name: acme\n":                                                                                  "penstock.lock:3: the lock file is wrong: found character that cannot start any token",
 		"version: 1\nsets: [{name: Acme, path: x, sha256: {linux/amd64: " + digest + "}}]":                                     "lower-case",
 		"version: 1\nsets: [{name: acme, path: x}]":                                                                            "no sha256",
 		"version: 1\nsets: [{name: acme, sha256: {linux/amd64: " + digest + "}}]":                                              "path",
@@ -133,6 +139,10 @@ func TestReadLock(t *testing.T) {
 		if refs, err := host.ReadLock(write(text)); err == nil || len(refs) > 0 || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, %v", text, refs, err)
 		}
+	}
+	windows := strings.ReplaceAll("version: 1\nsets:\n  - name: acme\n    version: 1.0.0\n    path: x\n    sha256:\n      "+runtime.GOOS+"/"+runtime.GOARCH+": "+digest+"\n", "\n", "\r\n")
+	if refs, err := host.ReadLock(write(windows)); err != nil || len(refs) != 1 || refs[0].Pin.SHA256 != digest || refs[0].Pin.Version != "1.0.0" {
+		t.Errorf("with Windows' line ends: %+v, %v", refs, err)
 	}
 	if _, err := host.ReadLock(filepath.Join(t.TempDir(), "nowhere")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)

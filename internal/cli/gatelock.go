@@ -43,6 +43,9 @@ func newGatesLock(shared *common) *cobra.Command {
 				if errors.Is(err, gatehost.ErrMisbehaved) || errors.Is(err, gatehost.ErrUntrusted) || errors.Is(err, gatehost.ErrIncompatible) {
 					return fail(ExitBlocked, "`penstock gates test BINARY` shows what is wrong with it", err)
 				}
+				if errors.Is(err, gatehost.ErrLock) {
+					return fail(ExitUsage, "correct it, or remove it and lock the sets again: `penstock gates lock BINARY...`", err)
+				}
 				return fail(ExitUsage, "name the binaries of gate sets, penstock-gates-NAME", err)
 			}
 			refusal := refuseLock(plan, check, sameVersion)

@@ -100,7 +100,7 @@ func openGates(streams *Streams, folder, state string, hide func(string) string)
 func openLocked(folder, state string, shipped []gatehost.PluginRef, hide func(string) string) (*gatehost.Host, error) {
 	locked, err := gatehost.ReadLock(filepath.Join(folder, gatehost.LockName))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // most apps have no gates of strangers
-		return nil, fail(ExitUsage, "", err)
+		return nil, fail(ExitUsage, "correct it, or remove it and lock the sets again: `penstock gates lock BINARY...`", err)
 	}
 	return gatehost.New(gatehost.Options{
 		Sets: append(shipped, locked...), ScratchDir: filepath.Join(state, "gates"), KnownDir: filepath.Join(state, "gate-sets"), Redact: hide,

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/report/account"
@@ -111,14 +112,14 @@ func Findings(a *account.Account, folder, category, version string) ([]byte, int
 				if title == "" {
 					title = id
 				}
-				one.Tool.Driver.Rules = append(one.Tool.Driver.Rules, rule{ID: id, ShortDescription: message{Text: title}})
+				one.Tool.Driver.Rules = append(one.Tool.Driver.Rules, rule{ID: id, ShortDescription: message{Text: plain(title)}})
 			}
 			// The line is no part of the print, so that a finding stays the same one when lines above it come and go.
 			print := sha256.Sum256([]byte(id + "\x00" + finding.File + "\x00" + finding.Message))
 			key := hex.EncodeToString(print[:16])
 			seen[key]++
 			one.Results = append(one.Results, result{
-				RuleID: id, RuleIndex: index, Level: level(finding.Level), Message: message{Text: finding.Message},
+				RuleID: id, RuleIndex: index, Level: level(finding.Level), Message: message{Text: plain(finding.Message)},
 				Locations: []location{{physical{
 					ArtifactLocation: artifact{URI: uri(folder + finding.File)},
 					Region:           region{StartLine: max(finding.Line, 1), StartColumn: max(finding.Column, 0)},
@@ -155,3 +156,6 @@ func uri(path string) string {
 	}
 	return string(out)
 }
+
+// plain makes text from a gate show no link: a message's [text](place) is one (SARIF 2.1.0, 3.11.6).
+func plain(text string) string { return strings.ReplaceAll(text, "](", "] (") }

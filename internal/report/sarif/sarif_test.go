@@ -57,6 +57,15 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestAGateMakesNoLink in what code scanning shows of its words.
+func TestAGateMakesNoLink(t *testing.T) {
+	t.Parallel()
+	got, _ := written(t, told(gates.Finding{Level: gates.LevelError, Message: "[the advisory](https://evil.example/)", File: "x.ts"}))
+	if text := got.Results[0].Message.Text; text != "[the advisory] (https://evil.example/)" {
+		t.Errorf("%q", text)
+	}
+}
+
 // TestAFindingStaysTheSame when lines above it come and go, and two of the same words in one file are two.
 func TestAFindingStaysTheSame(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,10 @@ func main() {
 		serve(name)
 		return
 	}
+	if serve, isEvil := evil[name]; isEvil {
+		serve(name)
+		return
+	}
 	if serve, isWrong := wrong[name]; isWrong {
 		serve(name)
 		return
