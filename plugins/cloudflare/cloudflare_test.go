@@ -157,6 +157,12 @@ func TestResources(t *testing.T) {
 				{Name: "bound to another", Want: gates.Fail, Check: gatetest.Says("leads to"), Request: shown(t, func(e *evidence.Environment) {
 					resource(e, row.kind).ID, resource(e, row.kind).Name = "another", "another"
 				})},
+				{Name: "before the first deployment", Want: gates.Fail, Check: gatetest.Says("JWT_SECRET has no value yet", "JWT_SECRET=…"), Request: undeployed(shown(t, func(e *evidence.Environment) {
+					e.Secrets.State, e.Secrets.Names = evidence.Missing, nil
+				}))},
+				{Name: "nobody could be asked", Want: gates.Inconclusive, Request: undeployed(shown(t, func(e *evidence.Environment) {
+					e.Secrets.State, e.Secrets.Reason, e.Secrets.Names = evidence.Unknown, "403", nil
+				}))},
 				{Name: "bindings unknown", Want: gates.Inconclusive, Request: shown(t, func(e *evidence.Environment) { e.Worker.Versions[0].BindingsState = evidence.Unknown })},
 				{Name: "version unknown", Want: gates.Inconclusive, Request: shown(t, func(e *evidence.Environment) { e.Worker.Versions = nil })},
 				{Name: "none in the config", Want: gates.Inconclusive, Check: gatetest.Says("nothing to judge"), Request: shown(t, func(e *evidence.Environment) { e.Resources = nil })},
@@ -229,6 +235,12 @@ func TestVectorizeShape(t *testing.T) {
 		{Name: "too few vectors", Config: config, Want: gates.Fail, Check: gatetest.Says("has 99 vectors"), Request: index(func(v *evidence.Vectorize) { v.Vectors = 99 })},
 		{Name: "count unknown", Config: config, Want: gates.Inconclusive, Request: index(func(v *evidence.Vectorize) { v.CountState = evidence.Unknown })},
 	})
+}
+
+// undeployed is a request that judges the environment alone, as doctor's does while nothing is live.
+func undeployed(request gates.Request) gates.Request {
+	request.Run.VersionID = ""
+	return request
 }
 
 func TestSecrets(t *testing.T) {

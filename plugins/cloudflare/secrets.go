@@ -17,6 +17,13 @@ var secretsGate = environmentGate{
 		if len(secrets.Required) == 0 {
 			return nil
 		}
+		if seen.run.VersionID == "" && secrets.State == evidence.Missing {
+			for _, name := range secrets.Required {
+				seen.wrong("missing", "give it to the first deployment, in its process's environment: `"+name+"=…` before "+seen.penstock("deploy"),
+					"the required secret %s has no value yet: there is no Worker %s that could have one", name, seen.Worker.Name)
+			}
+			return nil
+		}
 		has, reason := seen.secretNames()
 		if reason != "" {
 			seen.unknown(reason, "which secrets %s has is not known", seen.Worker.Name)
@@ -43,7 +50,7 @@ var secretsGate = environmentGate{
 func (s *sight) secretNames() (names []string, reason string) {
 	if s.run.VersionID == "" {
 		if s.Secrets.State != evidence.Present {
-			return nil, cmpReason(s.Secrets.Reason, "there is no Worker yet")
+			return nil, cmpReason(s.Secrets.Reason, "nobody says why")
 		}
 		return s.Secrets.Names, ""
 	}
