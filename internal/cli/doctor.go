@@ -87,7 +87,7 @@ func newDoctor(shared *common) *cobra.Command {
 			var refusal error
 			if !told.Healthy {
 				refusal = fail(ExitBlocked, "do what each line says, then run the same command again",
-					fmt.Errorf("%s: %s, %s not known", told.Environment, gates.Counted(told.Counts[lineFail], "line")+" failed", gates.Counted(told.Counts[lineUnknown], "line")))
+					fmt.Errorf("%s: %s", told.Environment, told.wrong()))
 			}
 			if shared.json {
 				return alreadyTold(refusal, printJSON(shared.streams.Out, told))
@@ -110,6 +110,7 @@ type answers struct {
 	elsewhere map[string][]string
 	// unasked is why gates of the pipeline were not asked now; "" when nothing kept them.
 	unasked string
+	missing []engine.MissingTool // what the stages need and this machine lacks
 }
 
 type answered struct {
@@ -170,7 +171,7 @@ func (c *common) diagnose(ctx context.Context, flags runFlags, recorded bool) (d
 			}
 			told.Lists = append(told.Lists, diagnosed)
 		}
-		told.Lists = append(told.Lists, diagnosedList{Title: "This machine", Lines: machine(ctx, folder, pipeline.Stage("install") != nil, flags.executor == executorDagger, environment.Target == localTarget, host)})
+		told.Lists = append(told.Lists, diagnosedList{Title: "This machine", Lines: machine(ctx, folder, *pipeline, flags.executor == executorDagger, environment.Target == localTarget, host, heard.missing)})
 		return nil
 	})
 	for _, list := range told.Lists {
@@ -189,6 +190,16 @@ func (c *common) askNow(ctx context.Context, flags runFlags, heard *answers) err
 	streams.Out = io.Discard // the run's own summary: the checklists are this command's
 	quiet.streams, quiet.json = &streams, false
 	r, err := begin(ctx, &quiet, flags, false)
+	var tools *engine.MissingToolsError
+	if errors.As(err, &tools) { // the lines about this machine say it
+		heard.missing = tools.Missing
+		var names []string
+		for _, missing := range tools.Missing {
+			names = append(names, missing.Tool.Name)
+		}
+		heard.unasked = "the stages cannot run without " + list(names)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -364,15 +375,9 @@ func (a *answers) about(gate, environment string) (state lineState, detail, do s
 var lineSigns = map[lineState]string{lineFail: "✗", lineUnknown: "?", lineWarn: "!", linePass: "✓", lineAbsent: "–"}
 
 func showDiagnosis(streams *Streams, told diagnosis) error {
-	var out strings.Builder
-	width := 0
+	var rows [][]string
 	for _, list := range told.Lists {
-		for _, line := range list.Lines {
-			width = max(width, len([]rune(line.Line)))
-		}
-	}
-	for _, list := range told.Lists {
-		fmt.Fprintf(&out, "\n%s\n", list.Title)
+		rows = append(rows, nil, []string{list.Title})
 		for _, line := range list.Lines {
 			detail := line.Detail
 			if line.State == lineAbsent {
@@ -384,19 +389,30 @@ func showDiagnosis(streams *Streams, told diagnosis) error {
 					break
 				}
 			}
-			fmt.Fprintf(&out, "  %s %-*s  %s\n", lineSigns[line.State], width, line.Line, strings.Join(strings.Fields(detail), " "))
+			rows = append(rows, []string{"  " + lineSigns[line.State] + " " + line.Line, strings.Join(strings.Fields(detail), " ")})
 			if line.Do != "" && line.State != linePass && line.State != lineAbsent {
-				fmt.Fprintf(&out, "    %-*s  → %s\n", width, "", strings.Join(strings.Fields(line.Do), " "))
+				rows = append(rows, []string{"", "→ " + strings.Join(strings.Fields(line.Do), " ")})
 			}
 		}
 	}
 	for _, symptom := range told.Symptoms {
-		fmt.Fprintf(&out, "\nseen in the newest run: %s (%q)\n  cause: %s\n  solution: %s\n", symptom.Issue, symptom.Seen, symptom.Cause, symptom.Solution)
+		rows = append(rows, nil, []string{fmt.Sprintf("seen in the newest run: %s (%q)", symptom.Issue, symptom.Seen)}, []string{"  cause: " + symptom.Cause}, []string{"  solution: " + symptom.Solution})
 	}
-	fmt.Fprintf(&out, "\n%s in %s: %d pass, %d warn, %d fail, %d unknown, %d do not apply\n", told.App, told.Environment,
-		told.Counts[linePass], told.Counts[lineWarn], told.Counts[lineFail], told.Counts[lineUnknown], told.Counts[lineAbsent])
-	_, err := io.WriteString(streams.Out, out.String())
-	return err
+	rows = append(rows, nil, []string{fmt.Sprintf("%s in %s: %d pass, %d warn, %d fail, %d unknown, %d do not apply", told.App, told.Environment,
+		told.Counts[linePass], told.Counts[lineWarn], told.Counts[lineFail], told.Counts[lineUnknown], told.Counts[lineAbsent])})
+	return streams.tabulate(rows)
+}
+
+// wrong counts the lines for which doctor does not answer with 0.
+func (d *diagnosis) wrong() string {
+	var parts []string
+	if n := d.Counts[lineFail]; n > 0 {
+		parts = append(parts, gates.Counted(n, "line")+" failed")
+	}
+	if n := d.Counts[lineUnknown]; n > 0 {
+		parts = append(parts, gates.Counted(n, "line")+" not known")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // age writes a long time roughly: 3 h, 2 d.

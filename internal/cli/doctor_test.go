@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/wrangler"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -145,6 +147,26 @@ func TestDoctorShowsAges(t *testing.T) {
 	for _, want := range []string{"✓ old", "was well (3 d ago)", "? asked", "→ ask", "1 pass, 0 warn, 0 fail, 1 unknown"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// TestDoctorLooksForTheAppsTools: those of its lock file, and what is missing is a line and no reason to show no checklist.
+func TestDoctorLooksForTheAppsTools(t *testing.T) {
+	t.Parallel()
+	stages := []pipelines.Stage{{Name: "install", Tools: []pipelines.Tool{{Name: "node", Version: ">=99"}, {Name: "pnpm"}}}, {Name: "test", Tools: []pipelines.Tool{{Name: "pnpm"}}}}
+	if got := toolsOf(pipelines.Pipeline{Stages: stages}); !slices.Equal(got, []string{"node", "pnpm"}) {
+		t.Errorf("tools %v", got)
+	}
+	for _, row := range []struct {
+		missing engine.MissingTool
+		want    string
+	}{
+		{engine.MissingTool{Tool: pipelines.Tool{Name: "pnpm"}, NextStep: "run `corepack enable pnpm`"}, "it is not on the PATH"},
+		{engine.MissingTool{Tool: pipelines.Tool{Name: "node", Version: ">=99"}, Found: "20.1.0", NextStep: "install"}, "it is 20.1.0, and the app wants >=99"},
+	} {
+		if line := lackedTool(row.missing); line.State != lineFail || line.Detail != row.want || line.Do != row.missing.NextStep {
+			t.Errorf("%+v", line)
 		}
 	}
 }
