@@ -79,7 +79,7 @@ func TestMigrateAlone(t *testing.T) {
 			}
 		}
 		served(m, one)
-		if history := m.must(0, "history", "--env", "staging"); !strings.Contains(history.out, "migrate: done") {
+		if history := m.must(0, "history", "--env", "staging"); !listed(history, "migrate", "done") {
 			t.Error(history)
 		}
 		if status := m.must(0, "status"); strings.Count(status.out, "rows → staging") != 1 || strings.Contains(status.out, "died") {
@@ -145,7 +145,9 @@ func TestMigrateAlone(t *testing.T) {
 		}
 		m.write("seed/minimal.sql", "INSERT INTO users (name) VALUES ('ada');\n")
 		migrate(2, "--again")
-		migrate(2, "--seed", "seed/nothing.sql")
+		if refused := migrate(2, "--seed", "seed/nothing.sql"); strings.Contains(refused.err, "[bundle]") {
+			t.Errorf("what is not there is noticed only after the stages:\n%s", refused)
+		}
 		migrate(2, "--seed", "../elsewhere.sql")
 		if looked := migrate(0, "--seed", "seed/minimal.sql", "--dry-run"); !strings.Contains(looked.out, "VALUES ('ada')") || !strings.Contains(looked.out, "the seed was not executed") {
 			t.Error(looked)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,11 @@ func (m *machine) deployments(worker string) int {
 	return len(told.Deployments)
 }
 
+// listed reports whether a list of runs has one by that command with that end.
+func listed(history outcome, command, state string) bool {
+	return regexp.MustCompile(`(?m)^.* ` + command + ` +` + state + `\b`).MatchString(history.out)
+}
+
 // TestOperations goes through the guide's procedures by their commands: a slot first, a rollback with its data question, backup,
 // drill and restore, maintenance, secrets.
 func TestOperations(t *testing.T) {
@@ -85,13 +91,17 @@ func TestOperations(t *testing.T) {
 		if refused := m.must(7, "smoke", "--env", "local"); !strings.Contains(refused.out, "`penstock maintenance off --env local`") {
 			t.Error(refused)
 		}
+		// A deployment says so before it runs anything: what ran is the slot's.
+		if refused := m.must(7, "deploy", "--env", "local"); !strings.Contains(refused.out, "`penstock maintenance off --env local`") || !regexp.MustCompile(`bundle +not run`).MatchString(refused.out) {
+			t.Error(refused)
+		}
 		if status := m.must(0, "status"); !strings.Contains(status.out, "in maintenance by run") {
 			t.Error(status)
 		}
 		var told struct {
 			Steps []struct{ Name, Detail string }
 		}
-		newest := strings.Fields(strings.Split(m.must(0, "history", "--env", "local", "--limit", "2").out, "\n")[2])[0]
+		newest := strings.Fields(strings.Split(m.must(0, "history", "--env", "local", "--limit", "3").out, "\n")[3])[0]
 		if err := json.Unmarshal([]byte(m.must(0, "history", newest, "--json").out), &told); err != nil {
 			t.Error(err)
 		}
@@ -102,7 +112,7 @@ func TestOperations(t *testing.T) {
 		if status := m.must(0, "status"); strings.Contains(status.out, "in maintenance") {
 			t.Error(status)
 		}
-		if history := m.must(0, "history", "--env", "local"); !strings.Contains(history.out, "smoke: done") || !strings.Contains(history.out, "smoke: busy") {
+		if history := m.must(0, "history", "--env", "local"); !listed(history, "smoke", "done") || !listed(history, "smoke", "busy") {
 			t.Error(history)
 		}
 		if after := m.deployments("rows"); after != before+2 { // the maintenance, and its end
@@ -147,7 +157,7 @@ func TestOperations(t *testing.T) {
 		if !strings.Contains(again.err, "came by a rollback") {
 			t.Error(again)
 		}
-		if history := m.must(0, "history"); !strings.Contains(history.out, "rollback: done") {
+		if history := m.must(0, "history"); !listed(history, "rollback", "done") {
 			t.Error(history)
 		}
 	})

@@ -45,6 +45,9 @@ func newDeploy(shared *common) *cobra.Command {
 
 // deploy builds, plans and promotes. The error carries what stopped it; the result says what is live, as far as is known.
 func (r *run) deploy(ctx context.Context) (event.Result, error) {
+	if over, result, err := r.foresee(ctx); over {
+		return result, err
+	}
 	made, err := r.build(ctx)
 	if err != nil {
 		return r.unbuilt(ctx, made, err)
@@ -221,9 +224,6 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 	basis := promotion.Basis{App: r.pipeline.Name, Environment: *r.environment, Bundle: made.bundle, Gates: facts}
 	if r.flags.command == commandMigrate {
 		basis.Kind, basis.Seed = promotion.KindMigration, r.flags.seed
-		if err := r.seedIsSource(); err != nil {
-			return nil, promotion.Plan{}, err
-		}
 	}
 	plan, err := promotion.MakePlan(ctx, target, basis)
 	if err == nil && len(plan.Diff.MissingSecrets) > 0 && r.environment.Target == localTarget {

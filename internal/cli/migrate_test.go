@@ -152,3 +152,27 @@ func TestADryRunLeavesNothing(t *testing.T) {
 		t.Errorf("it is gone on with: %v", err)
 	}
 }
+
+// TestWhatIsForeseen: what is not there is told before a stage runs, and an environment that serves nobody yet stops nobody.
+func TestWhatIsForeseen(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	r := &run{
+		source: &snapshot.Snapshot{}, environment: &pipelines.Environment{Name: "local", Target: localTarget},
+		shared: &common{streams: &Streams{Env: func(name string) string { return map[string]string{"PENSTOCK_STATE_DIR": state}[name] }}},
+	}
+	if over, _, err := r.foresee(t.Context()); over || err != nil {
+		t.Errorf("a local Cloudflare that does not run: over %t, %v", over, err)
+	}
+	r.flags.seed = &promotion.Seed{File: "seed/nothing.sql"}
+	over, _, err := r.foresee(t.Context())
+	if code, _ := classify(err); !over || code != ExitUsage || !strings.Contains(err.Error(), "seed/nothing.sql") {
+		t.Errorf("a seed that is not there: over %t, %v", over, err)
+	}
+	r.flags.seed, r.root = nil, app(t)
+	r.environment, r.pipeline = &pipelines.Environment{Name: "production"}, &pipelines.Pipeline{Name: "small"}
+	over, _, err = r.foresee(t.Context())
+	if code, next := classify(err); !over || code != ExitUsage || !strings.Contains(next, "CLOUDFLARE_API_TOKEN") {
+		t.Errorf("an account without a token: over %t, %v", over, err)
+	}
+}

@@ -57,10 +57,10 @@ func (p palette) summaryRows(b *board, all bool) []row {
 func (p palette) endedStages(b *board, end time.Time, all bool) []row {
 	rows := p.stageRows(b, end)
 	for i, stage := range b.stages {
-		if stage.state == waiting {
+		switch {
+		case stage.state == waiting:
 			rows[i].text = "not run"
-		}
-		if !stage.Cached {
+		case !stage.Cached:
 			rows[i].fate = loud // it took its time, and says why
 		}
 		rows[i].text = p.dim.Render(oneLine(rows[i].text, 0))
@@ -68,8 +68,11 @@ func (p palette) endedStages(b *board, end time.Time, all bool) []row {
 	if all {
 		return rows
 	}
-	return folded(rows, fine, func(these []row) row {
+	rows = folded(rows, fine, func(these []row) row {
 		return row{sign: p.good.Render("✓"), name: "from cache", text: p.dim.Render(strings.Join(namesOf(these), ", "))}
+	})
+	return folded(rows, open, func(these []row) row {
+		return row{sign: p.dim.Render("○"), name: "not run", text: p.dim.Render(strings.Join(namesOf(these), ", "))}
 	})
 }
 
@@ -141,7 +144,7 @@ func unaskedOf(b *board, unasked []*gateRow) string {
 	}
 	text := fmt.Sprintf("%s (%s)", gates.Counted(len(unasked), "gate"), strings.Join(phases, ", "))
 	if b.result.ExitCode == 0 {
-		return text + ": nothing is deployed that they could judge"
+		return text + ": nothing was to be deployed that they could judge"
 	}
 	return text + ": the run ended before"
 }
@@ -415,7 +418,7 @@ func (p palette) ending(w io.Writer, b *board, all bool, width int) {
 		}
 	}
 	facts := []string{word + " in " + gates.Span(result.Duration)}
-	if b.info.Command == "" {
+	if b.info.Command == "" && ran+cached > 0 {
 		facts = append(facts, fmt.Sprintf("%s ran, %d from cache", gates.Counted(ran, "stage"), cached))
 	}
 	if b.bundle != nil {

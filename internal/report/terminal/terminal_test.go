@@ -460,3 +460,16 @@ func TestLiveAfterAResize(t *testing.T) {
 		t.Errorf("nothing changed, and it wrote %q", screen.String())
 	}
 }
+
+// TestWhatEndedBeforeItBegan: a run that was stopped before its first stage is no list of all that did not happen.
+func TestWhatEndedBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	Show(&out, Look{}, []event.Event{
+		{Type: event.RunStarted, Run: "01RUN", RunInfo: &event.RunInfo{App: "guide", Environment: "local", Stages: []event.Stage{{Name: "install"}, {Name: "test"}, {Name: "bundle"}}}},
+		{Type: event.RunFinished, Run: "01RUN", Result: &event.Result{Outcome: "busy", ExitCode: 7, Reason: "environment local is in maintenance"}},
+	})
+	if !strings.Contains(out.String(), "not run            install, test, bundle\n") || strings.Contains(out.String(), "0 stages ran") {
+		t.Error(out.String())
+	}
+}
