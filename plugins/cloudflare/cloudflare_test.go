@@ -157,12 +157,6 @@ func TestResources(t *testing.T) {
 				{Name: "bound to another", Want: gates.Fail, Check: gatetest.Says("leads to"), Request: shown(t, func(e *evidence.Environment) {
 					resource(e, row.kind).ID, resource(e, row.kind).Name = "another", "another"
 				})},
-				{Name: "before the first deployment", Want: gates.Fail, Check: gatetest.Says("JWT_SECRET has no value yet", "JWT_SECRET=…"), Request: undeployed(shown(t, func(e *evidence.Environment) {
-					e.Secrets.State, e.Secrets.Names = evidence.Missing, nil
-				}))},
-				{Name: "nobody could be asked", Want: gates.Inconclusive, Request: undeployed(shown(t, func(e *evidence.Environment) {
-					e.Secrets.State, e.Secrets.Reason, e.Secrets.Names = evidence.Unknown, "403", nil
-				}))},
 				{Name: "bindings unknown", Want: gates.Inconclusive, Request: shown(t, func(e *evidence.Environment) { e.Worker.Versions[0].BindingsState = evidence.Unknown })},
 				{Name: "version unknown", Want: gates.Inconclusive, Request: shown(t, func(e *evidence.Environment) { e.Worker.Versions = nil })},
 				{Name: "none in the config", Want: gates.Inconclusive, Check: gatetest.Says("nothing to judge"), Request: shown(t, func(e *evidence.Environment) { e.Resources = nil })},
@@ -254,6 +248,12 @@ func TestSecrets(t *testing.T) {
 			e.Secrets.Names = append(e.Secrets.Names, "OPENAI_API_KEY")
 		})},
 		{Name: "a variable is no secret", Want: gates.Fail, Request: shown(t, func(e *evidence.Environment) { e.Secrets.Required = []string{"GREETING"} })},
+		{Name: "before the first deployment", Want: gates.Fail, Check: gatetest.Says("JWT_SECRET has no value yet"), Request: undeployed(shown(t, func(e *evidence.Environment) {
+			e.Secrets.State, e.Secrets.Names = evidence.Missing, nil
+		}))},
+		{Name: "nobody could be asked", Want: gates.Inconclusive, Request: undeployed(shown(t, func(e *evidence.Environment) {
+			e.Secrets.State, e.Secrets.Reason, e.Secrets.Names = evidence.Unknown, "403", nil
+		}))},
 		{Name: "bindings unknown", Want: gates.Inconclusive, Request: shown(t, func(e *evidence.Environment) { e.Worker.Versions[0].BindingsState = evidence.Unknown })},
 		{Name: "none required", Want: gates.Inconclusive, Request: shown(t, func(e *evidence.Environment) { e.Secrets.Required = nil })},
 	})
