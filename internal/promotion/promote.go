@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -515,13 +516,16 @@ func (a *attempt) judgeMeanwhile(ctx context.Context, v vigil) error {
 	return err
 }
 
+// shareDecimals rounds what is left of the traffic to what people write: 100 - 8.04 is not quite 91.96 in floating point.
+const shareDecimals = 1e6
+
 // sharesAt is the deployment in which the new version takes that percentage and the old one the rest.
 func (a *attempt) sharesAt(share float64) []Share {
 	if share == 100 {
 		return []Share{{Version: a.state.Version, Percentage: 100}}
 	}
 	old := State{Shares: a.state.Previous}.Live()
-	return []Share{{Version: old, Percentage: 100 - share}, {Version: a.state.Version, Percentage: share}}
+	return []Share{{Version: old, Percentage: math.Round((100-share)*shareDecimals) / shareDecimals}, {Version: a.state.Version, Percentage: share}}
 }
 
 // routeOwn routes where nobody else has deployed meanwhile. Between the look and the deployment there is a moment in which

@@ -105,6 +105,25 @@ func TestTheStepsAreTheOnesAnnounced(t *testing.T) {
 	}
 }
 
+// 100 - 8.04 is 91.96000000000001 in floating point; nobody wants to read that, and a target need not take it.
+func TestSharesHaveNoMoreDecimalsThanTheSteps(t *testing.T) {
+	t.Parallel()
+	b := newBench("update")
+	b.environment.Steps = []float64{0.1, 8.04, 33.33, 100}
+	b.ends(t, b.plan(t), promotion.Completed)
+	var told []string
+	for _, e := range b.seen {
+		if e.Type == event.StepFinished && strings.HasPrefix(e.Step.Name, promotion.StepShift) {
+			told = append(told, e.Step.Detail)
+		}
+	}
+	for i, want := range []string{"old at 99.9 %, ", "old at 91.96 %, ", "old at 66.67 %, "} {
+		if len(told) != 4 || !strings.HasPrefix(told[i], want) {
+			t.Errorf("%q, want %q", told, want)
+		}
+	}
+}
+
 func TestEveryStepIsOnRecordBeforeAndAfterIt(t *testing.T) {
 	t.Parallel()
 	b := newBench("update")
