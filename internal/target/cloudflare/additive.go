@@ -282,6 +282,21 @@ func splitStatements(sql string) ([][]word, error) {
 	return all, nil
 }
 
+// endsInComment reports whether the text ends within a comment.
+func endsInComment(sql string) bool {
+	for i := 0; i < len(sql); {
+		if strings.HasPrefix(sql[i:], "/*") && !strings.Contains(sql[i+2:], "*/") {
+			return true
+		}
+		end, _, err := nextWord(sql, i)
+		if err != nil {
+			return false // within quotes
+		}
+		i = end
+	}
+	return false
+}
+
 func nextWord(sql string, i int) (end int, w word, err error) {
 	rest := sql[i:]
 	until := func(closing string, from int) (int, error) {

@@ -46,7 +46,7 @@ func (t *Target) Backup(ctx context.Context, id string) (promotion.Backup, error
 		}
 		backup.Marks = append(backup.Marks, marks...)
 		if t.Environment.Backup == pipelines.BackupExport {
-			export, err := t.export(ctx, found, name, filepath.Join(t.BackupDir, id))
+			export, _, err := t.export(ctx, found, name, filepath.Join(t.BackupDir, id))
 			if err != nil {
 				return promotion.Backup{}, err
 			}
@@ -136,9 +136,9 @@ func (t *Target) rowTables(ctx context.Context, id, name string) ([]string, erro
 const exportTime = 15 * time.Minute
 
 // export writes a database as SQL into dir and reads it back. Nothing is reported that was not proven whole.
-func (t *Target) export(ctx context.Context, id, name, dir string) (promotion.Export, error) {
-	fails := func(err error) (promotion.Export, error) {
-		return promotion.Export{}, fmt.Errorf("export database %s: %w", name, err)
+func (t *Target) export(ctx context.Context, id, name, dir string) (promotion.Export, sqldump.Dump, error) {
+	fails := func(err error) (promotion.Export, sqldump.Dump, error) {
+		return promotion.Export{}, sqldump.Dump{}, fmt.Errorf("export database %s: %w", name, err)
 	}
 	if t.BackupDir == "" {
 		return fails(errors.New("there is no folder for backups"))
@@ -174,7 +174,7 @@ func (t *Target) export(ctx context.Context, id, name, dir string) (promotion.Ex
 	if err := t.holdsAll(ctx, id, name, dump); err != nil {
 		return fails(err)
 	}
-	return promotion.Export{Database: name, File: path, Digest: dump.Digest, Size: dump.Size, Bookmark: transfer.AtBookmark}, nil
+	return promotion.Export{Database: name, File: path, Digest: dump.Digest, Size: dump.Size, Bookmark: transfer.AtBookmark}, dump, nil
 }
 
 // holdsAll makes sure that no table is missing: an export of nothing is valid SQL too.

@@ -144,7 +144,7 @@ func (t *Target) migrationFiles(database wrangler.D1Database) ([]migrationFile, 
 		if !strings.HasSuffix(entry.Name(), ".sql") {
 			continue
 		}
-		text, err := readBounded(filepath.Join(dir, entry.Name()))
+		text, err := readSQL(filepath.Join(dir, entry.Name()))
 		if err != nil {
 			return nil, fmt.Errorf("read migration %s: %w", entry.Name(), err)
 		}
@@ -162,7 +162,9 @@ func digestOf(text string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-func readBounded(path string) (string, error) {
+// readSQL reads a file behind whose text a note is put that it was executed. SQLite lets the last comment of a text be open: the
+// note would be part of it, and the file be executed again and again.
+func readSQL(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err
@@ -171,6 +173,9 @@ func readBounded(path string) (string, error) {
 		return "", fmt.Errorf("it is larger than %d MiB; use `wrangler d1 execute --file` for data of that size", maxMigration>>20)
 	}
 	text, err := os.ReadFile(path)
+	if err == nil && endsInComment(string(text)) {
+		err = errors.New("it ends in a comment that is not closed: add */ where the comment ends")
+	}
 	return string(text), err
 }
 

@@ -101,7 +101,7 @@ func (m *migration) makeTable(ctx context.Context, before history) (history, err
 
 // plant runs the seed file and turns the note that it is due into one that it is done, in one query.
 func (m *migration) plant(ctx context.Context, done []promotion.Migration) error {
-	text, err := readBounded(filepath.Join(m.target.AppDir, filepath.FromSlash(m.seed)))
+	text, err := readSQL(filepath.Join(m.target.AppDir, filepath.FromSlash(m.seed)))
 	if err != nil {
 		return fmt.Errorf("read the seed of database %s: %w", m.name(), err)
 	}

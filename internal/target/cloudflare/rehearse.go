@@ -2,15 +2,12 @@ package cloudflare
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // Cloudflare's name for the file that is imported, not a protection
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -228,56 +225,14 @@ func (r *rehearsal) removeLeft(ctx context.Context) error {
 
 // fill makes the copy hold what the database holds.
 func (r *rehearsal) fill(ctx context.Context, source string) error {
-	file, err := r.trial.keep(ctx, source, r.database.Binding, r.told.Name)
+	kept, err := r.trial.keep(ctx, source, r.database.Binding, r.told.Name)
 	if err != nil {
 		return err
 	}
-	if err := r.target.importFile(ctx, r.copy, file); err != nil {
+	if err := r.target.importDump(ctx, r.copy, kept.path, kept.Dump); err != nil {
 		return fmt.Errorf("import the copy of database %s: %w", r.told.Name, err)
 	}
 	return nil
-}
-
-// importFile runs a file of SQL in a database, the way that Cloudflare has for large ones.
-// Source: https://developers.cloudflare.com/api/resources/d1/subresources/database/methods/import/
-func (t *Target) importFile(ctx context.Context, id, path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	sum := md5.New() //nolint:gosec // as above
-	size, err := io.Copy(sum, file)
-	if err != nil {
-		return err
-	}
-	etag := hex.EncodeToString(sum.Sum(nil))
-	step, err := t.api.Import(ctx, id, api.ImportStep{Action: "init", ETag: etag})
-	if err != nil {
-		return err
-	}
-	if step.UploadURL != "" { // none when Cloudflare has that very file already
-		if _, err := file.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		got, err := t.api.Put(ctx, step.UploadURL, file, size)
-		if err != nil {
-			return err
-		}
-		if got != etag {
-			return fmt.Errorf("the upload arrived as %q, not as %q", got, etag)
-		}
-	}
-	step, err = t.api.Import(ctx, id, api.ImportStep{Action: "ingest", ETag: etag, Filename: step.Filename})
-	for err == nil && step.Status != "complete" {
-		if step.Status == "error" || !step.Success {
-			return fmt.Errorf("the database says %s", saidBy(step.Error, step.Messages))
-		}
-		if err = sleep(ctx, t.pace.poll); err == nil {
-			step, err = t.api.Import(ctx, id, api.ImportStep{Action: "poll", CurrentBookmark: step.AtBookmark})
-		}
-	}
-	return err
 }
 
 // try applies the migrations to the copy and asks before and after.

@@ -37,7 +37,7 @@ func (t *Target) LookAtSeed(ctx context.Context, file string) (promotion.Seeding
 	if len(t.Worker.D1Databases) == 0 {
 		return promotion.Seeding{}, errors.New("the app binds no D1 database")
 	}
-	text, err := readBounded(filepath.Join(t.AppDir, filepath.FromSlash(file)))
+	text, err := readSQL(filepath.Join(t.AppDir, filepath.FromSlash(file)))
 	if err != nil {
 		return promotion.Seeding{}, err
 	}

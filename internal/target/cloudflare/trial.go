@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/sqldump"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare/api"
 )
 
@@ -24,27 +25,33 @@ type Trial struct {
 	dir    string // holds the exports
 
 	keeping sync.Mutex
-	dumps   map[string]string // path of a database's export, by binding
+	dumps   map[string]dumped // by a database's binding
+}
+
+// dumped is an export of a database, and what it holds.
+type dumped struct {
+	path string
+	sqldump.Dump
 }
 
 // NewTrial makes a trial that keeps exports of the databases in dir, which is the caller's to make and to remove.
 func (t *Target) NewTrial(dir string) *Trial {
-	return &Trial{target: t, dir: dir, dumps: map[string]string{}}
+	return &Trial{target: t, dir: dir, dumps: map[string]dumped{}}
 }
 
 // keep exports a database, once.
-func (tr *Trial) keep(ctx context.Context, id, binding, name string) (string, error) {
+func (tr *Trial) keep(ctx context.Context, id, binding, name string) (dumped, error) {
 	tr.keeping.Lock()
 	defer tr.keeping.Unlock()
-	if file, done := tr.dumps[binding]; done {
-		return file, nil
+	if kept, done := tr.dumps[binding]; done {
+		return kept, nil
 	}
-	export, err := tr.target.export(ctx, id, name, filepath.Join(tr.dir, safeName(binding)))
+	export, dump, err := tr.target.export(ctx, id, name, filepath.Join(tr.dir, safeName(binding)))
 	if err != nil {
-		return "", err
+		return dumped{}, err
 	}
-	tr.dumps[binding] = export.File
-	return export.File, nil
+	tr.dumps[binding] = dumped{export.File, dump}
+	return tr.dumps[binding], nil
 }
 
 // TrialVersion is a version as it was, or would be, uploaded to the environment.
@@ -267,11 +274,11 @@ func (p *trialPlace) database(ctx context.Context, of binding) (string, error) {
 		}
 		p.databases[database.Binding] = made.ID
 		if source != "" {
-			file, err := p.trial.keep(ctx, source, database.Binding, t.databaseName(database))
+			kept, err := p.trial.keep(ctx, source, database.Binding, t.databaseName(database))
 			if err != nil {
 				return "", err
 			}
-			if err := p.there.importFile(ctx, made.ID, file); err != nil {
+			if err := p.there.importDump(ctx, made.ID, kept.path, kept.Dump); err != nil {
 				return "", fmt.Errorf("import the copy of database %s: %w", t.databaseName(database), err)
 			}
 		}
