@@ -87,7 +87,7 @@ func (r *Reporter) sendCheckRun(ctx context.Context, attempt int, name, external
 			return err
 		}
 		r.check = checkRun{id: made.GetID()}
-		if status != "completed" {
+		if status != "completed" && len(annotations) == 0 {
 			return nil
 		}
 	}

@@ -304,6 +304,27 @@ func TestManyAnnotations(t *testing.T) {
 	}
 }
 
+// TestAWaitingRunIsAnnotated also when GitHub takes its check run only at the end.
+func TestAWaitingRunIsAnnotated(t *testing.T) {
+	t.Parallel()
+	g := hub(t)
+	var once sync.Once
+	g.Break(func(r *http.Request) githubtest.Fault {
+		fault := githubtest.Fault{}
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/check-runs") {
+			once.Do(func() { fault = githubtest.Fault{Status: 502, Message: "Bad Gateway"} })
+		}
+		return fault
+	})
+	warns := gates.Verdict{Outcome: gates.Warn, Summary: "a warning", Findings: failing.Findings}
+	if problems := tell(t, open(t, g, nil), story{build: warns, result: event.Result{Outcome: "waiting", ExitCode: 5, Reason: "waits for ops"}}); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if checks := g.Checks(sha); len(checks) != 1 || len(checks[0].Annotations) != 1 || checks[0].Status != "in_progress" {
+		t.Errorf("%+v", checks)
+	}
+}
+
 // TestOneComment: kept up to date by every run, found on a later page, and never somebody else's that pretends to be ours.
 func TestOneComment(t *testing.T) {
 	t.Parallel()
