@@ -75,7 +75,7 @@ func TestObserverThatHangs(t *testing.T) {
 	if err != nil || !o.Passed() {
 		t.Errorf("%v, %v", o.Outcome, err)
 	}
-	if took := time.Since(started); took > 8*time.Second {
+	if took := time.Since(started); took > time.Minute { // a pause for each line would be an hour
 		t.Errorf("a hanging observer held the run up for %s", took)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,17 +309,27 @@ func TestGatesRunSideBySide(t *testing.T) {
 	for i := range 20 {
 		refs = append(refs, ref(fmt.Sprint("q/g", i), pipelines.Mandatory))
 	}
-	k := &keeper{answer: func(context.Context, string, gates.Request, int) gates.Verdict {
-		time.Sleep(5 * time.Millisecond)
-		return gates.Verdict{Outcome: gates.Pass}
+	const atOnce = 4
+	var begun atomic.Int32
+	full := make(chan struct{})
+	k := &keeper{answer: func(ctx context.Context, _ string, _ gates.Request, _ int) gates.Verdict {
+		if begun.Add(1) == atOnce {
+			close(full)
+		}
+		select {
+		case <-full:
+			return gates.Verdict{Outcome: gates.Pass}
+		case <-ctx.Done():
+			return gates.Verdict{Outcome: gates.Fail, Summary: "fewer were asked at once"}
+		}
 	}}
 	events := &recorder{t: t}
-	j, err := engine.Judge(context.Background(), engine.JudgeOptions{Gatekeeper: k, Gates: refs, Phase: gates.PhaseBuild, Parallelism: 4, Observer: events})
+	j, err := engine.Judge(context.Background(), engine.JudgeOptions{Gatekeeper: k, Gates: refs, Phase: gates.PhaseBuild, Parallelism: atOnce, Observer: events})
 	if err != nil || j.Blocked() || len(j.Gates) != 20 {
 		t.Fatalf("%+v, %v", j, err)
 	}
-	if k.peak != 4 {
-		t.Errorf("%d at once, want 4", k.peak)
+	if k.peak != atOnce {
+		t.Errorf("%d at once, want %d", k.peak, atOnce)
 	}
 	if len(events.events) != 60 {
 		t.Errorf("%d events, want started, progress and finished for each", len(events.events))

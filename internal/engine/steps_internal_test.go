@@ -86,27 +86,38 @@ func TestEnsureStep(t *testing.T) {
 
 func TestParallelStep(t *testing.T) {
 	t.Parallel()
-	var running, peak atomic.Int32
+	const limit = 3
+	var begun, running, tooMany atomic.Int32
+	full := make(chan struct{}) // so many run at once
 	var steps []step[int]
 	for i := range 20 {
 		steps = append(steps, stepFunc[int](func(context.Context) (int, error) {
-			peak.Store(max(peak.Load(), running.Add(1)))
-			time.Sleep(time.Millisecond)
-			running.Add(-1)
+			if running.Add(1) > limit {
+				tooMany.Add(1)
+			}
+			defer running.Add(-1)
+			if begun.Add(1) == limit {
+				close(full)
+			}
+			select {
+			case <-full:
+			case <-time.After(time.Minute):
+				return -1, nil
+			}
 			if i == 7 || i == 3 {
 				return i, errors.New(strings.Repeat("x", i))
 			}
 			return i, nil
 		}))
 	}
-	answers, err := parallel[int]{steps: steps, limit: 3}.run(context.Background())
+	answers, err := parallel[int]{steps: steps, limit: limit}.run(context.Background())
 	for i, answer := range answers {
 		if answer != i {
 			t.Errorf("answer %d is %d", i, answer)
 		}
 	}
-	if err == nil || err.Error() != "xxx" || peak.Load() > 3 {
-		t.Errorf("error %v, %d at once", err, peak.Load())
+	if err == nil || err.Error() != "xxx" || tooMany.Load() > 0 {
+		t.Errorf("error %v, %d began while %d others ran", err, tooMany.Load(), limit)
 	}
 }
 

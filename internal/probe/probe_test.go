@@ -21,7 +21,7 @@ const (
 )
 
 // quick is a prober that does not wait long for anything.
-var quick = HTTP{Timeout: time.Second, Patience: 300 * time.Millisecond, Settle: 50 * time.Millisecond, InARow: 3}
+var quick = HTTP{Timeout: time.Minute, Patience: 300 * time.Millisecond, Settle: 50 * time.Millisecond, InARow: 3}
 
 func serve(t *testing.T, handler http.HandlerFunc) promotion.Address {
 	t.Helper()
@@ -113,7 +113,7 @@ func TestAFreshDeploymentIsWaitedFor(t *testing.T) {
 				w.WriteHeader(status)
 			})
 			patient := quick
-			patient.Patience = 5 * time.Second
+			patient.Patience = time.Minute
 			report, err := patient.Probe(t.Context(), address, green, paths(proof, pipelines.Probe{Path: "/", Status: 200}))
 			if err != nil || !report.OK || !report.Proven {
 				t.Fatalf("%+v, %v", report, err)

@@ -142,6 +142,7 @@ func TestStory(t *testing.T) {
 	// It passes every smoke, and breaks under the load of real people.
 	client = p.startWriter()
 	breaks := "let n = 0;\n" + strings.Replace(code("four"), "const row", "if (++n > 12) throw new Error('too many'); const row", 1)
+	p.options.Environment.StepBake = time.Minute // so that enough people come, however slow the machine; it ends as soon as it is seen
 	began := time.Now()
 	result := promote(breaks, promotion.RolledBack)
 	took := time.Since(began)

@@ -79,12 +79,14 @@ func (s *stage) payload(change func(map[string]any)) []byte {
 // settled waits until the deployment is decided.
 func (s *stage) settled() githubtest.Pending {
 	s.t.Helper()
-	for range 1000 {
+	for range 6000 {
 		if pending := s.g.PendingOf(run)[0]; pending.State != "" {
 			return pending
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.t.Fatalf("it is never decided: %v", s.log)
 	return githubtest.Pending{}
 }
