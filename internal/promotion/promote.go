@@ -362,7 +362,7 @@ func (a *attempt) bookmark(ctx context.Context) (done, error) {
 func (a *attempt) migrate(ctx context.Context) (done, error) {
 	a.migrating = true
 	err := a.ask(ctx, StepMigrate, func(ctx context.Context) error {
-		return a.Target.Migrate(ctx, a.Promotion, func(migration Migration) {
+		return a.Target.Migrate(ctx, a.Promotion, a.plan.Diff.Migrations, func(migration Migration) {
 			if !slices.Contains(a.migrated, migration) {
 				a.migrated = append(a.migrated, migration)
 				a.state.Migrations = slices.Clone(a.migrated)

@@ -36,9 +36,10 @@ type Target interface {
 	// has no database, or wants none.
 	Backup(ctx context.Context, promotion string) (Backup, error)
 	// Migrate applies the pending migrations in order, telling each as it is done, and stops at the first failure with
-	// a [*MigrationError]. Nothing is reported applied that is not. Seed runs after the first migrations of an empty
+	// a [*MigrationError]. Nothing is reported applied that is not. What is pending and not among those that were planned,
+	// with the same text, is a [*StaleError]: nobody has judged or approved it. Seed runs after the first migrations of an empty
 	// database, when the environment names a seed file.
-	Migrate(ctx context.Context, promotion string, applied func(Migration)) error
+	Migrate(ctx context.Context, promotion string, planned []Migration, applied func(Migration)) error
 	// Upload makes the new version, with no traffic, and returns its id.
 	Upload(ctx context.Context, promotion string, b *bundle.Bundle) (version string, err error)
 	// Route makes the shares the current deployment and waits until the target answers accordingly. After an error, also

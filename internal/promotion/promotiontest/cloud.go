@@ -345,7 +345,7 @@ func (c *Cloud) RestoreData(ctx context.Context, id, bookmark string) (string, e
 }
 
 // Migrate implements promotion.Target.
-func (c *Cloud) Migrate(ctx context.Context, id string, applied func(promotion.Migration)) error {
+func (c *Cloud) Migrate(ctx context.Context, id string, planned []promotion.Migration, applied func(promotion.Migration)) error {
 	defer c.enter("migrate", true)()
 	var done []promotion.Migration
 	for _, migration := range c.Wanted {
@@ -354,6 +354,9 @@ func (c *Cloud) Migrate(ctx context.Context, id string, applied func(promotion.M
 		}
 		if slices.Contains(c.applied, migration.Name) {
 			continue
+		}
+		if !slices.Contains(planned, migration) {
+			return &promotion.StaleError{Environment: "production", Why: migration.Name + " is pending"}
 		}
 		if migration.Name == c.Refuses {
 			return &promotion.MigrationError{Migration: migration, Message: "no such table", Applied: done}

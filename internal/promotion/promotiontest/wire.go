@@ -141,8 +141,8 @@ func (w *Wire) Backup(ctx context.Context, id string) (backup promotion.Backup, 
 }
 
 // Migrate implements promotion.Target.
-func (w *Wire) Migrate(ctx context.Context, id string, applied func(promotion.Migration)) error {
-	return w.call("migrate", true, func() error { return w.Target.Migrate(ctx, id, applied) })
+func (w *Wire) Migrate(ctx context.Context, id string, planned []promotion.Migration, applied func(promotion.Migration)) error {
+	return w.call("migrate", true, func() error { return w.Target.Migrate(ctx, id, planned, applied) })
 }
 
 // LookAtSeed implements promotion.Seeder, for a target that does.

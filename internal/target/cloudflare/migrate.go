@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/promotion"
@@ -17,7 +18,9 @@ import (
 //
 // Each file goes out as one query together with its row for the migrations table, as wrangler does it. A migration counts
 // as applied only when every result of its query says so, or, after a lost reply, when its row is in the table.
-func (t *Target) Migrate(ctx context.Context, promotionID string, applied func(promotion.Migration)) error {
+//
+// The files lie in the folder in which people may edit on, also while a database is exported; so each is held against the plan.
+func (t *Target) Migrate(ctx context.Context, promotionID string, planned []promotion.Migration, applied func(promotion.Migration)) error {
 	var done []promotion.Migration
 	for i, database := range t.Worker.D1Databases {
 		files, err := t.migrationFiles(database)
@@ -34,13 +37,32 @@ func (t *Target) Migrate(ctx context.Context, promotionID string, applied func(p
 		if id == "" {
 			return fmt.Errorf("migrate: database %s does not exist; create it with `wrangler d1 create %s`, or allow it with `provision: true`", t.databaseName(database), t.databaseName(database))
 		}
-		m := &migration{target: t, promotion: promotionID, database: database, id: id, applied: applied}
+		m := &migration{target: t, promotion: promotionID, database: database, id: id, applied: applied, check: func(pending []migrationFile) error {
+			return t.asPlanned(pending, planned)
+		}}
 		if i == 0 {
 			m.seed = t.Environment.Seed // one seed file goes to one database: the first
 		}
 		if err := m.run(ctx, files, &done); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// asPlanned says why pending migrations are not those that were planned ([*promotion.StaleError]).
+func (t *Target) asPlanned(pending []migrationFile, planned []promotion.Migration) error {
+	for _, file := range pending {
+		if slices.Contains(planned, file.Migration) {
+			continue
+		}
+		why := "migration " + file.Name + " of database " + file.Database + " is new"
+		if slices.ContainsFunc(planned, func(other promotion.Migration) bool {
+			return other.Name == file.Name && other.Database == file.Database
+		}) {
+			why = "migration " + file.Name + " of database " + file.Database + " was edited since"
+		}
+		return &promotion.StaleError{Environment: t.Environment.Name, Why: why}
 	}
 	return nil
 }
@@ -53,6 +75,7 @@ type migration struct {
 	id        string
 	seed      string // file, "" for none
 	applied   func(promotion.Migration)
+	check     func(pending []migrationFile) error // whether they may be applied; nil lets all
 }
 
 func (m *migration) run(ctx context.Context, files []migrationFile, done *[]promotion.Migration) error {
@@ -65,7 +88,13 @@ func (m *migration) run(ctx context.Context, files []migrationFile, done *[]prom
 			return err
 		}
 	}
-	for _, file := range h.pending(files) {
+	pending := h.pending(files)
+	if m.check != nil {
+		if err := m.check(pending); err != nil {
+			return err
+		}
+	}
+	for _, file := range pending {
 		sql := file.text + "\nINSERT INTO " + m.table() + " (name) VALUES (" + quote(file.Name) + ");\n"
 		if err := m.execute(ctx, sql, file.Name); err != nil {
 			return m.failure(err, file.Migration, *done)

@@ -23,7 +23,7 @@ func TestAMigrationThatEndsInAnOpenCommentIsRefused(t *testing.T) {
 	if _, err := target.Provision(t.Context(), "p1", promotion.Diff{Missing: lacks.Missing}); err != nil {
 		t.Fatal(err)
 	}
-	err = target.Migrate(t.Context(), "p1", func(promotion.Migration) {})
+	err = target.Migrate(t.Context(), "p1", nil, func(promotion.Migration) {})
 	state, inspectErr := target.Inspect(t.Context())
 	if inspectErr != nil {
 		t.Fatal(inspectErr)

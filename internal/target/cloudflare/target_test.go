@@ -123,7 +123,7 @@ func promote(ctx context.Context, t *testing.T, target *Target, b *bundle.Bundle
 	if _, err := target.Backup(ctx, id); err != nil {
 		return err
 	}
-	if err := target.Migrate(ctx, id, func(promotion.Migration) {}); err != nil {
+	if err := target.Migrate(ctx, id, d.Migrations, func(promotion.Migration) {}); err != nil {
 		return err
 	}
 	version, err := target.Upload(ctx, id, b)
@@ -464,6 +464,22 @@ func TestSuccessFalseIsNoSuccess(t *testing.T) {
 	}
 }
 
+// plannedOf are all migrations of the app as they are now.
+func plannedOf(t *testing.T, target *Target) []promotion.Migration {
+	t.Helper()
+	var planned []promotion.Migration
+	for _, database := range target.Worker.D1Databases {
+		files, err := target.migrationFiles(database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			planned = append(planned, file.Migration)
+		}
+	}
+	return planned
+}
+
 func TestMigrateStopsAtTheFirstFailure(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ sql, want string }{
@@ -481,7 +497,7 @@ func TestMigrateStopsAtTheFirstFailure(t *testing.T) {
 				o.Environment.Seed = ""
 			})
 			var told []string
-			err := target.Migrate(t.Context(), "01PROMO", func(m promotion.Migration) { told = append(told, m.Name) })
+			err := target.Migrate(t.Context(), "01PROMO", plannedOf(t, target), func(m promotion.Migration) { told = append(told, m.Name) })
 			var failed *promotion.MigrationError
 			if !errors.As(err, &failed) {
 				t.Fatalf("got %v, want a MigrationError", err)
@@ -513,7 +529,8 @@ func TestSeedOnlyIntoAnEmptyDatabase(t *testing.T) {
 			f := newFake(t)
 			f.databases = []map[string]any{{"uuid": "db-0", "name": "fixture-db"}}
 			f.tables, f.rows = tc.tables, tc.rows
-			if err := newTarget(t, f, nil).Migrate(t.Context(), "01PROMO", func(promotion.Migration) {}); err != nil {
+			target := newTarget(t, f, nil)
+			if err := target.Migrate(t.Context(), "01PROMO", plannedOf(t, target), func(promotion.Migration) {}); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Contains(strings.Join(f.executed, "\n"), "INSERT INTO users"); got != tc.seeded {
