@@ -21,7 +21,6 @@ type scripted struct {
 
 	mu       sync.Mutex
 	running  int
-	peak     int
 	attempts map[string]int
 	passed   map[string]bool
 	order    []string
@@ -36,7 +35,6 @@ func (s *scripted) Run(ctx context.Context, job engine.Job) (engine.Result, erro
 	s.attempts[name]++
 	attempt := s.attempts[name]
 	s.running++
-	s.peak = max(s.peak, s.running)
 	s.order = append(s.order, name)
 	if s.limit > 0 && s.running > s.limit {
 		s.t.Errorf("%d stages at once, at most %d are allowed", s.running, s.limit)

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,7 +22,6 @@ import (
 type keeper struct {
 	mu      sync.Mutex
 	asked   map[string]int
-	peak    int
 	running int
 	configs []string
 	answer  func(ctx context.Context, gate string, request gates.Request, attempt int) gates.Verdict
@@ -51,7 +50,6 @@ func (k *keeper) Evaluate(ctx context.Context, gate string, request gates.Reques
 	k.asked[gate]++
 	attempt := k.asked[gate]
 	k.running++
-	k.peak = max(k.peak, k.running)
 	k.configs = append(k.configs, string(request.Config))
 	k.mu.Unlock()
 	defer func() {
@@ -305,35 +303,38 @@ func TestPhasesAndEnvironments(t *testing.T) {
 
 func TestGatesRunSideBySide(t *testing.T) {
 	t.Parallel()
-	var refs []pipelines.GateRef
-	for i := range 20 {
-		refs = append(refs, ref(fmt.Sprint("q/g", i), pipelines.Mandatory))
-	}
-	const atOnce = 4
-	var begun atomic.Int32
-	full := make(chan struct{})
-	k := &keeper{answer: func(ctx context.Context, _ string, _ gates.Request, _ int) gates.Verdict {
-		if begun.Add(1) == atOnce {
-			close(full)
+	synctest.Test(t, func(t *testing.T) {
+		const n, atOnce = 20, 4
+		var refs []pipelines.GateRef
+		for i := range n {
+			refs = append(refs, ref(fmt.Sprint("q/g", i), pipelines.Mandatory))
 		}
-		select {
-		case <-full:
+		turn := make(chan struct{})
+		k := &keeper{answer: func(context.Context, string, gates.Request, int) gates.Verdict {
+			<-turn
 			return gates.Verdict{Outcome: gates.Pass}
-		case <-ctx.Done():
-			return gates.Verdict{Outcome: gates.Fail, Summary: "fewer were asked at once"}
+		}}
+		go func() {
+			for left := n; left > 0; left-- {
+				synctest.Wait() // whatever could be asked has been asked
+				k.mu.Lock()
+				running := k.running
+				k.mu.Unlock()
+				if running != min(atOnce, left) {
+					t.Errorf("%d are asked at once with %d left, want %d", running, left, min(atOnce, left))
+				}
+				turn <- struct{}{}
+			}
+		}()
+		events := &recorder{t: t}
+		j, err := engine.Judge(t.Context(), engine.JudgeOptions{Gatekeeper: k, Gates: refs, Phase: gates.PhaseBuild, Parallelism: atOnce, Observer: events})
+		if err != nil || j.Blocked() || len(j.Gates) != n {
+			t.Fatalf("%+v, %v", j, err)
 		}
-	}}
-	events := &recorder{t: t}
-	j, err := engine.Judge(context.Background(), engine.JudgeOptions{Gatekeeper: k, Gates: refs, Phase: gates.PhaseBuild, Parallelism: atOnce, Observer: events})
-	if err != nil || j.Blocked() || len(j.Gates) != 20 {
-		t.Fatalf("%+v, %v", j, err)
-	}
-	if k.peak != atOnce {
-		t.Errorf("%d at once, want %d", k.peak, atOnce)
-	}
-	if len(events.events) != 60 {
-		t.Errorf("%d events, want started, progress and finished for each", len(events.events))
-	}
+		if len(events.events) != 3*n {
+			t.Errorf("%d events, want started, progress and finished for each", len(events.events))
+		}
+	})
 }
 
 func TestStoppedJudgementBlocks(t *testing.T) {

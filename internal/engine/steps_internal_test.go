@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -86,39 +87,41 @@ func TestEnsureStep(t *testing.T) {
 
 func TestParallelStep(t *testing.T) {
 	t.Parallel()
-	const limit = 3
-	var begun, running, tooMany atomic.Int32
-	full := make(chan struct{}) // so many run at once
-	var steps []step[int]
-	for i := range 20 {
-		steps = append(steps, stepFunc[int](func(context.Context) (int, error) {
-			if running.Add(1) > limit {
-				tooMany.Add(1)
-			}
-			defer running.Add(-1)
-			if begun.Add(1) == limit {
-				close(full)
-			}
-			select {
-			case <-full:
-			case <-time.After(time.Minute):
-				return -1, nil
-			}
-			if i == 7 || i == 3 {
-				return i, errors.New(strings.Repeat("x", i))
-			}
-			return i, nil
-		}))
-	}
-	answers, err := parallel[int]{steps: steps, limit: limit}.run(context.Background())
-	for i, answer := range answers {
-		if answer != i {
-			t.Errorf("answer %d is %d", i, answer)
+	synctest.Test(t, func(t *testing.T) {
+		const n, limit = 20, 3
+		var running atomic.Int32
+		turn := make(chan struct{})
+		var steps []step[int]
+		for i := range n {
+			steps = append(steps, stepFunc[int](func(context.Context) (int, error) {
+				running.Add(1)
+				<-turn
+				running.Add(-1)
+				if i == 7 || i == 3 {
+					return i, errors.New(strings.Repeat("x", i))
+				}
+				return i, nil
+			}))
 		}
-	}
-	if err == nil || err.Error() != "xxx" || tooMany.Load() > 0 {
-		t.Errorf("error %v, %d began while %d others ran", err, tooMany.Load(), limit)
-	}
+		go func() {
+			for left := n; left > 0; left-- {
+				synctest.Wait() // whatever could begin has begun
+				if at := int(running.Load()); at != min(limit, left) {
+					t.Errorf("%d run at once with %d left, want %d", at, left, min(limit, left))
+				}
+				turn <- struct{}{}
+			}
+		}()
+		answers, err := parallel[int]{steps: steps, limit: limit}.run(t.Context())
+		for i, answer := range answers {
+			if answer != i {
+				t.Errorf("answer %d is %d", i, answer)
+			}
+		}
+		if err == nil || err.Error() != "xxx" {
+			t.Errorf("error %v", err)
+		}
+	})
 }
 
 func TestObserveStep(t *testing.T) {
