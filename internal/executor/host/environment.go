@@ -92,7 +92,12 @@ func (e *environment) addUserConfig(home string) {
 func cleanPath(path, appRoot, state string) string {
 	var kept []string
 	for _, folder := range filepath.SplitList(path) {
-		if !filepath.IsAbs(folder) || within(appRoot, folder) || within(state, folder) {
+		real, err := filepath.EvalSymlinks(folder)
+		if err != nil {
+			real = folder // it is not there, or not yet
+		}
+		ours := func(path string) bool { return within(appRoot, path) || within(state, path) }
+		if !filepath.IsAbs(folder) || ours(folder) || ours(real) {
 			continue
 		}
 		kept = append(kept, folder)

@@ -82,7 +82,7 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 	if e.options.StateDir == "" {
 		return nil, errors.New("the host executor needs a state folder")
 	}
-	state, err := filepath.Abs(e.options.StateDir)
+	state, err := realFolder(e.options.StateDir)
 	if err != nil {
 		return nil, fmt.Errorf("find the state folder: %w", err)
 	}
@@ -108,4 +108,16 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 		mark:   newMark(), names: map[string]int{}, jobs: map[string]engine.Job{},
 		redone: map[string]*redone{},
 	}, nil
+}
+
+// realFolder makes the folder if need be and returns its path without links: programs that ask where they are get that one.
+func realFolder(path string) (string, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(absolute, 0o755); err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(absolute)
 }

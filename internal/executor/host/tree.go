@@ -62,6 +62,9 @@ func (s *treeStore) collect(ctx context.Context, workspace string, outputs []str
 			}
 			continue
 		}
+		if parent, err := filepath.EvalSymlinks(filepath.Dir(from)); err != nil || !within(workspace, parent) {
+			return nil, nil, fmt.Errorf("store output %s: a link on the way to it leads out of the stage's folder", output)
+		}
 		if err := moveInto(from, to); err != nil {
 			return nil, nil, fmt.Errorf("store output %s: %w", output, err)
 		}
