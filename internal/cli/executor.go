@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -29,7 +30,9 @@ func (r *run) openExecutor(state string) (engine.Executor, error) {
 		r.on(r.shared.streams.killed, executor.Kill)
 		return executor, nil
 	case executorDagger:
-		return dagger.New(dagger.Options{StateDir: state}), nil
+		return dagger.New(dagger.Options{StateDir: state, Waiting: func(what string) {
+			fmt.Fprintln(r.shared.streams.Err, "penstock: "+what+"; Ctrl-C stops")
+		}}), nil
 	default:
 		return nil, fail(ExitUsage, "take --executor "+executorHost+" or --executor "+executorDagger, fmt.Errorf("there is no executor %q", r.flags.executor))
 	}
@@ -39,6 +42,8 @@ func (r *run) openExecutor(state string) (engine.Executor, error) {
 func noSession(executor string, err error) error {
 	var bare *dagger.NoImageError
 	switch {
+	case errors.Is(err, context.Canceled):
+		return err
 	case errors.As(err, &bare):
 		return fail(ExitUsage, "give each an image in penstock.yaml, or take --executor "+executorHost, err)
 	case executor == executorDagger:

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/executor/dagger"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/report/terminal"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -20,7 +21,11 @@ func (r *run) openObservers(executor string, promotes bool, problems pipelines.P
 	r.record = r.ledger.Observer()
 	view := newView(r.shared)
 	shown := engine.NewBus(r.id, view)
-	r.bus = engine.NewBus(r.id, hiding{r.hide, fanOut{r.record, shown, r.openHub()}})
+	told := fanOut{r.record, shown, r.openHub()}
+	if executor == executorDagger {
+		told = append(told, r.openSpans())
+	}
+	r.bus = engine.NewBus(r.id, hiding{r.hide, told})
 	if live, ok := view.(*terminal.Live); ok {
 		r.on(r.shared.streams.killed, live.Close)
 	}
@@ -82,6 +87,18 @@ func (r *run) info(executor string, promotes bool) *event.RunInfo {
 		info.Steps = promotion.Steps(*r.environment, r.hasGates(gates.PhasePromote), r.hasGates(gates.PhaseBake))
 	}
 	return info
+}
+
+// openSpans tells Dagger's own view, on a bus of its own as the terminal has one.
+func (r *run) openSpans() event.Observer {
+	spans := dagger.NewRunSpans(context.Background())
+	bus := engine.NewBus(r.id, spans)
+	r.ending(func(ctx context.Context) error {
+		_ = bus.Close(ctx) // spans are for people who watch: a run without them is as good
+		spans.Close(ctx)
+		return nil
+	})
+	return bus
 }
 
 // closeObservers waits until everything is on record; what could not be shown is only said.

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"dagger.io/dagger"
 	"dagger.io/dagger/engineconn"
@@ -28,6 +30,9 @@ type Options struct {
 	Parallelism int
 	// LogLimit bounds one stage's log in bytes; 64 MiB when 0.
 	LogLimit int64
+	// Waiting is told what is waited for when no engine has answered for Patience; nobody is when nil. 10 s when 0.
+	Waiting  func(what string)
+	Patience time.Duration
 	// Connect opens a session with an engine; when nil, [Connect] does.
 	Connect func(ctx context.Context) (engineconn.EngineConn, error)
 	// Word makes the word by which a session knows its own results; random when nil. For tests that replay a session.
@@ -50,6 +55,9 @@ func New(options Options) *Executor {
 	if options.Connect == nil {
 		options.Connect = Connect
 	}
+	if options.Patience <= 0 {
+		options.Patience = 10 * time.Second
+	}
 	if options.Word == nil {
 		options.Word = rand.Text
 	}
@@ -68,6 +76,40 @@ func Connect(ctx context.Context) (engineconn.EngineConn, error) {
 		return nil, fmt.Errorf("connect to a Dagger engine: %w", err)
 	}
 	return conn, nil
+}
+
+// connect opens a session, and says so when that takes long: an engine that is not there does not refuse, it is waited for.
+func (e *Executor) connect(ctx context.Context) (engineconn.EngineConn, error) {
+	if e.options.Waiting != nil {
+		late := time.AfterFunc(e.options.Patience, func() {
+			engine := os.Getenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST")
+			if engine == "" {
+				engine = "that the Dagger CLI starts"
+			}
+			e.options.Waiting("waiting for the Dagger engine " + engine + ", which has not answered yet")
+		})
+		defer late.Stop()
+	}
+	type connected struct {
+		conn engineconn.EngineConn
+		err  error
+	}
+	answer := make(chan connected, 1)
+	go func() {
+		conn, err := e.options.Connect(ctx)
+		answer <- connected{conn, err}
+	}()
+	select {
+	case got := <-answer:
+		return got.conn, got.err
+	case <-ctx.Done(): // the SDK waits on for minutes
+		go func() {
+			if got := <-answer; got.err == nil {
+				_ = got.conn.Close() // nobody wants it any more
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 // NoImageError says which stages name no image to run in.
@@ -97,7 +139,7 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 	if err != nil {
 		return nil, fmt.Errorf("find the state folder: %w", err)
 	}
-	conn, err := e.options.Connect(ctx)
+	conn, err := e.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +158,6 @@ func (e *Executor) Open(ctx context.Context, p *pipelines.Pipeline, source *snap
 		names:  map[string]int{}, sources: map[string]*sourceFolder{}, exported: map[string]*exportedOutput{}, ran: map[string]bool{},
 	}
 	s.logs = followLogs(conn)
-	s.spans = newStageSpans(ctx)
+	s.spans = findListener(ctx)
 	return s, nil
 }

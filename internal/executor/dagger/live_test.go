@@ -2,6 +2,7 @@ package dagger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"dagger.io/dagger/engineconn"
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/event"
@@ -78,5 +81,26 @@ func TestNeedsImages(t *testing.T) {
 	_, err := dagger.New(dagger.Options{StateDir: t.TempDir()}).Open(t.Context(), &pipelines.Pipeline{Stages: []pipelines.Stage{{Name: "bare"}}}, &snapshot.Snapshot{})
 	if err == nil || !strings.Contains(err.Error(), "bare") {
 		t.Errorf("error %v, want one that names the stage", err)
+	}
+}
+
+// TestWaits has an engine that never answers: it is said what is waited for, and Ctrl-C ends the waiting at once.
+func TestWaits(t *testing.T) {
+	t.Setenv("_EXPERIMENTAL_DAGGER_RUNNER_HOST", "tcp://engine.example:1234")
+	ctx, stop := context.WithCancel(t.Context())
+	never := make(chan struct{})
+	defer close(never)
+	var said atomic.Value
+	executor := dagger.New(dagger.Options{
+		StateDir: t.TempDir(), Patience: time.Millisecond,
+		Waiting: func(what string) { said.Store(what); stop() },
+		Connect: func(context.Context) (engineconn.EngineConn, error) { <-never; return nil, errors.New("never") },
+	})
+	_, err := executor.Open(ctx, &pipelines.Pipeline{Stages: []pipelines.Stage{stage("any", "true")}}, &snapshot.Snapshot{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that it was stopped", err)
+	}
+	if what, _ := said.Load().(string); !strings.Contains(what, "tcp://engine.example:1234") {
+		t.Errorf("said %q, want the engine's address", what)
 	}
 }

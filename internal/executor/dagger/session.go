@@ -33,7 +33,7 @@ type Session struct {
 	last     *lastrun.Runs
 	mirror   *inputs.Mirror
 	logs     *logStream
-	spans    *stageSpans
+	spans    *listener
 	word     string
 
 	mu       sync.Mutex
@@ -54,8 +54,8 @@ const chain = 32
 
 // Run runs one stage, or answers with the result that the engine knows.
 func (s *Session) Run(ctx context.Context, job engine.Job) (result engine.Result, err error) {
-	ctx, span := s.spans.start(ctx, job.Stage.Name)
-	defer func() { s.spans.end(span, result, err) }()
+	ctx, span := s.spans.startStage(ctx, job.Stage.Name)
+	defer func() { s.spans.endStage(span, result, err) }()
 	return s.run(ctx, job)
 }
 
