@@ -15,7 +15,8 @@ import (
 
 // exportedOutput is an output of a stage on this machine. It is copied once, by whoever asks first.
 type exportedOutput struct {
-	to string
+	to   string
+	kept *kept
 
 	mu   sync.Mutex
 	done bool
@@ -67,7 +68,7 @@ func (e *exportedOutput) export(ctx context.Context, client *dagger.Client, o le
 	case dirErr != nil:
 		return dirErr
 	case isDir:
-		_, err = dir.Directory(within).Export(ctx, e.to)
+		e.to, err = e.kept.folder(ctx, dir.Directory(within), wanted, e.to)
 	default:
 		_, err = dir.File(within).Export(ctx, e.to)
 	}

@@ -34,7 +34,8 @@ type scenario struct {
 	stages   []pipelines.Stage
 	secrets  map[string]string
 	sessions []session
-	server   bool // a server on this machine whose address the stages get in PENSTOCK_URL
+	part     string // a folder below an output, which is asked for too
+	server   bool   // a server on this machine whose address the stages get in PENSTOCK_URL
 	refuses  string
 }
 
@@ -107,6 +108,22 @@ var scenarios = []scenario{
 			{Stage: "use", Outcome: event.Passed, Said: []string{"tool", "source", "generated", "one"}},
 			{Stage: "use again", Outcome: event.Passed, Said: []string{"generated"}},
 		}}},
+	},
+	{
+		// As the local Cloudflare does with its runtime. What the first session copied the second one finds.
+		name: "hands out a part",
+		part: "node_modules/runtime",
+		stages: []pipelines.Stage{with(stage("packages", "mkdir -p node_modules/runtime/bin node_modules/other", "echo runs > node_modules/runtime/bin/it", "echo other > node_modules/other/it"), func(s *pipelines.Stage) {
+			s.Outputs, s.Inputs = []string{"node_modules"}, []string{"none"}
+		})},
+		sessions: []session{
+			{run: []string{"packages"}, want: []outcome{{Stage: "packages", Outcome: event.Passed, Outputs: map[string]string{
+				"node_modules/runtime/bin/it": "runs\n", "node_modules/other/it": "other\n", "part of it: bin/it": "runs\n",
+			}}}},
+			{run: []string{"packages"}, want: []outcome{{Stage: "packages", Outcome: event.Passed, Cached: true, Outputs: map[string]string{
+				"node_modules/runtime/bin/it": "runs\n", "node_modules/other/it": "other\n", "part of it: bin/it": "runs\n",
+			}}}},
+		},
 	},
 	{
 		name: "fails",
@@ -300,6 +317,18 @@ func (w *world) outcomeOf(ctx context.Context, t *testing.T, open engine.Session
 			}
 			for below, content := range readAll(path) {
 				o.Outputs[filepath.ToSlash(filepath.Join(output, below))] = string(content)
+			}
+		}
+		if w.scenario.part != "" {
+			path, err := open.(engine.OutputReader).OutputPath(ctx, result, w.scenario.part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for below, content := range readAll(path) {
+				o.Outputs["part of it: "+below] = string(content)
+			}
+			if !strings.HasSuffix(filepath.ToSlash(path), w.scenario.part) {
+				t.Errorf("the part %s lies in %s", w.scenario.part, path)
 			}
 		}
 	}

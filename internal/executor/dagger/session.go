@@ -124,7 +124,8 @@ func (s *Session) OutputPath(ctx context.Context, result engine.Result, output s
 	s.mu.Lock()
 	copied := s.exported[result.Handle+"\x00"+clean]
 	if copied == nil {
-		copied = &exportedOutput{to: filepath.Join(s.folder.Work, "outputs", strconv.Itoa(len(s.exported)), filepath.FromSlash(clean))}
+		to := filepath.Join(s.folder.Work, "outputs", strconv.Itoa(len(s.exported)), filepath.FromSlash(clean))
+		copied = &exportedOutput{to: to, kept: &kept{filepath.Join(s.executor.options.StateDir, "dagger", "kept")}}
 		s.exported[result.Handle+"\x00"+clean] = copied
 	}
 	s.mu.Unlock()
