@@ -41,8 +41,8 @@ $(BIN)/penstock$(EXE): $(PLUGINS) $(GOFILES) $(BIN)/built-as
 $(BIN)/built-as: FORCE
 	@mkdir -p $(BIN) && echo '$(VERSION) $(COMMIT) $(SETS)' | cmp -s - $@ || echo '$(VERSION) $(COMMIT) $(SETS)' >$@
 
-ci-module: ## build and vet the Dagger module, which needs no engine for that
-	cd ci && $(GO) build ./... && $(GO) vet ./...
+ci-module: ## build, vet and test the Dagger module, which needs no engine for that
+	cd ci && $(GO) build ./... && $(GO) vet ./... && $(GO) test ./...
 
 test: build $(WORKERD) ci-module ## everything that must hold, without the slow tier (with npm: what needs workerd, too)
 	$(GO) vet ./...

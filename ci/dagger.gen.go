@@ -67,6 +67,7 @@ func (r Penstock) MarshalJSON() ([]byte, error) {
 		Env               string
 		Ledger            string
 		As                string
+		Key               *dagger.Secret
 		CloudflareAccount string
 		CloudflareToken   *dagger.Secret
 		GithubToken       *dagger.Secret
@@ -78,6 +79,7 @@ func (r Penstock) MarshalJSON() ([]byte, error) {
 	concrete.Env = r.Env
 	concrete.Ledger = r.Ledger
 	concrete.As = r.As
+	concrete.Key = r.Key
 	concrete.CloudflareAccount = r.CloudflareAccount
 	concrete.CloudflareToken = r.CloudflareToken
 	concrete.GithubToken = r.GithubToken
@@ -93,6 +95,7 @@ func (r *Penstock) UnmarshalJSON(bs []byte) error {
 		Env               string
 		Ledger            string
 		As                string
+		Key               *dagger.Secret
 		CloudflareAccount string
 		CloudflareToken   *dagger.Secret
 		GithubToken       *dagger.Secret
@@ -108,6 +111,7 @@ func (r *Penstock) UnmarshalJSON(bs []byte) error {
 	r.Env = concrete.Env
 	r.Ledger = concrete.Ledger
 	r.As = concrete.As
+	r.Key = concrete.Key
 	r.CloudflareAccount = concrete.CloudflareAccount
 	r.CloudflareToken = concrete.CloudflareToken
 	r.GithubToken = concrete.GithubToken
@@ -254,56 +258,98 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg reason", err))
 				}
 			}
-			var key *dagger.Secret
-			if inputArgs["key"] != nil {
-				err = json.Unmarshal([]byte(inputArgs["key"]), &key)
-				if err != nil {
-					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg key", err))
-				}
-			}
-			return (*Penstock).Approve(&parent, ctx, run, reason, key)
+			return (*Penstock).Approve(&parent, ctx, run, reason)
 		case "Audit":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Audit(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Audit(&parent, ctx, env)
 		case "Bench":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Bench(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Bench(&parent, ctx, env)
 		case "Build":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Build(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Build(&parent, ctx, env)
 		case "Check":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Check(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Check(&parent, ctx, env)
+		case "Console":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			return (*Penstock).Console(&parent), nil
 		case "Deploy":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Deploy(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Deploy(&parent, ctx, env)
 		case "Doctor":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Doctor(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Doctor(&parent, ctx, env)
 		case "Gates":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -331,12 +377,33 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Lint(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Lint(&parent, ctx, env)
 		case "Migrate":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			var seed string
+			if inputArgs["seed"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["seed"]), &seed)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg seed", err))
+				}
 			}
 			var dryRun bool
 			if inputArgs["dryRun"] != nil {
@@ -345,14 +412,21 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg dryRun", err))
 				}
 			}
-			return (*Penstock).Migrate(&parent, ctx, dryRun)
+			return (*Penstock).Migrate(&parent, ctx, env, seed, dryRun)
 		case "Plan":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Plan(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Plan(&parent, ctx, env)
 		case "Promote":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -366,19 +440,47 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg run", err))
 				}
 			}
-			var to string
-			if inputArgs["to"] != nil {
-				err = json.Unmarshal([]byte(inputArgs["to"]), &to)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
 				if err != nil {
-					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg to", err))
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
 				}
 			}
-			return (*Penstock).Promote(&parent, ctx, run, to)
+			return (*Penstock).Promote(&parent, ctx, run, env)
+		case "Reject":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var run string
+			if inputArgs["run"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["run"]), &run)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg run", err))
+				}
+			}
+			var reason string
+			if inputArgs["reason"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["reason"]), &reason)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg reason", err))
+				}
+			}
+			return (*Penstock).Reject(&parent, ctx, run, reason)
 		case "Rollback":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
 			}
 			var version string
 			if inputArgs["version"] != nil {
@@ -394,12 +496,19 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg codeOnly", err))
 				}
 			}
-			return (*Penstock).Rollback(&parent, ctx, version, codeOnly)
+			return (*Penstock).Rollback(&parent, ctx, env, version, codeOnly)
 		case "Smoke":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
 			}
 			var version string
 			if inputArgs["version"] != nil {
@@ -408,21 +517,70 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg version", err))
 				}
 			}
-			return (*Penstock).Smoke(&parent, ctx, version)
+			return (*Penstock).Smoke(&parent, ctx, env, version)
 		case "Test":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Test(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Test(&parent, ctx, env)
 		case "Typecheck":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
 			if err != nil {
 				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
 			}
-			return (*Penstock).Typecheck(&parent, ctx)
+			var env string
+			if inputArgs["env"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["env"]), &env)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg env", err))
+				}
+			}
+			return (*Penstock).Typecheck(&parent, ctx, env)
+		case "Waive":
+			var parent Penstock
+			err = json.Unmarshal(parentJSON, &parent)
+			if err != nil {
+				panic(fmt.Errorf("%s: %w", "failed to unmarshal parent object", err))
+			}
+			var run string
+			if inputArgs["run"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["run"]), &run)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg run", err))
+				}
+			}
+			var gate string
+			if inputArgs["gate"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["gate"]), &gate)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg gate", err))
+				}
+			}
+			var reason string
+			if inputArgs["reason"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["reason"]), &reason)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg reason", err))
+				}
+			}
+			var expires string
+			if inputArgs["expires"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["expires"]), &expires)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg expires", err))
+				}
+			}
+			return (*Penstock).Waive(&parent, ctx, run, gate, reason, expires)
 		case "Why":
 			var parent Penstock
 			err = json.Unmarshal(parentJSON, &parent)
@@ -513,11 +671,25 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg as", err))
 				}
 			}
+			var key *dagger.Secret
+			if inputArgs["key"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["key"]), &key)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg key", err))
+				}
+			}
 			var programs *dagger.Directory
 			if inputArgs["programs"] != nil {
 				err = json.Unmarshal([]byte(inputArgs["programs"]), &programs)
 				if err != nil {
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg programs", err))
+				}
+			}
+			var release string
+			if inputArgs["release"] != nil {
+				err = json.Unmarshal([]byte(inputArgs["release"]), &release)
+				if err != nil {
+					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg release", err))
 				}
 			}
 			var penstock *dagger.Directory
@@ -527,7 +699,7 @@ func invoke(ctx context.Context, parentJSON []byte, parentName string, fnName st
 					panic(fmt.Errorf("%s: %w", "failed to unmarshal input arg penstock", err))
 				}
 			}
-			return New(ctx, workspace, source, app, env, cloudflareToken, cloudflareAccount, githubToken, devVars, ledger, as, programs, penstock)
+			return New(ctx, workspace, source, app, env, cloudflareToken, cloudflareAccount, githubToken, devVars, ledger, as, key, programs, release, penstock)
 		default:
 			return nil, fmt.Errorf("unknown function %s", fnName)
 		}

@@ -1,24 +1,30 @@
 package main
 
-import (
-	"context"
-
-	"github.com/penstock-ci/penstock/ci/internal/dagger"
-)
+import "context"
 
 // Runs all stages and asks the gates of the build. Deploys nothing.
 //
 // +check
 // +cache="never"
-func (p *Penstock) Check(ctx context.Context) (string, error) {
-	return p.said(ctx, "check", "--executor", "dagger", "--env", p.Env)
+func (p *Penstock) Check(
+	ctx context.Context,
+	// The environment, when it is another than the one said before the function's name
+	// +optional
+	env string,
+) (string, error) {
+	return p.said(ctx, "check", "--executor", "dagger", "--env", p.in(env))
 }
 
 // Shows exactly what a deployment would change.
 //
 // +cache="never"
-func (p *Penstock) Plan(ctx context.Context) (string, error) {
-	return p.said(ctx, "plan", "--executor", "dagger", "--env", p.Env)
+func (p *Penstock) Plan(
+	ctx context.Context,
+	// The environment, when it is another than the one said before the function's name
+	// +optional
+	env string,
+) (string, error) {
+	return p.said(ctx, "plan", "--executor", "dagger", "--env", p.in(env))
 }
 
 // Applies the pending migrations, with everything around them, and leaves the code as it is.
@@ -29,11 +35,20 @@ func (p *Penstock) Plan(ctx context.Context) (string, error) {
 // +cache="never"
 func (p *Penstock) Migrate(
 	ctx context.Context,
+	// The environment, when it is another than the one said before the function's name
+	// +optional
+	env string,
+	// A SQL file in the app's folder to execute behind the migrations
+	// +optional
+	seed string,
 	// Show the SQL and what the gates of the plan say, and change nothing
 	// +optional
 	dryRun bool,
 ) (string, error) {
-	args := p.by("migrate", "--executor", "dagger", "--env", p.Env)
+	args := p.by("migrate", "--executor", "dagger", "--env", p.in(env))
+	if seed != "" {
+		args = append(args, "--seed", seed)
+	}
 	if dryRun {
 		args = append(args, "--dry-run")
 	}
@@ -47,11 +62,14 @@ func (p *Penstock) Migrate(
 // +cache="never"
 func (p *Penstock) Smoke(
 	ctx context.Context,
+	// The environment, when it is another than the one said before the function's name
+	// +optional
+	env string,
 	// Only this version of the current deployment, also one without traffic: its id, the beginning of it, or its number
 	// +optional
 	version string,
 ) (string, error) {
-	args := p.by("smoke", "--executor", "dagger", "--env", p.Env)
+	args := p.by("smoke", "--executor", "dagger", "--env", p.in(env))
 	if version != "" {
 		args = append(args, "--version", version)
 	}
@@ -64,31 +82,13 @@ func (p *Penstock) Smoke(
 // version gets it back.
 //
 // +cache="never"
-func (p *Penstock) Deploy(ctx context.Context) (string, error) {
-	return p.said(ctx, p.by("deploy", "--executor", "dagger", "--env", p.Env)...)
-}
-
-// Approves exactly what a run that waits would change now; void when anything in that changes.
-//
-// Say who approves with --as.
-//
-// +cache="never"
-func (p *Penstock) Approve(
+func (p *Penstock) Deploy(
 	ctx context.Context,
-	// The run, by its id or the beginning of it
-	run string,
-	// Why, for whoever looks back
-	reason string,
-	// The SSH key that proves who approves (file:$HOME/.ssh/id_ed25519), where the environment asks for proof
+	// The environment, when it is another than the one said before the function's name
 	// +optional
-	key *dagger.Secret,
+	env string,
 ) (string, error) {
-	c, args := p.container(), p.by("approve", run, "--reason", reason)
-	if key != nil {
-		const at = "/run/approver-key"
-		c, args = c.WithMountedSecret(at, key), append(args, "--sign", at)
-	}
-	return answer(ctx, c, args...)
+	return p.said(ctx, p.by("deploy", "--executor", "dagger", "--env", p.in(env))...)
 }
 
 // Goes on with a run that waited for people, or takes a run to a further environment.
@@ -100,11 +100,11 @@ func (p *Penstock) Promote(
 	run string,
 	// A further environment; the run's own when it is left out
 	// +optional
-	to string,
+	env string,
 ) (string, error) {
 	args := p.by("promote", run, "--executor", "dagger")
-	if to != "" {
-		args = append(args, "--env", to)
+	if env != "" {
+		args = append(args, "--env", env)
 	}
 	return p.said(ctx, args...)
 }
@@ -114,6 +114,9 @@ func (p *Penstock) Promote(
 // +cache="never"
 func (p *Penstock) Rollback(
 	ctx context.Context,
+	// The environment, when it is another than the one said before the function's name
+	// +optional
+	env string,
 	// The version to go back to, or the run that made it; what was live before when it is left out
 	// +optional
 	version string,
@@ -121,7 +124,7 @@ func (p *Penstock) Rollback(
 	// +optional
 	codeOnly bool,
 ) (string, error) {
-	args := []string{"rollback", "--env", p.Env}
+	args := []string{"rollback", "--env", p.in(env)}
 	if version != "" {
 		args = append(args, "--to", version)
 	}
@@ -129,12 +132,4 @@ func (p *Penstock) Rollback(
 		args = append(args, "--code-only")
 	}
 	return p.said(ctx, args...)
-}
-
-// by adds who acts to a command that records it.
-func (p *Penstock) by(args ...string) []string {
-	if p.As != "" {
-		args = append(args, "--as", p.As)
-	}
-	return args
 }

@@ -1,6 +1,10 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"github.com/penstock-ci/penstock/ci/internal/dagger"
+)
 
 // Lists the gates that there are, with what each looks at.
 //
@@ -45,6 +49,18 @@ func (p *Penstock) about(ctx context.Context, run string, args ...string) (strin
 // deploys nothing. An error when a line fails or is not known.
 //
 // +cache="never"
-func (p *Penstock) Doctor(ctx context.Context) (string, error) {
-	return p.said(ctx, "doctor", "--executor", "dagger", "--env", p.Env)
+func (p *Penstock) Doctor(
+	ctx context.Context,
+	// The environment, when it is another than the one said before the function's name
+	// +optional
+	env string,
+) (string, error) {
+	return p.said(ctx, "doctor", "--executor", "dagger", "--env", p.in(env))
 }
+
+// Opens penstock where all functions run it, with the app, the ledger and the secrets, for every other command.
+//
+// "dagger call console terminal" is a shell there; "console with-exec --args penstock,status stdout" is one command.
+//
+// +cache="never"
+func (p *Penstock) Console() *dagger.Container { return p.container().WithEnvVariable(anew()) }

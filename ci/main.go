@@ -6,7 +6,11 @@
 //
 // Try it in an app's folder, without any account:
 //
-//	dagger call deploy
+//	dagger call deploy --env local
+//
+// What all functions share comes before the function's name:
+//
+//	dagger call --cloudflare-token env:CLOUDFLARE_API_TOKEN deploy --env production
 package main
 
 import (
@@ -32,6 +36,8 @@ type Penstock struct {
 	// +private
 	As string
 	// +private
+	Key *dagger.Secret
+	// +private
 	CloudflareAccount string
 	// +private
 	CloudflareToken *dagger.Secret
@@ -48,11 +54,12 @@ func New(
 	workspace *dagger.Workspace,
 	// The app's repository, or its folder alone (then gates cannot look at the history); the caller's when it is left out
 	// +optional
+	// +ignore=["**/node_modules", "**/.wrangler"]
 	source *dagger.Directory,
 	// The app's folder within the source; the caller's current one when both are left out
 	// +optional
 	app string,
-	// The environment to plan for and to deploy to; "local" is a Cloudflare in the engine and needs no account
+	// The environment, for functions that are given none; "local" is a Cloudflare in the engine and needs no account
 	// +default="local"
 	env string,
 	// Cloudflare's API token, for environments there (env:CLOUDFLARE_API_TOKEN)
@@ -73,18 +80,24 @@ func New(
 	// Who acts, by the name that approvers go by, for the record and for approvals
 	// +optional
 	as string,
+	// The SSH key that proves who acts (file:$HOME/.ssh/id_ed25519), where the environment asks for proof
+	// +optional
+	key *dagger.Secret,
 	// Penstock's programs for Linux, as in a release's archive or in bin/ after make; built in the engine when they are left out
 	// +optional
 	programs *dagger.Directory,
+	// The same from a release: its archive's address and checksum, as in https://…/penstock_linux_amd64.tar.gz#sha256:HEX
+	// +optional
+	release string,
 	// Penstock's own source; always this module's
 	// +defaultPath="/"
 	// +ignore=["*", "!cmd", "!gates", "!internal", "!pipelines", "!plugins", "!tools", "!go.mod", "!go.sum", "!Makefile", "**/testdata", "**/*_test.go"]
 	penstock *dagger.Directory,
 ) (*Penstock, error) {
 	if source == nil {
-		source = workspace.Directory("/", dagger.WorkspaceDirectoryOpts{
-			Exclude: []string{"**/node_modules", "**/.wrangler", "**/.dev.vars*", "**/.env*", "/bin", "/.work"}, Gitignore: true,
-		})
+		// What git ignores stays where it is, secrets of this machine among it. What git tracks comes, whatever it is called:
+		// else the commit looks changed, and a committed secret would be seen by no gate.
+		source = workspace.Directory("/", dagger.WorkspaceDirectoryOpts{Exclude: []string{"**/node_modules", "**/.wrangler"}, Gitignore: true})
 		if app == "" {
 			at, err := workspace.Path(ctx)
 			if err != nil {
@@ -93,17 +106,23 @@ func New(
 			app = strings.TrimPrefix(at, "/")
 		}
 	}
+	if programs == nil && release != "" {
+		var err error
+		if programs, err = unpacked(release); err != nil {
+			return nil, err
+		}
+	}
 	if programs == nil {
 		// A toolchain is given the app's repository where it asks for its own.
 		if own, err := penstock.Exists(ctx, "cmd/penstock"); err != nil {
 			return nil, err
 		} else if !own {
-			return nil, errors.New("Dagger does not give a toolchain its own source: say --programs, or --penstock with Penstock's repository, or use no toolchain and name the module with -m")
+			return nil, errors.New("Dagger does not give a toolchain its own source: say --release or --programs, or --penstock with Penstock's repository, or use no toolchain and name the module with -m")
 		}
 		programs = build(penstock)
 	}
 	return &Penstock{
-		Source: source, App: app, Programs: programs, Env: env, Ledger: ledger, As: as,
+		Source: source, App: app, Programs: programs, Env: env, Ledger: ledger, As: as, Key: key,
 		CloudflareAccount: cloudflareAccount, CloudflareToken: cloudflareToken, GithubToken: githubToken, DevVars: devVars,
 	}, nil
 }

@@ -205,15 +205,22 @@ func playGuide(c *caller) {
 	c.answers(nil, []string{"formdata"}, "build", "contents")
 	inEngine := c.found(toldBundle, c.answers(nil, []string{"done in"}, "check"))
 	c.answers(vars, []string{"create"}, "plan")
-	c.answers(vars, []string{"live: version", inEngine}, "deploy")
-	second := c.call(vars, "deploy")
+	c.answers(vars, []string{"live: version", inEngine}, "deploy", "--env", "local")
+	second := c.call(vars, "deploy", "--env", "local")
 	second.says(t, "nothing to deploy", "from cache")
 	if strings.Contains(second.err, "withEnvVariable HUSKY") {
 		t.Error("what the engine does for a stage is not folded below its line")
 	}
-	if !strings.Contains(second.err, "stage bundle") {
-		t.Error("the stages do not show as spans")
+	for _, span := range []string{"stage bundle DONE", "gates of build DONE", "step verify DONE"} {
+		if !strings.Contains(second.err, span) {
+			t.Errorf("there is no span %q", span)
+		}
 	}
+	if strings.Contains(second.err, "with local changes") {
+		t.Error("the engine got less or more than git tracks")
+	}
+	c.answers(vars, []string{"local", "atomic-guide-production"}, "console", "with-exec", "--args", "penstock,status", "stdout")
+	c.refuses(vars, []string{"exit code 2", `no environment "nowhere"`, "it has local"}, "plan", "--env", "nowhere")
 	c.answers(vars, []string{"pending"}, "migrate")
 	c.answers(vars, []string{"done in"}, "smoke")
 	newest := c.found(newestRun, c.answers(nil, []string{"atomic-guide", "done"}, "history"))
@@ -244,7 +251,16 @@ func playPeople(c *caller) {
 	c.refuses(ann, []string{"exit code"}, "approve", "--run", run, "--reason", "my own")
 	c.answers(bea, []string{"approved by bea@example.com"}, "approve", "--run", run, "--reason", "seen")
 	c.answers(nil, []string{"live: version", inEngine}, "promote", "--run", run)
-	c.answers(nil, []string{"live: version", inEngine}, "promote", "--run", run, "--to", "next")
+	c.answers(nil, []string{"live: version", inEngine}, "promote", "--run", run, "--env", "next")
+
+	putBack := c.edit("src/index.js", "fetch: ()", "seek: (request, env) => env.DB.prepare('SELECT * FROM t WHERE a = ' + request.url).all(), fetch: ()")
+	told = c.refuses(ann, []string{"exit code 4", "dagger call waive --run", "--gate security/sql"}, "deploy")
+	run = c.found(promotedRun, told)
+	c.answers(bea, []string{"waived by bea@example.com"}, "waive", "--run", run, "--gate", "security/sql", "--reason", "hot fix")
+	c.refuses(nil, []string{"exit code 5"}, "promote", "--run", run)
+	c.answers(bea, []string{"rejected by bea@example.com"}, "reject", "--run", run, "--reason", "not like this")
+	c.refuses(nil, []string{"rejected"}, "promote", "--run", run)
+	putBack()
 
 	if os.Getenv("PENSTOCK_SLOW") != "" {
 		for _, executor := range []string{"host", "dagger"} {
