@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penstock-ci/penstock/internal/event"
 )
 
 // rows asks the app of the production stand-in, whatever else runs beside it.
@@ -72,6 +74,37 @@ func TestOperations(t *testing.T) {
 	if got := m.rows("/write"); got != `{"code":"one","rows":1}` {
 		t.Fatal(got)
 	}
+
+	t.Run("as JSON", func(t *testing.T) {
+		m := m.in(t)
+		for _, args := range []string{
+			"check", "plan", "deploy --env staging", "run bundle", "migrate --env staging", "smoke", "backup", "drill", "provision", "maintenance on --env staging",
+			"maintenance off --env staging",
+		} {
+			told := m.must(0, append(strings.Fields(args), "--json")...)
+			if told.err != "" {
+				t.Errorf("%s: the standard error says %q", args, told.err)
+			}
+			last := event.Event{}
+			for line := range strings.Lines(told.out) {
+				last = event.Event{}
+				decoder := json.NewDecoder(strings.NewReader(line))
+				decoder.DisallowUnknownFields()
+				if err := decoder.Decode(&last); err != nil || decoder.More() || strings.Contains(line, ":null") {
+					t.Errorf("%s: a line that is no event as docs/json.md has it: %v: %s", args, err, line)
+				}
+			}
+			if last.Type != event.RunFinished || last.Result == nil || last.Result.Outcome != "done" {
+				t.Errorf("%s: the last line is %+v", args, last)
+			}
+		}
+		for _, args := range []string{"provision --dry-run", "maintenance status", "secrets list", "local status", "status", "history", "gates list", "gates info quality/tests"} {
+			told := m.must(0, append(strings.Fields(args), "--json")...)
+			if !json.Valid([]byte(told.out)) || told.err != "" || strings.Contains(told.out, ": null") || strings.Count(told.out, "\n") < 1 {
+				t.Errorf("%s: %s", args, told)
+			}
+		}
+	})
 
 	t.Run("smoke on demand", func(t *testing.T) {
 		m := m.in(t)

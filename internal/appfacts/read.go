@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/penstock-ci/penstock/internal/wrangler"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -126,6 +127,7 @@ func (r *reading) readWorker() error {
 	if err != nil {
 		return err
 	}
+	r.wellFormed(config, top)
 	facts := &r.app.Worker
 	facts.ConfigFile = config.File
 	facts.DeployOptions = r.readDeployScript()
@@ -161,6 +163,20 @@ func (r *reading) readWorker() error {
 		r.problem(pipelines.SeverityError, config.File, 1, 1, `there is neither "main" nor "assets": nothing would be deployed`, `set "main" to the Worker's entry file`)
 	}
 	return nil
+}
+
+// wellFormed tells at once of what wrangler refuses only when the stages before it have run.
+func (r *reading) wellFormed(config *wrangler.Config, worker wrangler.Worker) {
+	if r.app.Worker.Generated { // the build has its own defaults
+		return
+	}
+	if worker.Name == "" {
+		r.problem(pipelines.SeverityError, config.File, 1, 1, `there is no "name"`, "give the Worker its name; the app keeps its version and its data under it")
+	}
+	if _, err := time.Parse(time.DateOnly, worker.CompatibilityDate); worker.CompatibilityDate != "" && err != nil {
+		line, column := config.Place("/compatibility_date")
+		r.problem(pipelines.SeverityError, config.File, line, column, fmt.Sprintf("compatibility_date %q is no date", worker.CompatibilityDate), "write it as 2026-04-01; wrangler refuses it otherwise")
+	}
 }
 
 // otherLanguages are those that wrangler knows by the entry file's name.

@@ -150,7 +150,7 @@ func newReview(shared *common, approve bool) *cobra.Command {
 					return fail(ExitUnreachable, "", err)
 				}
 				if shared.json {
-					return printJSON(shared.streams.Out, map[string]any{"run": run, "environment": environment, "state": done, "reason": reason})
+					return printJSON(shared.streams.Out, reviewed{run, environment, done, reason})
 				}
 				fmt.Fprintf(shared.streams.Out, "%s %s for workflow run %d\n", done, environment, run)
 				return nil
@@ -162,6 +162,20 @@ func newReview(shared *common, approve bool) *cobra.Command {
 	command.Flags().StringVarP(&environment, "env", "e", "production", "the `environment`")
 	command.Flags().StringVar(&reason, "reason", "", "`why`, for whoever looks back (required)")
 	return command
+}
+
+// reviewed is a review that was given, for programs.
+type reviewed struct {
+	Run         int64  `json:"run"`
+	Environment string `json:"environment"`
+	State       string `json:"state"`
+	Reason      string `json:"reason"`
+}
+
+// answering says where the protection rule is answered, for programs.
+type answering struct {
+	URL        string `json:"url"`
+	Repository string `json:"repository"`
 }
 
 // webhookSecret is the variable that holds the webhook's secret; there is no flag for it, because others can see arguments.
@@ -223,7 +237,7 @@ func (c *common) protect(ctx context.Context, listen, executor string, appID int
 	routes.Handle("/webhook", server)
 	serving := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
 	if c.json {
-		if err := printJSON(c.streams.Out, map[string]string{"url": "http://" + listener.Addr().String() + "/webhook", "repository": repository}); err != nil {
+		if err := printJSON(c.streams.Out, answering{"http://" + listener.Addr().String() + "/webhook", repository}); err != nil {
 			return err
 		}
 	} else {

@@ -41,10 +41,7 @@ func newInit(shared *common) *cobra.Command {
 				return err
 			}
 			if shared.json {
-				return printJSON(shared.streams.Out, struct {
-					Pipeline pipelines.Pipeline `json:"pipeline"`
-					Notes    pipelines.Problems `json:"notes"`
-				}{pipeline, notes})
+				return printJSON(shared.streams.Out, derived{pipeline, append(pipelines.Problems{}, notes...)})
 			}
 			text, err := pipelines.WriteYAML(pipeline)
 			if err != nil {
@@ -66,6 +63,12 @@ func newInit(shared *common) *cobra.Command {
 	command.Flags().BoolVar(&github, "github", false, "write workflows for GitHub Actions instead")
 	command.Flags().StringVarP(&environment, "env", "e", "production", "the `environment` that --github deploys to")
 	return command
+}
+
+// derived is the pipeline that fits an app, as init --json prints it.
+type derived struct {
+	Pipeline pipelines.Pipeline `json:"pipeline"`
+	Notes    pipelines.Problems `json:"notes"`
 }
 
 // derive fits the shipped pipeline to the app, as if there were no penstock.yaml.

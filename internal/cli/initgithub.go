@@ -36,8 +36,7 @@ type workflowFacts struct {
 // workflow is one file that init --github writes.
 type workflow struct {
 	Path    string `json:"path"` // from the repository's top
-	Content string `json:"content,omitempty"`
-	Written bool   `json:"written"`
+	Content string `json:"content"`
 }
 
 var (

@@ -178,7 +178,7 @@ func newLocalDown(shared *common) *cobra.Command {
 				return err
 			}
 			if shared.json {
-				return printJSON(shared.streams.Out, map[string]bool{"stopped": stopped})
+				return printJSON(shared.streams.Out, localStopped{stopped})
 			}
 			if stopped {
 				fmt.Fprintln(shared.streams.Out, "stopped; `penstock local up` brings it back with its data")
@@ -203,7 +203,7 @@ func newLocalStatus(shared *common) *cobra.Command {
 			info, err := daemon.Status(command.Context(), dir)
 			if errors.Is(err, daemon.ErrNotRunning) {
 				if shared.json {
-					return printJSON(shared.streams.Out, map[string]bool{"running": false})
+					return printJSON(shared.streams.Out, localStatus{})
 				}
 				fmt.Fprintln(shared.streams.Out, "not running; `penstock local up` or `penstock deploy --env local` starts it")
 				return nil
@@ -214,6 +214,25 @@ func newLocalStatus(shared *common) *cobra.Command {
 			return shared.showLocal(info)
 		},
 	}
+}
+
+// localStatus is the local Cloudflare as --json prints it.
+type localStatus struct {
+	Running bool   `json:"running"`
+	EnvFile string `json:"envFile,omitempty"` // for wrangler; the token is in it only, because a status is pasted into chats
+	APIURL  string `json:"apiUrl,omitempty"`
+	Account string `json:"accountId,omitempty"`
+	EdgeURL string `json:"edgeUrl,omitempty"`
+	EdgeTLS string `json:"edgeTlsUrl,omitempty"`
+	CAFile  string `json:"caFile,omitempty"`
+	PID     int    `json:"pid,omitempty"`
+
+	Scripts []localcloud.ScriptInfo `json:"scripts,omitempty"`
+}
+
+// localStopped is what `local down` did, for programs.
+type localStopped struct {
+	Stopped bool `json:"stopped"` // false when it did not run
 }
 
 // wranglerEnv is the file in the local state folder that points wrangler to the local Cloudflare.
@@ -230,12 +249,10 @@ func (c *common) showLocal(info localcloud.Info) error {
 		return fmt.Errorf("write the environment file for wrangler: %w", err)
 	}
 	if c.json {
-		return printJSON(c.streams.Out, struct {
-			Running bool   `json:"running"`
-			EnvFile string `json:"envFile"`
-			Token   string `json:"token,omitempty"` // hides that of Info: it is in the file only
-			localcloud.Info
-		}{Running: true, EnvFile: file, Info: info})
+		return printJSON(c.streams.Out, localStatus{
+			Running: true, EnvFile: file, APIURL: info.APIURL, Account: info.AccountID, EdgeURL: info.EdgeURL, EdgeTLS: info.EdgeTLSURL,
+			CAFile: info.CAFile, PID: info.PID, Scripts: info.Scripts,
+		})
 	}
 	out := tabwriter.NewWriter(c.streams.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(out, "running\tprocess %d\n", info.PID)

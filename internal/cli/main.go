@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -94,19 +95,24 @@ func alreadyTold(problem, printing error) error {
 	return &failure{code: code, err: &toldError{code: code}}
 }
 
+// complaint is what kept a command from its work, for programs.
+type complaint struct {
+	Outcome  string             `json:"outcome"`
+	ExitCode ExitCode           `json:"exitCode"`
+	Error    string             `json:"error"`
+	Problems pipelines.Problems `json:"problems,omitempty"`
+	NextStep string             `json:"nextStep,omitempty"`
+}
+
 // complain tells what kept a command from its work: what, then the next step; as JSON on the standard output for programs.
 func complain(streams *Streams, asJSON bool, code ExitCode, err error, nextStep string) {
 	if asJSON {
 		var problems pipelines.Problems
 		errors.As(err, &problems)
+		encoder := json.NewEncoder(streams.Out) // one line: it may come after the lines of a run
+		encoder.SetEscapeHTML(false)
 		// A reader that went away has the exit code.
-		_ = printJSON(streams.Out, struct {
-			Outcome  string             `json:"outcome"`
-			ExitCode ExitCode           `json:"exitCode"`
-			Error    string             `json:"error"`
-			Problems pipelines.Problems `json:"problems,omitempty"`
-			NextStep string             `json:"nextStep,omitempty"`
-		}{code.Outcome(), code, err.Error(), problems, nextStep})
+		_ = encoder.Encode(complaint{code.Outcome(), code, err.Error(), problems, nextStep})
 		return
 	}
 	if code == ExitInterrupted {

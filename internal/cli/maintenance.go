@@ -184,10 +184,7 @@ func newMaintenanceStatus(shared *common) *cobra.Command {
 				return operationFailure(err)
 			}
 			if shared.json {
-				return printJSON(shared.streams.Out, struct {
-					On bool `json:"on"`
-					cloudflare.Maintenance
-				}{now.On(), now})
+				return printJSON(shared.streams.Out, maintenanceStatus{now.On(), now})
 			}
 			fmt.Fprintln(shared.streams.Out, describeMaintenance(now))
 			return nil
@@ -195,6 +192,12 @@ func newMaintenanceStatus(shared *common) *cobra.Command {
 	}
 	environmentFlag(command, &environment, "to look at")
 	return command
+}
+
+// maintenanceStatus is what is out of service, for programs.
+type maintenanceStatus struct {
+	On bool `json:"on"`
+	cloudflare.Maintenance
 }
 
 func describeMaintenance(m cloudflare.Maintenance) string {

@@ -146,15 +146,18 @@ func (r *run) planRollback(ctx context.Context, target *cloudflare.Target, to st
 	return planned, err
 }
 
+// plannedRollback is what a rollback would do, for programs.
+type plannedRollback struct {
+	promotion.Rollback
+	Environment string   `json:"environment"`
+	CodeOnly    bool     `json:"codeOnly"` // safe without a choice
+	Warnings    []string `json:"warnings,omitempty"`
+}
+
 // showRollback is the answer of --dry-run.
 func (r *run) showRollback(planned promotion.Rollback, choice promotion.DataChoice, meanwhile []string) error {
 	if r.shared.json {
-		return printJSON(r.shared.streams.Out, struct {
-			promotion.Rollback
-			Environment string   `json:"environment"`
-			CodeOnly    bool     `json:"codeOnly"` // safe without a choice
-			Warnings    []string `json:"warnings,omitempty"`
-		}{planned, r.environment.Name, len(planned.Breaking) == 0, meanwhile})
+		return printJSON(r.shared.streams.Out, plannedRollback{planned, r.environment.Name, len(planned.Breaking) == 0, meanwhile})
 	}
 	out := r.shared.streams.Out
 	fmt.Fprintf(out, "from  version %s\nto    version %s, made %s\n", planned.From.ID, planned.To.ID, planned.To.CreatedAt.Local().Format("2006-01-02 15:04:05"))

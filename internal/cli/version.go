@@ -21,14 +21,17 @@ func newVersion(shared *common) *cobra.Command {
 	}
 }
 
+// versions is what this build is and trusts, for programs.
+type versions struct {
+	Version  string            `json:"version"`
+	Commit   string            `json:"commit"`
+	Go       string            `json:"go"`
+	Platform string            `json:"platform"`
+	GateSets map[string]string `json:"gateSets"` // digests by name
+}
+
 func tellVersion(shared *common) error {
-	told := struct {
-		Version  string            `json:"version"`
-		Commit   string            `json:"commit"`
-		Go       string            `json:"go"`
-		Platform string            `json:"platform"`
-		GateSets map[string]string `json:"gateSets"`
-	}{buildinfo.Version, buildinfo.Commit, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, map[string]string{}}
+	told := versions{buildinfo.Version, buildinfo.Commit, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH, map[string]string{}}
 	pins, err := host.ParsePins(buildinfo.GatePins)
 	if err != nil {
 		return err

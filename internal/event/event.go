@@ -80,8 +80,8 @@ type RunInfo struct {
 	From string `json:"from,omitempty"`
 	// Resumed says that the run was there already and goes on.
 	Resumed bool    `json:"resumed,omitempty"`
-	Stages  []Stage `json:"stages"` // names and needs, so that a tree can be drawn at once
-	Gates   []Gate  `json:"gates"`
+	Stages  []Stage `json:"stages,omitempty"` // names and needs, so that a tree can be drawn at once
+	Gates   []Gate  `json:"gates,omitempty"`
 	Steps   []Step  `json:"steps,omitempty"` // of the promotion that will follow
 }
 

@@ -153,8 +153,9 @@ func (l *Ledger) Told(ctx context.Context, id string) ([]event.Event, error) {
 }
 
 func decodeInto[T any](into *[]T) func(*sql.Rows) error {
-	return func(rows *sql.Rows) (err error) {
-		*into, err = decodeRows[T](rows)
+	return func(rows *sql.Rows) error {
+		found, err := decodeRows[T](rows)
+		*into = append([]T{}, found...) // none is an empty list for those who read JSON
 		return err
 	}
 }

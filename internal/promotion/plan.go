@@ -83,7 +83,7 @@ func MakePlan(ctx context.Context, target Target, basis Basis) (Plan, error) {
 
 // Event is the plan as observers and the ledger get it.
 func (p Plan) Event() event.Plan {
-	return event.Plan{Digest: p.Digest, Changes: slices.Clone(p.Diff.Changes), UpToDate: p.Diff.UpToDate}
+	return event.Plan{Digest: p.Digest, Changes: append([]event.Change{}, p.Diff.Changes...), UpToDate: p.Diff.UpToDate}
 }
 
 // judgedAt reports whether any gate of the phase belongs to the plan.

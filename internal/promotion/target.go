@@ -87,13 +87,13 @@ func (s State) serving() []string {
 
 // Version is one upload.
 type Version struct {
-	ID        string
-	Number    int
-	Tag       string // the promotion's id for those that Penstock made
-	Message   string
-	CreatedAt time.Time
+	ID        string    `json:"id"`
+	Number    int       `json:"number,omitempty"`
+	Tag       string    `json:"tag,omitempty"` // the promotion's id for those that Penstock made
+	Message   string    `json:"message,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
 	// Bundle is the bundle's digest where Penstock recorded it in the message, "" otherwise.
-	Bundle string
+	Bundle string `json:"bundle,omitempty"`
 }
 
 // Share is a version's part of the traffic in percent.
