@@ -107,18 +107,23 @@ func (f *File) Apply(shipped Pipeline) (Pipeline, Problems) {
 	return p, d.problems
 }
 
-// forgetRemoved takes environments that the file removes out of what the shipped gates say of single environments.
+// forgetRemoved takes environments that the file removes out of what the shipped gates say of single environments. A gate that
+// was for nothing else goes with them. What the file itself says of a gate's environments stays, for Validate to judge.
 func forgetRemoved(shipped Pipeline, p *Pipeline) {
-	for _, env := range shipped.Environments {
-		if p.Environment(env.Name) != nil {
-			continue
+	removed := func(name string) bool { return shipped.Environment(name) != nil && p.Environment(name) == nil }
+	p.Gates = slices.DeleteFunc(p.Gates, func(gate GateRef) bool {
+		at := slices.IndexFunc(shipped.Gates, func(other GateRef) bool { return other.Gate == gate.Gate })
+		return at >= 0 && len(gate.Environments) > 0 && slices.Equal(gate.Environments, shipped.Gates[at].Environments) &&
+			!slices.ContainsFunc(gate.Environments, func(name string) bool { return !removed(name) })
+	})
+	for i := range p.Gates {
+		gate := &p.Gates[i]
+		at := slices.IndexFunc(shipped.Gates, func(other GateRef) bool { return other.Gate == gate.Gate })
+		if at >= 0 && slices.Equal(gate.Environments, shipped.Gates[at].Environments) {
+			gate.Environments = slices.DeleteFunc(slices.Clone(gate.Environments), removed)
 		}
-		for i, gate := range p.Gates {
-			if _, named := gate.EnforcementIn[env.Name]; named {
-				p.Gates[i].EnforcementIn = maps.Clone(gate.EnforcementIn)
-				delete(p.Gates[i].EnforcementIn, env.Name)
-			}
-		}
+		gate.EnforcementIn = maps.Clone(gate.EnforcementIn)
+		maps.DeleteFunc(gate.EnforcementIn, func(name string, _ Enforcement) bool { return removed(name) })
 	}
 }
 

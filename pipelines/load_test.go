@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +202,31 @@ func TestRemovingAnEnvironmentLeavesNothingOfIt(t *testing.T) {
 	}
 	if len(base.Gates[len(base.Gates)-1].EnforcementIn) != 1 {
 		t.Error("the shipped pipeline was changed")
+	}
+}
+
+// Of the gates that the shipped pipeline asks in some environments only, an environment that is taken away is none any more; and a
+// gate that was for it alone is not asked everywhere instead.
+func TestRemovingAnEnvironmentFromTheShippedPipeline(t *testing.T) {
+	t.Parallel()
+	shipped := Worker(guideApp())
+	for _, gone := range shipped.Environments {
+		p, problems := Build(shipped, load(t, "environments: {"+gone.Name+": {remove: true}}\n"))
+		if problems.Err() != nil {
+			t.Errorf("without %s: %v", gone.Name, problems)
+		}
+		for _, gate := range p.Gates {
+			at := slices.IndexFunc(shipped.Gates, func(other GateRef) bool { return other.Gate == gate.Gate })
+			for _, env := range p.Environments {
+				if gate.AskedIn(env.Name) != shipped.Gates[at].AskedIn(env.Name) {
+					t.Errorf("without %s, %s is asked in %s: %v", gone.Name, gate.Gate, env.Name, gate.AskedIn(env.Name))
+				}
+			}
+		}
+	}
+	// What the author says themselves of an environment that is not there is a mistake of theirs.
+	if _, problems := Build(shipped, load(t, "environments: {staging: {remove: true}}\ngates: {release/size: {environments: [staging]}}\n")); problems.Err() == nil {
+		t.Error("a gate for an environment that is not there was accepted")
 	}
 }
 

@@ -416,11 +416,13 @@ func dataGates(app App) []GateRef {
 	if !found {
 		return nil
 	}
-	return []GateRef{
-		{Gate: "data/migrations", Phase: gates.PhasePlan, Enforcement: Overridable},
-		rehearsal,
-		{Gate: "data/backup", Phase: gates.PhasePromote, Enforcement: Overridable, EnforcementIn: map[string]Enforcement{localEnvironment: Advisory}},
+	refs := []GateRef{{Gate: "data/migrations", Phase: gates.PhasePlan, Enforcement: Overridable}}
+	if len(rehearsal.Environments) > 0 { // none would mean all
+		refs = append(refs, rehearsal)
 	}
+	return append(refs, GateRef{
+		Gate: "data/backup", Phase: gates.PhasePromote, Enforcement: Overridable, EnforcementIn: map[string]Enforcement{localEnvironment: Advisory},
+	})
 }
 
 // rehearsalTime is enough for the largest database that D1 exports.

@@ -405,3 +405,16 @@ func TestGatesAreAskedWhereTheyBelong(t *testing.T) {
 		}
 	}
 }
+
+// A database that only production has is not copied for a rehearsal unasked.
+func TestProductionIsNotRehearsedUnasked(t *testing.T) {
+	t.Parallel()
+	app := guideApp()
+	app.Worker.Environments = []string{"local", "production"}
+	app.Worker.Deployments = map[string]Deployment{"": {}, "local": {}, "production": {HasD1: true}}
+	for _, gate := range Worker(app).Gates {
+		if gate.Gate == "data/rehearsal" && gate.AskedIn("production") {
+			t.Errorf("%+v", gate)
+		}
+	}
+}
