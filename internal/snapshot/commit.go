@@ -85,7 +85,15 @@ func haveCommit(ctx context.Context, root, commit string) error {
 	} else if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if _, err := git(ctx, root, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--depth=1", "origin", commit); err != nil {
+	fetch := []string{"fetch", "--quiet", "--no-tags", "--no-recurse-submodules"}
+	shallow, err := git(ctx, root, "rev-parse", "--is-shallow-repository")
+	if err != nil {
+		return fmt.Errorf("see whether the clone is whole: %w", err)
+	}
+	if strings.TrimSpace(string(shallow)) == "true" {
+		fetch = append(fetch, "--depth=1") // it would make a shallow clone of a whole one
+	}
+	if _, err := git(ctx, root, append(fetch, "origin", commit)...); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -70,3 +70,35 @@ func TestWriteCommit(t *testing.T) {
 		t.Error("an option passed for a commit")
 	}
 }
+
+// To look at a commit that a whole clone does not have yet must not make a shallow one of it: git would take what the developer
+// pulls next for a history of its own.
+func TestACommitThatIsFetchedLeavesAWholeCloneWhole(t *testing.T) {
+	t.Parallel()
+	root, clone := t.TempDir(), filepath.Join(t.TempDir(), "clone")
+	commit := func(text string) string {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(root, "file"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		gitIn(t, root, "add", ".")
+		gitIn(t, root, "commit", "-q", "-m", text)
+		return gitIn(t, root, "rev-parse", "HEAD")
+	}
+	gitIn(t, root, "init", "-q")
+	gitIn(t, root, "config", "uploadpack.allowAnySHA1InWant", "true")
+	commit("one")
+	gitIn(t, t.TempDir(), "clone", "-q", "file://"+root, clone)
+	commit("two")
+	newest := commit("three")
+	if err := snapshot.WriteCommit(t.Context(), clone, newest, filepath.Join(t.TempDir(), "x")); err != nil {
+		t.Fatal(err)
+	}
+	if said := gitIn(t, clone, "rev-parse", "--is-shallow-repository"); said != "false" {
+		t.Errorf("is it shallow now: %s", said)
+	}
+	gitIn(t, clone, "pull", "-q", "--ff-only")
+	if said := gitIn(t, clone, "rev-list", "--count", "HEAD"); said != "3" {
+		t.Errorf("%s commits after a pull", said)
+	}
+}
