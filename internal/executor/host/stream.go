@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,9 +55,25 @@ func (s *stream) file() (*os.File, error) {
 		defer close(s.done)
 		buffer := make([]byte, 32<<10)
 		// A full disk under the log must not stop the program that writes; the log says that it is cut.
-		_, _ = io.CopyBuffer(s.sink, onlyReader{out}, buffer)
+		_, err := io.CopyBuffer(s.sink, onlyReader{out}, buffer)
+		if errors.Is(err, os.ErrDeadlineExceeded) { // close does not wait any more: what was said before that counts all the same
+			_, _ = io.CopyBuffer(s.sink, io.LimitReader(inPipe{out}, pipeSize), buffer)
+		}
 	}()
 	return in, nil
+}
+
+// pipeSize is more than a pipe holds: Linux makes them of 64 KiB, and no larger than 1 MiB for anybody who asks.
+const pipeSize = 1 << 20
+
+// inPipe reads what is in a pipe, whoever else holds it, and then ends.
+type inPipe struct{ *os.File }
+
+func (p inPipe) Read(b []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		return 0, err
+	}
+	return p.File.Read(b)
 }
 
 // onlyReader hides what else a file can do, so that the buffer is used.
