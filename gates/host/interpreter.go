@@ -25,6 +25,16 @@ func isScript(file io.ReaderAt) bool {
 	return err == nil && string(start[:]) == "#!"
 }
 
+// isWrapper reports whether a program is itself a script.
+func isWrapper(program string) (bool, error) {
+	file, err := os.Open(program)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	return isScript(file), nil
+}
+
 // interpreterOf reads which program a script asks for in its first line. Options there are not supported, because the
 // script is handed to the program on its standard input.
 func interpreterOf(script io.Reader) (string, error) {
@@ -59,6 +69,10 @@ func pinInterpreter(path string) (Interpreter, error) {
 	program, err := exec.LookPath(name)
 	if err != nil {
 		return Interpreter{}, fmt.Errorf("find the interpreter of %s: %w: install %s", path, err, name)
+	}
+	if wraps, err := isWrapper(program); err != nil || wraps {
+		return Interpreter{}, errors.Join(err, fmt.Errorf("the interpreter of %s, %s at %s, is a script that starts another program, as version managers have: "+
+			"name that program in the first line, such as #!/usr/bin/%s", path, name, program, filepath.Base(name)))
 	}
 	digest, err := hashFile(program)
 	return Interpreter{Name: name, SHA256: digest}, err

@@ -62,3 +62,16 @@ func TestTheInterpreterIsNamedAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestAWrapperIsNoInterpreter: what version managers put on the PATH is a script itself, which nothing would run.
+func TestAWrapperIsNoInterpreter(t *testing.T) {
+	t.Parallel()
+	wrapper := filepath.Join(t.TempDir(), "python3")
+	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\nexec /usr/bin/python3 \"$@\"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if ref, err := host.Trusting(script(t, "#!"+wrapper)); err == nil || !strings.Contains(err.Error(), "is a script that starts another program") ||
+		!strings.Contains(err.Error(), "#!/usr/bin/python3") {
+		t.Errorf("%+v, %v", ref.Pin, err)
+	}
+}

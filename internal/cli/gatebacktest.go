@@ -330,7 +330,7 @@ func (b *backtesting) source(ctx context.Context, of gates.Run) source {
 		case err != nil:
 			found.why = fmt.Sprintf("it reads the source, and commit %.12s is not to be had: %v", of.Commit, err)
 		case taken.Digest != of.SourceDigest:
-			found.why = fmt.Sprintf("it reads the source, which was not that of commit %.12s alone", of.Commit)
+			found.why = fmt.Sprintf("it reads the source, which had changes besides commit %.12s that are not kept", of.Commit)
 		}
 	}
 	b.sources[of.SourceDigest] = found
