@@ -81,7 +81,7 @@ func TestBacktest(t *testing.T) {
 		"it answered else":   {`{"limit": 80}`, func(q *replay.Question) { q.Outcome = gates.Fail }, "", "with the config of then it answers pass"},
 		"no commit":          {"", func(q *replay.Question) { q.Run.Commit = "" }, "", "in no commit"},
 		"commit unknown":     {"", func(q *replay.Question) { q.Run.Commit, q.Run.SourceDigest = strings.Repeat("1", 40), "x" }, "", "is not to be had"},
-		"uncommitted source": {"", func(q *replay.Question) { q.Run.SourceDigest = "sha256:other" }, "", "not that of commit"},
+		"uncommitted source": {"", func(q *replay.Question) { q.Run.SourceDigest = "sha256:other" }, "", "which had changes besides commit"},
 		"another set":        {"", func(q *replay.Question) { q.SetDigest = "sha256:other" }, "", "git history"},
 		"a report is gone":   {"", func(q *replay.Question) { q.Reports[0].Path = strings.Repeat("0", 64) }, "", "no longer kept"},
 		"left out":           {"", func(q *replay.Question) { q.Omitted = []string{"the report lcov: too large"} }, "", "too large"},

@@ -60,7 +60,7 @@ func (backupGate) Evaluate(_ context.Context, request *gates.Request) (*gates.Ve
 	}
 	reports := request.ReportsOf(gates.ReportBackups)
 	if len(reports) != 1 {
-		return gates.Undecided("see docs/evidence.md", "nobody told of backups"), nil
+		return gates.Undecided("report this: penstock gathers the evidence for each gate that names it", "nobody looked for backups"), nil
 	}
 	told, err := evidence.ReadBackups(reports[0].Path)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c backupConfig) judge(plan evidence.Plan, told evidence.Backups, maxAge, d
 		case best == nil:
 			missing = append(missing, fmt.Sprintf("database %s has no %s%s", database.Name, c.wanted(), refused))
 		case told.TakenAt.Sub(best.At) > maxAge:
-			missing = append(missing, fmt.Sprintf("the last %s of database %s is %s old, and at most %s are allowed%s", best.Kind, database.Name, age(told.TakenAt.Sub(best.At)), age(maxAge), refused))
+			missing = append(missing, fmt.Sprintf("the last %s of database %s is %s old, and at most %s are allowed%s", best.Kind, database.Name, gates.Span(max(told.TakenAt.Sub(best.At), 0)), gates.Span(maxAge), refused))
 		default:
 			oldest = max(oldest, told.TakenAt.Sub(best.At))
 		}
@@ -107,7 +107,7 @@ func (c backupConfig) judge(plan evidence.Plan, told evidence.Backups, maxAge, d
 		verdict.Summary = "there is no database yet whose data could be lost"
 	default:
 		limit := maxAge.Hours()
-		verdict.Summary = fmt.Sprintf("%s, the oldest backup is %s old", gates.Counted(asked, "database"), age(oldest))
+		verdict.Summary = fmt.Sprintf("%s, the oldest backup is %s old", gates.Counted(asked, "database"), gates.Span(oldest))
 		verdict.Measurements = []gates.Measurement{{Name: "age of the oldest backup", Value: oldest.Hours(), Unit: "h", Limit: &limit, Better: "lower"}}
 	}
 	return verdict
@@ -127,7 +127,7 @@ func (c backupConfig) newest(told evidence.Backups, database string) (best *evid
 		case evidence.BackupExport:
 			if backup.Kept != evidence.Present {
 				if refused == "" {
-					refused = fmt.Sprintf(" (the export of %s does not count: %s)", backup.At.UTC().Format("2006-01-02 15:04"), backup.Reason)
+					refused = fmt.Sprintf(" (the export of %s UTC does not count: %s)", backup.At.UTC().Format("2006-01-02 15:04"), backup.Reason)
 				}
 				continue
 			}
@@ -160,20 +160,8 @@ func drilled(told evidence.Backups, database string, limit time.Duration) string
 	case last.IsZero():
 		return fmt.Sprintf("nobody has proven that database %s can be restored: run `penstock drill`", database)
 	case told.TakenAt.Sub(last) > limit:
-		return fmt.Sprintf("that database %s can be restored was proven %s ago, and at most %s are allowed: run `penstock drill`", database, age(told.TakenAt.Sub(last)), age(limit))
+		return fmt.Sprintf("that database %s can be restored was proven %s ago, and at most %s are allowed: run `penstock drill`", database, gates.Span(max(told.TakenAt.Sub(last), 0)), gates.Span(limit))
 	default:
 		return ""
-	}
-}
-
-// age is a duration as people say it: in minutes, hours or days.
-func age(duration time.Duration) string {
-	switch {
-	case duration < 2*time.Hour:
-		return gates.Counted(int(max(duration, 0).Minutes()), "minute")
-	case duration < 48*time.Hour:
-		return gates.Counted(int(duration.Hours()), "hour")
-	default:
-		return gates.Counted(int(duration.Hours()/24), "day")
 	}
 }

@@ -37,14 +37,14 @@ func TestBackup(t *testing.T) {
 
 	gatetest.Try(t, backupGate{}, []gatetest.Case{{
 		Name: "a fresh bookmark", Request: about(planOf(), bookmark(0.1)), Want: gates.Pass,
-		Check: gatetest.Says("1 database, the oldest backup is 6 minutes old"),
+		Check: gatetest.Says("1 database, the oldest backup is 6 m old"),
 	}, {
 		Name: "a fresh export is more than a bookmark", Request: about(planOf(), export(1, evidence.Present)), Want: gates.Pass,
 	}, {
 		Name: "none", Request: about(planOf()), Want: gates.Fail,
 		Check: gatetest.All(gatetest.Says("database main has no backup"), gatetest.Finds(gates.Finding{Level: gates.LevelError, Rule: "backup", Message: "database main has no backup"})),
 	}, {
-		Name: "too old", Request: about(planOf(), bookmark(25)), Want: gates.Fail, Check: gatetest.Says("is 25 hours old, and at most 24 hours"),
+		Name: "too old", Request: about(planOf(), bookmark(25)), Want: gates.Fail, Check: gatetest.Says("is 25 h old, and at most 24 h"),
 	}, {
 		Name: "old enough for another limit", Config: `{"maxAge": "48h"}`, Request: about(planOf(), bookmark(25)), Want: gates.Pass,
 	}, {
@@ -66,7 +66,7 @@ func TestBackup(t *testing.T) {
 	}, {
 		Name: "never drilled", Config: `{"drillAge": "720h"}`, Request: about(planOf(), bookmark(1)), Want: gates.Fail, Check: gatetest.Says("nobody has proven"),
 	}, {
-		Name: "drilled long ago", Config: `{"drillAge": "720h"}`, Request: about(planOf(), bookmark(1), drill(800)), Want: gates.Fail, Check: gatetest.Says("33 days ago, and at most 30 days"),
+		Name: "drilled long ago", Config: `{"drillAge": "720h"}`, Request: about(planOf(), bookmark(1), drill(800)), Want: gates.Fail, Check: gatetest.Says("33 d 8 h ago, and at most 30 d are"),
 	}, {
 		Name: "a database that does not exist yet", Request: about(fresh), Want: gates.Pass,
 	}, {

@@ -47,7 +47,7 @@ func (rehearsalGate) Evaluate(_ context.Context, request *gates.Request) (*gates
 	}
 	reports := request.ReportsOf(gates.ReportRehearsal)
 	if len(reports) != 1 {
-		return gates.Undecided("see docs/evidence.md: a rehearsal is evidence in the phase plan", "nothing was rehearsed"), nil
+		return gates.Undecided("give the gate the phase plan, and run it with `penstock deploy`", "nothing was rehearsed"), nil
 	}
 	told, err := evidence.ReadRehearsal(reports[0].Path)
 	if err != nil {

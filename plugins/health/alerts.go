@@ -64,7 +64,7 @@ func (alertsGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.
 	}
 	since, takes := metrics.Since[request.Run.VersionID]
 	if !takes || request.Run.VersionID == "" {
-		return gates.Undecided("see `penstock status`; the evidence's gaps may say why", "since when version %s takes traffic is not known", short(request.Run.VersionID)), nil
+		return gates.Undecided("`penstock status` shows which version takes how much", "since when version %s takes traffic is not known%s", short(request.Run.VersionID), gap(metrics)), nil
 	}
 	watch := &vigil{metrics: metrics, config: config, since: since, age: metrics.TakenAt.Sub(since)}
 	watch.choose(request.Run.VersionID)
@@ -268,6 +268,14 @@ func (v *vigil) tooLittle(requests int64) string {
 	default:
 		return ""
 	}
+}
+
+// gap is the first thing that kept penstock from asking all; "" when nothing did.
+func gap(metrics evidence.Metrics) string {
+	if len(metrics.Gaps) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s: %s)", metrics.Gaps[0].What, metrics.Gaps[0].Reason)
 }
 
 func firstOf(texts ...string) string {

@@ -57,7 +57,8 @@ func (slowdownGate) Evaluate(ctx context.Context, request *gates.Request) (*gate
 // old one's allows, it is slower; only the other way round it is not.
 func (c slowdownConfig) compare(metrics evidence.Metrics, version string) *gates.Verdict {
 	if metrics.VersionsState != evidence.Present {
-		return gates.Undecided("see the evidence's gaps", "versions cannot be told apart: %s", firstOf(metrics.Total.Reason, "the analytics do not say which version was invoked"))
+		return gates.Undecided("let the deploy token read the account's analytics, or let the gate be advisory",
+			"versions cannot be told apart: %s%s", firstOf(metrics.Total.Reason, "the analytics do not say which version was invoked"), gap(metrics))
 	}
 	wall := func(p evidence.Point) *evidence.Quantiles { return p.Wall }
 	fresh, _ := metrics.Of(version)

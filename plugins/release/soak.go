@@ -76,7 +76,7 @@ func (g soakGate) Evaluate(_ context.Context, request *gates.Request) (*gates.Ve
 	if soaked < wanted {
 		left := (wanted - soaked).Round(time.Second)
 		return &gates.Verdict{
-			Outcome: gates.Pending, Summary: fmt.Sprintf("live in %s for %s of %s, until %s", config.Environment, gates.Span(soaked.Round(time.Second)), gates.Span(wanted), since.Add(wanted).UTC().Format(time.RFC3339)),
+			Outcome: gates.Pending, Summary: fmt.Sprintf("live in %s for %s of %s, until %s", config.Environment, gates.Span(soaked.Round(time.Second)), gates.Span(wanted), since.Add(wanted).UTC().Format("2006-01-02 15:04 MST")),
 			NextStep: "wait until then", Measurements: []gates.Measurement{measured}, Pending: &gates.Clearance{By: "time", AskAgain: max(left, time.Second)},
 		}, nil
 	}

@@ -105,7 +105,7 @@ func (auditGate) Evaluate(ctx context.Context, request *gates.Request) (*gates.V
 	switch {
 	case verdict.Outcome == gates.Fail: // an old database that knows of a vulnerability is right about that one
 	case found.age > limit:
-		old := gates.Undecided("export the database anew, or raise maxAge", "%s, and the database of advisories is %s old, at most %s are believed", unknown, days(found.age), days(limit))
+		old := gates.Undecided("export the database anew, or raise maxAge", "%s, and the database of advisories is %s old, at most %s are believed", unknown, gates.Span(found.age), gates.Span(limit))
 		old.Findings, old.Measurements = verdict.Findings, verdict.Measurements
 		return old, nil
 	case len(found.incomparable) > 0:
@@ -271,14 +271,4 @@ func parseAge(text string) (time.Duration, error) {
 		number *= 24
 	}
 	return time.Duration(number) * time.Hour, nil
-}
-
-func days(age time.Duration) string {
-	if age < time.Hour {
-		return "less than an hour"
-	}
-	if age < 48*time.Hour {
-		return gates.Counted(int(age.Hours()), "hour")
-	}
-	return gates.Counted(int(age.Hours()/24), "day")
 }

@@ -248,7 +248,7 @@ func TestAudit(t *testing.T) {
 		Name: "an object of something else", Request: answered(`{}`), Want: gates.Inconclusive, Check: gatetest.Says("none of the known formats"),
 	}, {
 		Name: "OSV folder: vulnerable", Config: useOSV, Request: offline(minimist, unrelated), Want: gates.Fail,
-		Check: gatetest.All(gatetest.Says("1 vulnerability at high or above, by 2 advisories in OSV's format, the newest 24 hours old, for 3 packages"), gatetest.Finds(gates.Finding{
+		Check: gatetest.All(gatetest.Says("1 vulnerability at high or above, by 2 advisories in OSV's format, the newest 24 h old, for 3 packages"), gatetest.Finds(gates.Finding{
 			Level: gates.LevelError, Rule: "GHSA-xvch-5gv4-984h", File: "package-lock.json", Line: 8, Detail: "node_modules/minimist",
 			Message: "minimist 1.2.5 (critical): about minimist; affected: >=1.0.0 <1.2.6; mended in 1.2.6",
 		})),
@@ -266,13 +266,13 @@ func TestAudit(t *testing.T) {
 	}, {
 		Name: "OSV: allowed by an alias", Config: fmt.Sprintf(`{"database": "osv", "allow": [{"id": "CVE-2021-44906", "reason": "x", "expires": %q}]}`, tomorrow), Request: offline(minimist), Want: gates.Pass,
 	}, {
-		Name: "OSV: old", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`)), Want: gates.Inconclusive, Check: gatetest.Says("31 days old", "30 days are believed"),
+		Name: "OSV: old", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`)), Want: gates.Inconclusive, Check: gatetest.Says("31 d old, at most 30 d are believed"),
 	}, {
 		Name: "OSV: old, and may be", Config: `{"database": "osv", "maxAge": "40d"}`, Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`)), Want: gates.Pass,
 	}, {
 		Name: "OSV: old, and knows enough", Config: useOSV, Request: offline(osv("GHSA-dddd-eeee-ffff", "minimist", "HIGH", now.AddDate(0, 0, -300), `{"introduced": "0"}`)), Want: gates.Fail,
 	}, {
-		Name: "OSV: an advisory from the future makes it no younger", Config: useOSV, Want: gates.Inconclusive, Check: gatetest.Says("31 days old"),
+		Name: "OSV: an advisory from the future makes it no younger", Config: useOSV, Want: gates.Inconclusive, Check: gatetest.Says("31 d old"),
 		Request: offline(osv("GHSA-dddd-eeee-ffff", "elsewhere", "HIGH", now.AddDate(0, 0, -31), `{"introduced": "0"}`), osv("GHSA-gggg-hhhh-jjjj", "elsewhere", "HIGH", now.AddDate(90, 0, 0), `{"introduced": "0"}`)),
 	}, {
 		Name: "OSV: of another ecosystem", Config: useOSV, Request: offline(strings.Replace(minimist, `"npm"`, `"PyPI"`, 1)), Want: gates.Inconclusive, Check: gatetest.Says("no advisory for npm"),

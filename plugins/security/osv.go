@@ -119,7 +119,7 @@ func searchOSV(ctx context.Context, database string, lock *packageLock, now time
 		return nil, errors.New("it does not say when its advisories were changed, so its age is not known")
 	}
 	found.age = max(now.Sub(newest), 0)
-	found.source = fmt.Sprintf("%s in OSV's format, the newest %s old, for %s", advisories(entries), days(found.age), gates.Counted(len(lock.packages), "package"))
+	found.source = fmt.Sprintf("%s in OSV's format, the newest %s old, for %s", advisories(entries), gates.Span(found.age), gates.Counted(len(lock.packages), "package"))
 	slices.Sort(found.incomparable)
 	found.incomparable = slices.Compact(found.incomparable)
 	return found, nil
