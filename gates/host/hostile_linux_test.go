@@ -96,7 +96,7 @@ func TestAHostileGateGoesThroughNoBackDoor(t *testing.T) {
 // log, which listen on socket files.
 func TestAGrantedNetworkReachesNoSocketFile(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "pgt") // t.TempDir's names are too long for sockets
+	dir, err := os.MkdirTemp("", "pgt") //nolint:usetesting // t.TempDir's names are too long for sockets
 	if err != nil {
 		t.Fatal(err)
 	}
