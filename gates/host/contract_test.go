@@ -72,6 +72,15 @@ func TestBadSets(t *testing.T) {
 	}
 }
 
+// TestAPluginThatGoPluginServesIsASet: nothing is wanted of a set but what go-plugin's own Serve does.
+func TestAPluginThatGoPluginServesIsASet(t *testing.T) {
+	t.Parallel()
+	h := newHost(t, host.Options{Sets: []host.PluginRef{refTo(t, "plain")}})
+	if verdict := ask(t, h, "plain/gate", gates.Request{}); verdict.Outcome != gates.Pass || verdict.Summary != "let me through" {
+		t.Errorf("%+v", verdict)
+	}
+}
+
 // TestBadGates asks gates that misbehave above the SDK, and checks that the set's other gates still answer.
 func TestBadGates(t *testing.T) {
 	t.Parallel()

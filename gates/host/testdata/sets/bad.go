@@ -44,6 +44,7 @@ var bad = map[string]func(name string){
 		time.Sleep(time.Hour)
 	},
 	"no-certificate":   withoutCertificate,
+	"plain":            raw(server{}), // not bad: a plugin as go-plugin's own Serve makes it
 	"hang-at-describe": raw(server{describe: func() (*wire.DescribeResponse, error) { select {} }}),
 	"old-sdk":          raw(server{change: func(answer *wire.DescribeResponse) { answer.SdkVersion = "0.0.9" }}),
 	"no-sdk":           raw(server{change: func(answer *wire.DescribeResponse) { answer.SdkVersion = "" }}),
