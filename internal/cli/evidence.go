@@ -250,8 +250,12 @@ func (s *evidenceSource) promotions(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	now, err := s.run.ledger.Now(ctx)
+	if err != nil {
+		return err
+	}
 	told := evidence.Promotions{
-		Header: evidence.Header{TakenAt: time.Now().UTC()}, App: s.run.pipeline.Name, Complete: complete, Promotions: []evidence.Promotion{},
+		Header: evidence.Header{TakenAt: now.UTC()}, App: s.run.pipeline.Name, Complete: complete, Promotions: []evidence.Promotion{},
 	}
 	for _, one := range recorded {
 		if one.Checkpoint.Run == s.run.id || one.Checkpoint.Kind == promotion.KindMigration { // which brought no version

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/gates/evidence"
 )
@@ -23,6 +25,15 @@ func promotionsOf(request *gates.Request) (evidence.Promotions, *gates.Verdict, 
 	}
 	promotions, err := evidence.ReadPromotions(reports[0].Path)
 	return promotions, nil, err
+}
+
+// present is the time by which a gate judges: the clock's, or that of the record when the clock was set back behind it. Whoever may set
+// a clock could otherwise deploy before a freeze that has begun.
+func present(clock time.Time, promotions evidence.Promotions) time.Time {
+	if promotions.TakenAt.After(clock) {
+		return promotions.TakenAt
+	}
+	return clock
 }
 
 // asked are the phases in which what is planned can be judged.

@@ -1,6 +1,6 @@
 // Command penstock-gates-release serves the gates of the set "release": may this go out now, and is it what it says to be?
 //
-// No gate here asks anybody: each judges the evidence "plan" or "promotions", or the clock.
+// No gate here asks anybody: each judges the evidence "plan" or "promotions"; two of them the time besides.
 package main
 
 import (

@@ -95,12 +95,18 @@ func TestSoak(t *testing.T) {
 	promoted := func(environment, source string, ago time.Duration) evidence.Promotion {
 		return evidence.Promotion{Environment: environment, Source: source, State: "completed", Run: "r0", Ended: time.Now().Add(-ago)}
 	}
-	history := func(complete bool, promotions ...evidence.Promotion) gates.Request {
+	told := func(at time.Time, complete bool, promotions ...evidence.Promotion) gates.Request {
 		request := about(t, nil)
 		request.Reports = append(request.Reports, reportOf(t, gates.ReportPromotions, evidence.Promotions{
-			Header: evidence.Header{TakenAt: time.Now()}, App: "shop", Promotions: promotions, Complete: complete,
+			Header: evidence.Header{TakenAt: at}, App: "shop", Promotions: promotions, Complete: complete,
 		}))
 		return configured(request, `{"environment": "staging", "for": "2h"}`)
+	}
+	history := func(complete bool, promotions ...evidence.Promotion) gates.Request {
+		return told(time.Now(), complete, promotions...)
+	}
+	taken := func(at time.Time, promotions ...evidence.Promotion) gates.Request {
+		return told(at, true, promotions...)
 	}
 	ours := func(ago time.Duration) evidence.Promotion { return promoted("staging", sourceDigest, ago) }
 	rolledBack := ours(10 * time.Minute)
@@ -112,6 +118,7 @@ func TestSoak(t *testing.T) {
 		{Name: "long enough, deployed twice", Request: history(true, ours(10*time.Minute), ours(3*time.Hour), promoted("staging", "sha256:older", 9*time.Hour)), Want: gates.Pass},
 		{Name: "an attempt at something else that did not take", Request: history(true, rolledBack, ours(3*time.Hour)), Want: gates.Pass},
 		{Name: "not yet", Request: history(true, ours(time.Hour)), Want: gates.Pending, Check: gatetest.All(gatetest.Says("of 2 h"), clearedBy("time"))},
+		{Name: "the clock was set back", Want: gates.Pass, Check: gatetest.Says("live in staging for 3 h"), Request: taken(time.Now().Add(4*time.Hour), promoted("staging", sourceDigest, -time.Hour))},
 		{Name: "interrupted by another source", Request: history(true, ours(time.Hour), promoted("staging", "sha256:other", 2*time.Hour), ours(9*time.Hour)), Want: gates.Pending},
 		{Name: "another source is live there", Request: history(true, promoted("staging", "sha256:other", time.Hour), ours(9*time.Hour)), Want: gates.Fail, Check: gatetest.Says("another source")},
 		{Name: "only elsewhere", Request: history(true, promoted("qa", sourceDigest, 9*time.Hour)), Want: gates.Fail, Check: gatetest.Says("nothing was ever promoted to staging")},

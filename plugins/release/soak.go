@@ -71,7 +71,7 @@ func (g soakGate) Evaluate(_ context.Context, request *gates.Request) (*gates.Ve
 	if !sure {
 		return gates.Undecided("deploy it there again", "it is not known since when this source is live in %s", config.Environment), nil
 	}
-	soaked := g.clock().Sub(since)
+	soaked := present(g.clock(), promotions).Sub(since)
 	measured := gates.Measurement{Name: "soaked", Value: soaked.Minutes(), Unit: "min", Limit: new(wanted.Minutes()), Better: "higher"}
 	if soaked < wanted {
 		left := (wanted - soaked).Round(time.Second)

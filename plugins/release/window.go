@@ -9,6 +9,7 @@ import (
 	_ "time/tzdata" // a gate has no time zones of the machine
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/evidence"
 )
 
 // windowGate asks whether this is a time at which things go out. A run that comes at another time waits, and is told until
@@ -39,6 +40,7 @@ type freezeTime struct {
 func (windowGate) Describe() gates.Description {
 	return gates.Description{
 		Name: "window", Title: "things go out at this time", Phases: asked(),
+		Reports: []gates.Report{{Kind: gates.ReportPromotions}},
 		Config: `{
 			"$schema": "https://json-schema.org/draft/2020-12/schema",
 			"type": "object", "additionalProperties": false,
@@ -88,7 +90,15 @@ func (g windowGate) Evaluate(_ context.Context, request *gates.Request) (*gates.
 	if err != nil {
 		return nil, err
 	}
-	now := g.clock()
+	reports := request.ReportsOf(gates.ReportPromotions)
+	if len(reports) == 0 {
+		return gates.Undecided("run it where the ledger is", "it is not known what time it is by the record"), nil
+	}
+	promotions, err := evidence.ReadPromotions(reports[0].Path)
+	if err != nil {
+		return nil, err
+	}
+	now := present(g.clock(), promotions)
 	shown := func(t time.Time) string { return t.In(calendar.place).Format("Mon 2006-01-02 15:04 MST") }
 	closed := calendar.closed(now)
 	if closed == "" {

@@ -6,17 +6,27 @@ import (
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/gates/evidence"
 	"github.com/penstock-ci/penstock/gates/gatetest"
 )
 
 func TestWindow(t *testing.T) {
-	with := func(config string) gates.Request { return configured(gates.Request{}, config) }
+	at := func(record time.Time, config string) gates.Request {
+		return configured(gates.Request{Reports: []gates.Report{reportOf(t, gates.ReportPromotions, evidence.Promotions{Header: evidence.Header{TakenAt: record}, App: "shop", Promotions: []evidence.Promotion{}})}}, config)
+	}
+	with := func(config string) gates.Request { return at(time.Now(), config) }
+	day := func(days int) string { return time.Now().AddDate(0, 0, days).Format("2006-01-02") }
 	try(t, windowGate{clock: time.Now}, []gatetest.Case{
 		{Name: "always open", Request: with(`{}`), Want: gates.Pass},
 		{Name: "a freeze that is over", Request: with(`{"freeze": [{"from": "2001-01-01", "to": "2001-12-31"}]}`), Want: gates.Pass},
 		{Name: "frozen", Request: with(`{"freeze": [{"from": "2001-01-01", "to": "` + time.Now().AddDate(0, 1, 0).Format("2006-01-02") + `", "reason": "exam weeks"}]}`),
 			Want: gates.Pending, Check: gatetest.All(gatetest.Says("exam weeks", "it opens at"), clearedBy("the calendar"))},
 		{Name: "frozen for ever", Request: with(`{"freeze": [{"from": "2001-01-01", "to": "2999-01-01"}]}`), Want: gates.Fail, Check: gatetest.Says("does not open")},
+		{Name: "frozen, and the clock was set back to before that", Request: at(time.Now().AddDate(0, 0, 60), `{"freeze": [{"from": "`+day(50)+`", "to": "`+day(70)+`"}]}`),
+			Want: gates.Pending, Check: gatetest.Says("frozen")},
+		{Name: "a record of long ago", Request: at(time.Now().AddDate(-1, 0, 0), `{"freeze": [{"from": "`+day(-500)+`", "to": "`+day(-100)+`"}]}`), Want: gates.Pass},
+		{Name: "no record", Request: configured(gates.Request{}, `{}`), Want: gates.Inconclusive},
+		{Name: "a record that cannot be read", Request: configured(gates.Request{Reports: []gates.Report{{Kind: gates.ReportPromotions, Path: "window_test.go"}}}, `{}`), Want: gates.Error},
 		{Name: "an unknown time zone", Request: with(`{"timezone": "Europe/Atlantis"}`), Want: gates.Error},
 		{Name: "the machine's time zone", Request: with(`{"timezone": "Local"}`), Want: gates.Error},
 		{Name: "a freeze that ends before it begins", Request: with(`{"freeze": [{"from": "2026-02-01", "to": "2026-01-01"}]}`), Want: gates.Error},
