@@ -93,7 +93,7 @@ func create(ctx context.Context, path string) error {
 }
 
 func writeSchema(ctx context.Context, path string) (err error) {
-	db, err := connect(path)
+	db, err := connect(path, patience)
 	if err != nil {
 		return err
 	}

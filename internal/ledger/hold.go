@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/promotion"
 )
 
@@ -91,7 +92,10 @@ func (l *Ledger) Decide(ctx context.Context, decision promotion.Decision) (promo
 // must not be on record as if it had stopped anything.
 func (l *Ledger) beingPromoted(ctx context.Context, tx *sql.Tx, held promotion.Held) error {
 	lease, found, err := readLease(ctx, tx, held.App, held.Environment)
-	if err != nil || !found || lease.released || !l.holds(lease, time.Now()) {
+	if err != nil || !found || lease.released {
+		return err
+	}
+	if holds, err := l.holds(ctx, tx, lease); err != nil || !holds {
 		return err
 	}
 	var run string
@@ -159,8 +163,14 @@ func (l *Ledger) Claim(ctx context.Context, run string) error {
 		if err := errors.Join(err, json.Unmarshal([]byte(process), &holder)); err != nil {
 			return nil, err
 		}
-		if !finished.Valid && l.me.lifeOf(holder) == alive {
-			return nil, fmt.Errorf("%w: %s is at work on it", promotion.ErrBusy, holder)
+		if !finished.Valid {
+			works, err := l.works(ctx, tx, run, holder)
+			if err != nil {
+				return nil, err
+			}
+			if works {
+				return nil, fmt.Errorf("%w: %s is at work on it", promotion.ErrBusy, holder)
+			}
 		}
 		made, err := newEntry(record{Time: time.Now().UTC(), Kind: kindClaim, Process: &l.me, Claim: run})
 		return []entry{made}, err
@@ -168,7 +178,38 @@ func (l *Ledger) Claim(ctx context.Context, run string) error {
 	if err != nil {
 		return fmt.Errorf("go on with run %s: %w", run, err)
 	}
+	if l.line == nil {
+		return nil
+	}
+	seq, err := runEntry(ctx, l.db, run)
+	if err != nil {
+		return fmt.Errorf("go on with run %s: %w", run, err)
+	}
+	l.keepAlive(leaseKey{environment: run, token: seq}, beatLineEvery, l.beatLine(seq))
 	return nil
+}
+
+// works says whether the process that went on with a run, or began it, is still at it. Where only the ledger is shared, that is told
+// by when it was last heard of.
+func (l *Ledger) works(ctx context.Context, q querier, run string, holder Process) (bool, error) {
+	life := l.me.lifeOf(holder)
+	if life != unknown || l.line == nil {
+		return life == alive, nil
+	}
+	seq, err := runEntry(ctx, q, run)
+	if err != nil {
+		return false, err
+	}
+	return l.heardOf(ctx, seq)
+}
+
+// runEntry is the number of the entry by which a process last went on with a run, or began it.
+func runEntry(ctx context.Context, q querier, run string) (seq int64, err error) {
+	err = q.QueryRowContext(ctx, "SELECT seq FROM events WHERE run = ?3 AND kind IN (?1, ?2) ORDER BY kind = ?1 DESC, seq DESC LIMIT 1", kindClaim, string(event.RunStarted), run).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("find the entry by which run %s was last gone on with: %w", run, err)
+	}
+	return seq, nil
 }
 
 // Held returns what is held of a run and what was decided about it. [ErrNotFound] for a run that never waited.

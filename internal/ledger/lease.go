@@ -18,12 +18,15 @@ const (
 	// heartbeatExpiry is after how long without a word a holder that cannot be judged from here counts as dead. Six missed
 	// beats: a machine that slept for a moment keeps its lease, and if it does not, the token stops it.
 	heartbeatExpiry = time.Minute
+	// beatLineEvery is heartbeatEvery where each beat is a call over the network: four until the holder counts as dead.
+	beatLineEvery = 15 * time.Second
 )
 
 var _ promotion.Journal = (*Ledger)(nil)
 
 // heldLease is the row of an environment's lease.
 type heldLease struct {
+	app, environment    string
 	token               int64
 	promotion           string
 	process             Process
@@ -45,7 +48,11 @@ func (l *Ledger) Acquire(ctx context.Context, app, environment, promotionID stri
 			change.Token = held.token + 1
 			ours := held.process == l.me && held.promotion == promotionID
 			if !held.released && !ours {
-				if l.holds(held, time.Now()) {
+				holds, err := l.holds(ctx, tx, held)
+				if err != nil {
+					return nil, err
+				}
+				if holds {
 					return nil, &promotion.BusyError{Environment: environment, Promotion: held.promotion, Holder: held.process.String(), Since: held.acquired}
 				}
 				change.TakenOver = held.promotion
@@ -61,20 +68,54 @@ func (l *Ledger) Acquire(ctx context.Context, app, environment, promotionID stri
 	if err != nil {
 		return promotion.Lease{}, fmt.Errorf("acquire the lease of %s: %w", environment, err)
 	}
-	l.keepAlive(lease)
+	if l.line == nil {
+		l.keepAlive(keyOf(lease), heartbeatEvery, func(ctx context.Context, now time.Time) { l.beat(ctx, lease, now) })
+		return lease, nil
+	}
+	seq, err := leaseEntry(ctx, l.db, app, environment, lease.Token)
+	if err != nil {
+		return promotion.Lease{}, fmt.Errorf("acquire the lease of %s: %w", environment, err)
+	}
+	l.keepAlive(keyOf(lease), beatLineEvery, l.beatLine(seq))
 	return lease, nil
 }
 
 // holds says whether the lease still counts.
-func (l *Ledger) holds(held heldLease, now time.Time) bool {
+func (l *Ledger) holds(ctx context.Context, q querier, held heldLease) (bool, error) {
 	switch l.me.lifeOf(held.process) {
 	case alive:
-		return true
+		return true, nil
 	case dead:
-		return false
-	default:
-		return now.Sub(held.heartbeat) < heartbeatExpiry
+		return false, nil
 	}
+	if l.line == nil {
+		return time.Since(held.heartbeat) < heartbeatExpiry, nil
+	}
+	seq, err := leaseEntry(ctx, q, held.app, held.environment, held.token)
+	if err != nil {
+		return false, err
+	}
+	return l.heardOf(ctx, seq)
+}
+
+// heardOf says whether whoever wrote an entry of the shared line has been heard of lately.
+func (l *Ledger) heardOf(ctx context.Context, seq int64) (bool, error) {
+	silence, err := l.line.Silence(ctx, seq)
+	if err != nil {
+		return false, fmt.Errorf("ask the shared ledger whether the holder of entry %d lives: %w", seq, err)
+	}
+	return silence < heartbeatExpiry, nil
+}
+
+// leaseEntry is the number of the entry by which a lease was taken.
+func leaseEntry(ctx context.Context, q querier, app, environment string, token int64) (seq int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT seq FROM events WHERE kind = ? AND json_extract(body, '$.lease.app') = ?
+		AND json_extract(body, '$.lease.environment') = ? AND json_extract(body, '$.lease.token') = ? ORDER BY seq DESC LIMIT 1`,
+		kindLease, app, environment, token).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("find the entry of lease %d of %s: %w", token, environment, err)
+	}
+	return seq, nil
 }
 
 // Checkpoint implements promotion.Journal.
@@ -148,25 +189,29 @@ func (l *Ledger) Release(ctx context.Context, lease promotion.Lease) error {
 	return nil
 }
 
-// keepAlive writes heartbeats until the lease is released, lost, or the ledger is closed. A beat that cannot be written is
-// not an event: the next checkpoint meets the same trouble and says it.
-func (l *Ledger) keepAlive(lease promotion.Lease) {
+// keepAlive beats until the lease is released, lost, or the ledger is closed. A beat that cannot be written is not an event: the next
+// checkpoint meets the same trouble and says it.
+func (l *Ledger) keepAlive(key leaseKey, every time.Duration, beat func(ctx context.Context, now time.Time)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.writing.Lock()
-	l.ends[keyOf(lease)] = cancel
+	l.ends[key] = cancel
 	l.writing.Unlock()
 	l.beats.Go(func() {
-		tick := time.NewTicker(heartbeatEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
-				l.beat(ctx, lease, now)
+				beat(ctx, now)
 			}
 		}
 	})
+}
+
+func (l *Ledger) beatLine(seq int64) func(context.Context, time.Time) {
+	return func(ctx context.Context, _ time.Time) { _ = l.line.Beat(ctx, seq) }
 }
 
 func (l *Ledger) beat(ctx context.Context, lease promotion.Lease, now time.Time) {
@@ -185,7 +230,7 @@ func (l *Ledger) stopKeeping(lease promotion.Lease) {
 	}
 }
 
-// leaseKey names a lease.
+// leaseKey names a lease; with a run for its environment and no app, a claim.
 type leaseKey struct {
 	app, environment string
 	token            int64
@@ -203,6 +248,7 @@ type querier interface {
 
 func readLease(ctx context.Context, q querier, app, environment string) (held heldLease, found bool, err error) {
 	var process, acquired, heartbeat string
+	held.app, held.environment = app, environment
 	err = q.QueryRowContext(ctx, "SELECT token, promotion, process, acquired, released, heartbeat FROM leases WHERE app = ? AND environment = ?", app, environment).
 		Scan(&held.token, &held.promotion, &process, &acquired, &held.released, &heartbeat)
 	if errors.Is(err, sql.ErrNoRows) {

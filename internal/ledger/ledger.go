@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -18,6 +19,10 @@ type Ledger struct {
 	path string
 	db   *sql.DB
 	me   Process
+
+	// line is what is shared with other machines, of which the file is a copy; nil for a ledger that is this machine's own.
+	line Line
+	sent []sentLinks // behind the head of the file, which may be in the line; one is at most
 
 	writing sync.Mutex // one write at a time; held through commit and head file
 
@@ -30,7 +35,12 @@ type Ledger struct {
 
 // Open opens the ledger at path, creating it with its folder when nothing is there. A file that is damaged, was made by
 // another program or by a newer Penstock is left untouched: [*FileError].
-func Open(ctx context.Context, path string) (*Ledger, error) {
+func Open(ctx context.Context, path string) (*Ledger, error) { return openWith(ctx, path, patience) }
+
+// patience is how long a process waits for another one that writes.
+const patience = 10 * time.Second
+
+func openWith(ctx context.Context, path string, patience time.Duration) (*Ledger, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
@@ -38,7 +48,7 @@ func Open(ctx context.Context, path string) (*Ledger, error) {
 	if err := ensureFile(ctx, path); err != nil {
 		return nil, err
 	}
-	db, err := connect(path)
+	db, err := connect(path, patience)
 	if err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
@@ -49,7 +59,7 @@ func Open(ctx context.Context, path string) (*Ledger, error) {
 	return &Ledger{path: path, db: db, me: thisProcess(), ends: map[leaseKey]context.CancelFunc{}}, nil
 }
 
-// Path is the absolute path of the ledger's file.
+// Path is the absolute path of the ledger's file: of this machine's copy, where it is shared.
 func (l *Ledger) Path() string { return l.path }
 
 // Close stops heartbeats, writes what is still pending and closes the file. Leases that were not released stay taken until
@@ -67,10 +77,10 @@ func (l *Ledger) Close() error {
 
 // connect opens the database with the guarantees that the package promises. Transactions begin IMMEDIATE, so that two
 // processes never both append after the same event; FULL makes a commit reach the disk before it returns.
-func connect(path string) (*sql.DB, error) {
+func connect(path string, patience time.Duration) (*sql.DB, error) {
 	options := url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()), "journal_mode(WAL)", "synchronous(FULL)"},
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: options.Encode()}).String())
 	if err != nil {

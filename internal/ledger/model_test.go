@@ -68,9 +68,14 @@ func (r *onDisk) Decide(decision promotion.Decision) error {
 // TestStories tells random stories with a ledger on disk; what must hold is said at promotiontest.Story.
 func TestStories(t *testing.T) {
 	t.Parallel()
+	tellStories(t, func() *Ledger { return fresh(t) })
+}
+
+func tellStories(t *testing.T, open func() *Ledger) {
+	t.Helper()
 	var places []*onDisk
 	promotiontest.Stories(t, promotiontest.Telling{Lasts: 2 * time.Second, LastsSlow: time.Minute, Steps: 40}, func() promotiontest.Place {
-		r := &onDisk{Memory: promotiontest.NewMemory(t), t: t, ledger: fresh(t)}
+		r := &onDisk{Memory: promotiontest.NewMemory(t), t: t, ledger: open()}
 		r.Cloud.Held = nil // it would have to read the ledger in the middle of a write
 		places = append(places, r)
 		return r

@@ -176,7 +176,16 @@ func (l *Ledger) Environment(ctx context.Context, app, environment string) (Envi
 	if err != nil {
 		return EnvironmentState{}, fmt.Errorf("read the lease of %s: %w", environment, err)
 	}
-	if found && !held.released && l.holds(held, time.Now()) {
+	holds := found && !held.released
+	if holds {
+		// Where it cannot be found out, it is shown as far as it is known.
+		if lives, err := l.holds(ctx, l.db, held); err == nil {
+			holds = lives
+		} else if ctx.Err() != nil {
+			return EnvironmentState{}, ctx.Err()
+		}
+	}
+	if holds {
 		state.Holder = &LeaseHolder{Promotion: held.promotion, Process: held.process, Since: held.acquired}
 	}
 	if state.Unfinished, err = unended(ctx, l.db, app, environment); err != nil {

@@ -85,9 +85,10 @@ func (r *Recorder) run() {
 		select {
 		case <-r.quit:
 			return
-		case <-time.After(flushEvery):
+		case <-time.After(r.ledger.flushEvery()):
 		}
-		if err := r.ledger.flush(context.Background()); err != nil {
+		// Of a shared ledger what could not be sent now is sent later, and is missing only when it cannot be sent at the end.
+		if err := r.ledger.flush(context.Background()); err != nil && r.ledger.line == nil {
 			r.fail(err)
 		}
 	}
@@ -111,6 +112,28 @@ func (l *Ledger) observed() []entry {
 	l.pendingMu.Lock()
 	defer l.pendingMu.Unlock()
 	return l.pending
+}
+
+// due is as much of what is pending as one write takes: all of it, but for a shared ledger.
+func (l *Ledger) due() []entry {
+	pending := l.observed()
+	if l.line == nil {
+		return pending
+	}
+	size := 0
+	for i, e := range pending {
+		if size += len(e.body); size > maxAppend && i > 0 {
+			return pending[:i]
+		}
+	}
+	return pending
+}
+
+func (l *Ledger) flushEvery() time.Duration {
+	if l.line != nil {
+		return flushLineEvery
+	}
+	return flushEvery
 }
 
 // forget drops the first n pending entries: they are written.

@@ -25,7 +25,7 @@ var schemaVersion = uint32(1 + len(upgrades))
 
 // upgrade brings an older ledger to this schema, in one transaction. Several processes may try at the same time.
 func upgrade(ctx context.Context, path string) (err error) {
-	db, err := connect(path)
+	db, err := connect(path, patience)
 	if err != nil {
 		return fmt.Errorf("upgrade ledger %s: %w", path, err)
 	}

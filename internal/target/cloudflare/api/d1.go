@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/cloudflare/cloudflare-go/v7/d1"
@@ -13,6 +14,26 @@ import (
 type Database struct {
 	ID   string `json:"uuid"`
 	Name string `json:"name"`
+}
+
+// DatabaseNamed finds a database by its name; [ErrNotFound] when there is none.
+func (c *Client) DatabaseNamed(ctx context.Context, name string) (Database, error) {
+	found, err := everyPage(perPage, func(page []option.RequestOption, into *answer[[]Database]) error {
+		params := d1.DatabaseListParams{}
+		params.AccountID.Value = c.account
+		// Cloudflare takes the name for a part of one.
+		_, err := d1.NewDatabaseService(c.base...).List(ctx, params, c.reading(into, append(page, option.WithQuery("name", name))...)...)
+		return err
+	})
+	if err != nil {
+		return Database{}, err
+	}
+	for _, database := range found {
+		if database.Name == name {
+			return database, nil
+		}
+	}
+	return Database{}, fmt.Errorf("D1 database %s %w", name, ErrNotFound)
 }
 
 // Databases lists the account's databases.
@@ -48,23 +69,38 @@ type QueryResult struct {
 // Select runs SQL that only reads, and may be repeated.
 func (c *Client) Select(ctx context.Context, database, sql string) ([]QueryResult, error) {
 	var got answer[[]QueryResult]
-	err := c.query(ctx, database, sql, c.reading(&got))
+	err := c.query(ctx, database, sql, nil, c.reading(&got))
+	return got.Result, err
+}
+
+// SelectWith is Select of a statement with parameters, which are texts in Cloudflare's API.
+func (c *Client) SelectWith(ctx context.Context, database, sql string, params []string) ([]QueryResult, error) {
+	var got answer[[]QueryResult]
+	err := c.query(ctx, database, sql, params, c.reading(&got))
+	return got.Result, err
+}
+
+// ExecuteWith is Execute of a statement with parameters.
+func (c *Client) ExecuteWith(ctx context.Context, database, sql string, params []string) ([]QueryResult, error) {
+	var got answer[[]QueryResult]
+	err := c.query(ctx, database, sql, params, c.changing(&got))
 	return got.Result, err
 }
 
 // Execute runs SQL that changes something.
 func (c *Client) Execute(ctx context.Context, database, sql string) ([]QueryResult, error) {
 	var got answer[[]QueryResult]
-	err := c.query(ctx, database, sql, c.changing(&got))
+	err := c.query(ctx, database, sql, nil, c.changing(&got))
 	return got.Result, err
 }
 
-func (c *Client) query(ctx context.Context, database, sql string, options []option.RequestOption) error {
+func (c *Client) query(ctx context.Context, database, sql string, values []string, options []option.RequestOption) error {
 	params := d1.DatabaseQueryParams{}
 	params.AccountID.Value = c.account
 	body := struct {
-		SQL string `json:"sql"`
-	}{sql}
+		SQL    string   `json:"sql"`
+		Params []string `json:"params,omitempty"`
+	}{sql, values}
 	_, err := d1.NewDatabaseService(c.base...).Query(ctx, database, params, append(options, jsonBody(body))...)
 	return err
 }
