@@ -82,6 +82,8 @@ func (d *decoding) whole(root *yaml.Node, p, onto *Pipeline) {
 			}
 		case "name":
 			d.value(value, reflect.ValueOf(&p.Name).Elem(), path)
+		case "ledger":
+			d.value(value, reflect.ValueOf(&p.Ledger).Elem(), path)
 		case "stages":
 			section(d, value, path, &p.Stages, stageSection, onto != nil)
 		case "gates":

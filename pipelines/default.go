@@ -18,6 +18,7 @@ const (
 	defaultEnforcement = Overridable
 	defaultPhase       = gates.PhaseBuild
 	defaultTarget      = "cloudflare"
+	targetLocal        = "local"
 	// defaultProof lets apps deploy that do not show which version answers, and says so.
 	defaultProof = ProofIfShown
 )
@@ -46,6 +47,9 @@ func Default(p Pipeline) Pipeline {
 		env.Smoke.Version = cmp.Or(env.Smoke.Version, defaultProof)
 		if len(env.Smoke.Probes) == 0 {
 			env.Smoke.Probes = []Probe{{Path: "/"}} // a version that nobody has asked anything takes no traffic
+		}
+		if env.Target != targetLocal {
+			env.Ledger = cmp.Or(env.Ledger, p.Ledger)
 		}
 		if len(env.Steps) == 0 {
 			env.Steps = []float64{100}

@@ -36,6 +36,7 @@ type layout struct {
 	Stages       struct{} `json:"stages"`
 	Gates        struct{} `json:"gates"`
 	Environments struct{} `json:"environments"`
+	Ledger       struct{} `json:"ledger"`
 }
 
 // The values of the key pipeline.

@@ -76,7 +76,7 @@ environments:
     provision: "yes"
 `, []string{
 			`penstock.yaml:1:1: "workers" is no pipeline, did you mean "worker"?; write worker to adjust the shipped pipeline, or custom to replace it`,
-			`penstock.yaml:2:1: unknown key "stagse", did you mean "stages"?; the keys here are pipeline, name, stages, gates, environments`,
+			`penstock.yaml:2:1: unknown key "stagse", did you mean "stages"?; the keys here are pipeline, name, stages, gates, environments, ledger`,
 			`penstock.yaml:5:5: unknown key "timeuot", did you mean "timeout"?; the keys here are title, image, run, needs, inputs, outputs, reports, caches, env, secrets, network, timeout, maxAge, retries, when, tools, perEnvironment, remove`,
 			`penstock.yaml:6:5: "5" is not a duration; write a number with its unit, such as 90s, 5m or 1h30m`,
 			`penstock.yaml:7:5: retries must be a whole number, not "two"; write it without quotes and without a unit`,

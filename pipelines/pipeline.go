@@ -14,6 +14,8 @@ type Pipeline struct {
 	Stages       []Stage       `json:"stages"`
 	Gates        []GateRef     `json:"gates"`
 	Environments []Environment `json:"environments"`
+	// Ledger is what environments on Cloudflare share their record in that have none of their own.
+	Ledger SharedLedger `json:"ledger,omitzero"`
 	// Place is where the app lies in its source ("apps/api" in a workspace); "" when it is all of it. So far up may the paths of
 	// stages lead; see [Within].
 	Place string `json:"-"`
@@ -121,6 +123,15 @@ const (
 	Mandatory   Enforcement = "mandatory"   // blocks, cannot be waived
 )
 
+// SharedLedger names what machines keep one record in, in the Cloudflare account of the environment. The zero value is a record of this
+// machine's own.
+type SharedLedger struct {
+	// D1 is the name of a database of its own, which holds the record.
+	D1 string `json:"d1"`
+	// R2 is the name of a bucket, which holds what runs that wait are made of.
+	R2 string `json:"r2"`
+}
+
 // Environment is a named place to deploy to.
 type Environment struct {
 	Name   string `json:"name"`
@@ -164,6 +175,8 @@ type Environment struct {
 	Waiting time.Duration `json:"waiting,omitempty"`
 	// After is the environment in which the same source must have been promoted before.
 	After string `json:"after,omitempty"`
+	// Ledger is shared by the machines that deploy here; one on this machine has a record of its own unless it says so itself.
+	Ledger SharedLedger `json:"ledger,omitzero"`
 }
 
 // Strategy is how a new version comes into an environment.

@@ -127,6 +127,13 @@ func TestSchemaAgreesWithLoad(t *testing.T) {
 		"environments: {p: {smoke: {version: never}}}":                    false,
 		"environments: {p: {vars: {A: 1}, approvers: ada, bake: 5m}}":     true,
 		"environments: {p: {seed: ../a.sql}}":                             false,
+		"ledger: {d1: penstock-ledger, r2: penstock-vault}":               true,
+		"ledger: {d1: penstock-ledger}":                                   false,
+		"ledger: {d1: penstock ledger, r2: penstock-vault}":               false,
+		"ledger: {d1: penstock-ledger, r2: Penstock}":                     false,
+		"ledger: {d1: a, r2: abc, kv: b}":                                 false,
+		"ledger: penstock-ledger":                                         false,
+		"environments: {p: {ledger: {d1: a, r2: abc}}}":                   true,
 		"environments: {p: {strategy: slots, slot: s}, s: {}}":            true,
 		"environments: {p: {strategy: blue-green}}":                       false,
 		"stages: {a: {run: x, when: integration}}":                        true,
@@ -191,6 +198,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		"environment": {reflect.TypeFor[Environment](), "name"},
 		"smoke":       {reflect.TypeFor[Smoke](), ""},
 		"probe":       {reflect.TypeFor[Probe](), ""},
+		"ledger":      {reflect.TypeFor[SharedLedger](), ""},
 	} {
 		want := fieldNames(definition.model, definition.name)
 		if definition.name != "" {

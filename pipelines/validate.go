@@ -40,6 +40,7 @@ func Validate(p Pipeline, file *File) Problems {
 	if len(p.Environments) == 0 {
 		v.problem(at("environments"), "the pipeline has no environments", "name at least one place to deploy to")
 	}
+	v.ledger(p.Ledger, at("ledger"))
 	for _, env := range p.Environments {
 		v.environment(env)
 	}
@@ -62,6 +63,8 @@ var (
 	gateForm     = regexp.MustCompile(`^[a-z][a-z0-9-]*/[a-z][a-z0-9-]*$`)
 	variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	cacheForm    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+	databaseForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$`)
+	bucketForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`) // developers.cloudflare.com/r2/buckets/create-buckets
 	toolForm     = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 )
 
@@ -393,6 +396,10 @@ func (v *validation) environment(env Environment) {
 	if env.StepBake < 0 || env.StepBake > maxBake {
 		v.problem(within(place, "stepBake"), fmt.Sprintf("%s cannot be a time to watch", text(env.StepBake)), "choose from 0 to "+text(maxBake))
 	}
+	if env.Ledger != v.pipeline.Ledger { // else that is judged already
+		v.ledger(env.Ledger, within(place, "ledger"))
+	}
+	v.sameLedger(env, place)
 	v.people(env, place)
 	for i, approver := range env.Approvers {
 		if strings.TrimSpace(approver) == "" || slices.Contains(env.Approvers[:i], approver) {
@@ -431,6 +438,30 @@ func (v *validation) people(env Environment, place []string) {
 		}
 		seen = append(seen, next.Name)
 		upstream = next
+	}
+}
+
+// ledger checks the names of a shared ledger's database and bucket.
+func (v *validation) ledger(shared SharedLedger, place []string) {
+	if shared == (SharedLedger{}) {
+		return
+	}
+	const makes = "name one that only Penstock uses; `penstock provision` makes it"
+	if !databaseForm.MatchString(shared.D1) {
+		v.problem(within(place, "d1"), fmt.Sprintf("%q cannot be the name of a D1 database", shared.D1), makes)
+	}
+	if !bucketForm.MatchString(shared.R2) {
+		v.problem(within(place, "r2"), fmt.Sprintf("%q cannot be the name of an R2 bucket, where what a run that waits is made of is kept", shared.R2), makes)
+	}
+}
+
+// sameLedger checks that what an environment has to know of another one is in its record.
+func (v *validation) sameLedger(env Environment, place []string) {
+	for key, name := range map[string]string{"after": env.After, "slot": env.Slot} {
+		if before := v.pipeline.Environment(name); before != nil && before.Ledger != env.Ledger {
+			v.problem(within(place, key), fmt.Sprintf("%s and %s keep their records in different ledgers, so that one does not know what was promoted to the other", env.Name, name),
+				"give both the same `ledger`")
+		}
 	}
 }
 

@@ -24,6 +24,9 @@ func WriteYAML(p Pipeline) ([]byte, error) {
 	root := mappingNode()
 	w.add(root, "pipeline", textNode(startFromCustom)).HeadComment = fileComment(p.Name)
 	w.add(root, "name", textNode(p.Name))
+	if p.Ledger != (SharedLedger{}) {
+		w.add(root, "ledger", w.structure(reflect.ValueOf(p.Ledger), "ledger", false))
+	}
 	w.section(root, "stages", "stage", stagesComment, itemsOf(p.Stages, func(s Stage) string { return s.Name }))
 	w.section(root, "gates", "gate", gatesComment, itemsOf(p.Gates, func(g GateRef) string { return g.Gate }))
 	w.section(root, "environments", "environment", environmentsComment, itemsOf(p.Environments, func(e Environment) string { return e.Name }))
@@ -130,7 +133,7 @@ func (w *writing) node(value reflect.Value, key string) *yaml.Node {
 	}
 	switch value.Kind() {
 	case reflect.Struct:
-		return w.structure(value, map[string]string{"reports": "report", "tools": "tool", "smoke": "smoke", "probes": "probe"}[key], false)
+		return w.structure(value, map[string]string{"reports": "report", "tools": "tool", "smoke": "smoke", "probes": "probe", "ledger": "ledger"}[key], false)
 	case reflect.Slice:
 		list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 		for i := range value.Len() {
