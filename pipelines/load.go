@@ -217,3 +217,6 @@ func resolve(node *yaml.Node) *yaml.Node {
 	}
 	return node
 }
+
+// MayShare reports whether a penstock.yaml may name a shared ledger: a quick look, without judging what it says.
+func MayShare(data []byte) bool { return bytes.Contains(data, []byte("ledger")) }

@@ -162,7 +162,7 @@ func (r *run) withAssets(ctx context.Context, reader engine.OutputReader, result
 		return made, nil // a build may add static files, and did not
 	}
 	made = made.WithAssets(assets)
-	kept := vaultIn(r.state)
+	kept := r.kept.vault()
 	if err := errors.Join(kept.KeepAssetList(made), kept.PruneAssetLists(time.Now().Add(-keptFor))); err != nil {
 		r.note("warning", "the next plan cannot name the static files that change: "+err.Error())
 	}

@@ -14,6 +14,7 @@ func newCheck(shared *common) *cobra.Command {
 		Example: "  penstock check\n  penstock check --explain-cache",
 		RunE: func(command *cobra.Command, _ []string) error {
 			ctx := command.Context()
+			flags.alone = true
 			r, err := begin(ctx, shared, flags, false)
 			if err != nil {
 				return err

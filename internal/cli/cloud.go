@@ -105,7 +105,13 @@ func (r *run) openTarget(ctx context.Context) (*cloudflare.Target, error) {
 		Note: r.noteWhenTold,
 	}
 	options.KeptAssets = func(digest string) *bundle.Assets {
-		assets, err := vaultIn(r.state).AssetList(digest)
+		r.listed = append(r.listed, digest)
+		if r.kept.store != nil {
+			if err := r.kept.vault().FetchAssetList(ctx, r.kept.store, digest); err != nil {
+				r.note("warning", "which static files are live could not be asked: "+err.Error())
+			}
+		}
+		assets, err := r.kept.vault().AssetList(digest)
 		if err != nil && !errors.Is(err, vault.ErrGone) {
 			r.note("warning", err.Error())
 		}

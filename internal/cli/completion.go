@@ -55,15 +55,17 @@ func (c *common) completeRuns(command *cobra.Command, args []string, _ string) (
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	_ = c.withLedger(ctx, func(record *ledger.Ledger) error {
-		if record == nil {
-			return nil
+	_ = c.withCopies(ctx, func(all []*ledger.Ledger) error {
+		for _, record := range all {
+			runs, err := record.Runs(ctx, ledger.Filter{Limit: completedRuns})
+			if err != nil {
+				return err
+			}
+			for _, run := range runs {
+				found = append(found, cobra.CompletionWithDesc(run.ID, run.Info.App+" → "+run.Info.Environment+", "+run.State))
+			}
 		}
-		runs, err := record.Runs(ctx, ledger.Filter{Limit: completedRuns})
-		for _, run := range runs {
-			found = append(found, cobra.CompletionWithDesc(run.ID, run.Info.App+" → "+run.Info.Environment+", "+run.State))
-		}
-		return err
+		return nil
 	})
 	return found, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }

@@ -41,15 +41,12 @@ func newDecision(shared *common, approve bool, use, short, long, example string)
 		Use: use, Short: short, Long: long, Example: example, Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			ctx := command.Context()
-			state, err := shared.streams.stateDir()
-			if err != nil {
-				return err
+			if flags.reason = said(flags.reason); flags.reason == "" {
+				return fail(ExitUsage, "give one with --reason", errors.New("a decision needs a reason: it is what others will read"))
 			}
-			record, err := openLedger(ctx, state)
-			if err != nil {
-				return err
-			}
-			return errors.Join(shared.decide(ctx, record, args[0], approve, flags), record.Close())
+			return shared.decideAbout(ctx, args[0], func(record *record, run ledger.Run) error {
+				return shared.decide(ctx, record.Ledger, run, approve, flags)
+			})
 		},
 	}
 	command.Flags().StringVar(&flags.reason, "reason", "", "`why`, for whoever looks back (required)")
@@ -59,14 +56,7 @@ func newDecision(shared *common, approve bool, use, short, long, example string)
 	return command
 }
 
-func (c *common) decide(ctx context.Context, record *ledger.Ledger, name string, approve bool, flags decideFlags) error {
-	if flags.reason = said(flags.reason); flags.reason == "" {
-		return fail(ExitUsage, "give one with --reason", errors.New("a decision needs a reason: it is what others will read"))
-	}
-	run, err := findRun(ctx, record, name)
-	if err != nil {
-		return err
-	}
+func (c *common) decide(ctx context.Context, record *ledger.Ledger, run ledger.Run, approve bool, flags decideFlags) error {
 	// What was shown to whoever decides must be what the digest names.
 	if err := verifyLedger(ctx, record, "what it says about run "+run.ID); err != nil {
 		return err

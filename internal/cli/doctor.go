@@ -156,7 +156,7 @@ func (c *common) diagnose(ctx context.Context, flags runFlags, recorded bool) (d
 	} else if err := c.askNow(ctx, flags, &heard); err != nil {
 		return diagnosis{}, err
 	}
-	if err := c.withLedger(ctx, func(record *ledger.Ledger) error { return recall(ctx, record, &told, &heard, recorded) }); err != nil {
+	if err := c.withRecordOf(ctx, *environment, func(record *ledger.Ledger) error { return recall(ctx, record, &told, &heard, recorded) }); err != nil {
 		return diagnosis{}, err
 	}
 	err = c.withGates(ctx, func(host *gatehost.Host) error {
@@ -189,6 +189,7 @@ func (c *common) askNow(ctx context.Context, flags runFlags, heard *answers) err
 	quiet, streams := *c, *c.streams
 	streams.Out = io.Discard // the run's own summary: the checklists are this command's
 	quiet.streams, quiet.json = &streams, false
+	flags.alone = true
 	r, err := begin(ctx, &quiet, flags, false)
 	var tools *engine.MissingToolsError
 	if errors.As(err, &tools) { // the lines about this machine say it

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock-ci/penstock/internal/engine"
+	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -86,6 +87,7 @@ func classify(err error) (ExitCode, string) {
 		problems pipelines.Problems
 		serviced *promotion.MaintenanceError
 		refused  *promotion.RefusedError
+		tampered *ledger.TamperError
 		cannot   *cloudflare.UnsupportedError
 		absent   *cloudflare.AbsentError
 	)
@@ -106,6 +108,8 @@ func classify(err error) (ExitCode, string) {
 		return ExitBusy, serviced.NextStep()
 	case errors.As(err, &refused):
 		return ExitBlocked, refused.NextStep
+	case errors.As(err, &tampered):
+		return ExitBlocked, "find out who changed it: `penstock verify` on the machines that use it shows what each has seen; docs/sharing.md says how to go on"
 	case errors.Is(err, promotion.ErrBusy):
 		return ExitBusy, "`penstock status` shows who is at work"
 	case errors.Is(err, promotion.ErrUnreachable):

@@ -167,7 +167,7 @@ func (c *common) backtest(ctx context.Context, gate string, config json.RawMessa
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 
-	err = c.withLedger(ctx, func(record *ledger.Ledger) error {
+	err = c.withCopies(ctx, func(records []*ledger.Ledger) error {
 		return c.withGates(ctx, func(host *gatehost.Host) error {
 			if gate != "" {
 				if _, err := host.Describe(ctx, gate); err != nil {
@@ -188,7 +188,7 @@ func (c *common) backtest(ctx context.Context, gate string, config json.RawMessa
 					continue
 				}
 				told.Runs++
-				ended := endOf(ctx, record, id)
+				ended := endOf(ctx, records, id)
 				for i, question := range questions {
 					one := asking.again(ctx, question, filepath.Join(scratch, fmt.Sprintf("%s-%d", id, i)))
 					one.Ended = ended
@@ -233,15 +233,13 @@ func (b *backtest) add(one backtested) {
 }
 
 // endOf is how a run ended, as far as that is on record.
-func endOf(ctx context.Context, record *ledger.Ledger, id string) string {
-	if record == nil {
-		return ""
+func endOf(ctx context.Context, records []*ledger.Ledger, id string) string {
+	for _, record := range records {
+		if run, err := record.Run(ctx, id); err == nil {
+			return run.State
+		}
 	}
-	run, err := record.Run(ctx, id)
-	if err != nil {
-		return ""
-	}
-	return run.State
+	return ""
 }
 
 // backtesting is one backtest.

@@ -2,11 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -53,12 +49,8 @@ func newHistory(shared *common) *cobra.Command {
 			if filter.Limit < 0 {
 				return fail(ExitUsage, "for example --limit 5; 0 lists all", fmt.Errorf("there are no %d runs", filter.Limit))
 			}
-			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
-				var runs []ledger.RunSummary
-				var err error
-				if record != nil {
-					runs, err = record.Runs(command.Context(), filter)
-				}
+			return shared.withShown(command.Context(), func(all []*record) error {
+				runs, err := runsOf(command.Context(), all, filter)
 				if err != nil {
 					return err
 				}
@@ -194,11 +186,8 @@ func historyRows(entries []historyEntry, width int) [][]string {
 
 // showRun shows one run as it was told when it ended, with nothing folded.
 func (c *common) showRun(ctx context.Context, id string) error {
-	return c.withLedger(ctx, func(record *ledger.Ledger) error {
-		if record == nil {
-			return fail(ExitUsage, "`penstock deploy --env local` is a beginning", errors.New("nothing has been run yet"))
-		}
-		run, err := findRun(ctx, record, id)
+	return c.withShown(ctx, func(all []*record) error {
+		record, run, err := findAmong(ctx, all, id)
 		if err != nil {
 			return err
 		}
@@ -231,18 +220,21 @@ func (c *common) showRun(ctx context.Context, id string) error {
 	})
 }
 
-// withLedger opens the ledger for one command that only reads: where there is none, use gets nil, and none is made.
-func (c *common) withLedger(ctx context.Context, use func(*ledger.Ledger) error) error {
-	state, err := c.streams.stateDir()
-	if err != nil {
-		return err
+// runsOf are the chosen runs of all records, newest first.
+func runsOf(ctx context.Context, all []*record, filter ledger.Filter) ([]ledger.RunSummary, error) {
+	var runs []ledger.RunSummary
+	for _, one := range all {
+		found, err := one.Runs(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, found...)
 	}
-	if _, err := os.Stat(filepath.Join(state, ledgerFile)); errors.Is(err, fs.ErrNotExist) {
-		return use(nil)
+	if len(all) > 1 {
+		slices.SortStableFunc(runs, func(a, b ledger.RunSummary) int { return b.Started.Compare(a.Started) })
 	}
-	record, err := openLedger(ctx, state)
-	if err != nil {
-		return err
+	if filter.Limit > 0 && len(runs) > filter.Limit {
+		runs = runs[:filter.Limit]
 	}
-	return errors.Join(use(record), record.Close())
+	return runs, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/probe"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/vault"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -136,10 +137,6 @@ func (r *run) blocked(ctx context.Context, made built, cause error) (event.Resul
 
 // keep puts what the run is made of where it stays.
 func (r *run) keep(ctx context.Context, made built) error {
-	state, err := r.shared.streams.stateDir()
-	if err != nil {
-		return err
-	}
 	reader, ok := r.session.(engine.SourceReader)
 	if !ok {
 		return errors.New("this executor cannot hand out the source")
@@ -148,7 +145,7 @@ func (r *run) keep(ctx context.Context, made built) error {
 	if err != nil {
 		return err
 	}
-	kept := vaultIn(state)
+	kept := r.kept.vault()
 	if err := errors.Join(kept.KeepBundle(made.bundle), kept.KeepSource(r.source, dir)); err != nil {
 		return err
 	}
@@ -160,7 +157,21 @@ func (r *run) keep(ctx context.Context, made built) error {
 	for _, held := range waiting {
 		wanted[held.Bundle], wanted[held.Source] = true, true
 	}
-	return kept.Prune(time.Now().Add(-keptFor), wanted)
+	before := time.Now().Add(-keptFor)
+	if err := kept.Prune(before, wanted); err != nil || r.kept.store == nil {
+		return err
+	}
+	live, err := r.ledger.Environments(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, state := range live { // what is live is compared with what is to follow it
+		wanted[state.Bundle] = true
+	}
+	for _, digest := range r.listed {
+		wanted[digest] = true
+	}
+	return kept.Share(ctx, r.kept.store, vault.Sharing{Bundle: made.bundle, Source: r.source.Digest, Lists: r.listed, Before: before, Wanted: wanted})
 }
 
 // keepForNext keeps what can be taken further: of every environment but one on this machine that none comes after, where

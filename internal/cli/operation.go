@@ -18,45 +18,52 @@ import (
 
 // operate fits the pipeline and opens the ledger and the target for a command that works on an environment without building
 // anything: no snapshot, no stages, no gates. Nobody is told of it before announce.
-func operate(ctx context.Context, shared *common, environment string) (_ *run, _ *cloudflare.Target, err error) {
+func operate(ctx context.Context, shared *common, environment string) (*run, *cloudflare.Target, error) {
+	r, err := fitOperation(ctx, shared, environment)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.openRecord(ctx); err != nil {
+		return nil, nil, errors.Join(err, r.end(ctx))
+	}
+	target, err := r.openTarget(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, r.end(ctx))
+	}
+	return r, target, nil
+}
+
+// fitOperation is operate before anything is opened.
+func fitOperation(ctx context.Context, shared *common, environment string) (*run, error) {
 	folder, err := shared.appFolder()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r := &run{shared: shared, flags: runFlags{environment: environment}, id: ulid.Make().String(), began: time.Now(), folder: folder, root: folder}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.end(ctx))
-		}
-	}()
 	state, err := shared.streams.stateDir()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := r.findHub(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	fitted, problems, err := appfacts.Fit(folder)
 	if err == nil {
 		err = problems.Err()
 	}
 	if err != nil {
-		return nil, nil, unfit(folder, err)
+		return nil, unfit(folder, err)
 	}
 	if r.pipeline, err = fitted.For(environment); err != nil {
-		return nil, nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
+		return nil, fail(ExitUsage, "choose one with --env, or add it to penstock.yaml (`penstock init` writes one)", err)
 	}
 	r.environment = r.pipeline.Environment(environment)
 	if r.secrets, err = shared.streams.secrets(folder, r.pipeline, r.environment); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r.hides.Store(redact.New(r.hidden()))
-	if r.ledger, err = openLedger(ctx, state); err != nil {
-		return nil, nil, err
-	}
-	r.ending(func(context.Context) error { return r.ledger.Close() })
-	target, err := r.openTarget(ctx)
-	return r, target, err
+	r.state = state
+	return r, nil
 }
 
 // announce begins to tell of an operation, to people and to the ledger.

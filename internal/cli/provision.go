@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 func newProvision(shared *common) *cobra.Command {
@@ -33,21 +35,13 @@ func newProvision(shared *common) *cobra.Command {
 				return err
 			}
 			ctx := command.Context()
-			r, target, err := operate(ctx, shared, environment)
+			r, err := fitOperation(ctx, shared, environment)
 			if err != nil {
 				return err
 			}
-			planned, err := target.Furnishing(ctx)
+			target, planned, err := r.planFurnishing(ctx, dryRun)
 			if err != nil || dryRun {
-				if err == nil {
-					err = shared.showFurnishing(planned)
-				}
 				return errors.Join(operationFailure(err), r.end(ctx))
-			}
-			if !shared.json {
-				if err := shared.showFurnishing(planned); err != nil {
-					return errors.Join(err, r.end(ctx))
-				}
 			}
 			r.announce("provision", nil)
 			result := event.Result{}
@@ -65,6 +59,55 @@ func newProvision(shared *common) *cobra.Command {
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "show what is missing, and create nothing")
 	command.Flags().StringArrayVar(&indexes, "index", nil, "the `NAME=DIMENSIONS:METRIC` of a Vectorize index that is to be created")
 	return command
+}
+
+// planFurnishing shows what is missing. Unless that is all that was asked for, it creates the shared ledger, if that is missing, so that
+// what follows can be on record.
+func (r *run) planFurnishing(ctx context.Context, dryRun bool) (*cloudflare.Target, cloudflare.Furnishing, error) {
+	target, err := r.openTarget(ctx)
+	if err != nil {
+		return nil, cloudflare.Furnishing{}, err
+	}
+	planned, err := target.Furnishing(ctx)
+	if err != nil {
+		return nil, cloudflare.Furnishing{}, err
+	}
+	shown := planned
+	var options cloudflare.StoreOptions
+	var lacks cloudflare.Lacking
+	if name := r.environment.Ledger; name != (pipelines.SharedLedger{}) {
+		if options, _, err = r.shared.storeOptions(ctx, r.root, *r.environment, r.cloud); err != nil {
+			return nil, planned, err
+		}
+		if lacks, err = cloudflare.StoreLacks(ctx, options); err != nil {
+			return nil, planned, err
+		}
+		shown.Missing = slices.Concat(ledgerChanges(name, lacks), planned.Missing)
+	}
+	if dryRun || !r.shared.json {
+		if err := r.shared.showFurnishing(shown); err != nil {
+			return nil, planned, err
+		}
+	}
+	if dryRun {
+		return target, planned, nil
+	}
+	if err := cloudflare.MakeStore(ctx, options, lacks); err != nil {
+		return nil, planned, err
+	}
+	return target, planned, r.openRecord(ctx)
+}
+
+// ledgerChanges are what is to be created for a shared ledger.
+func ledgerChanges(name pipelines.SharedLedger, lacks cloudflare.Lacking) []event.Change {
+	var changes []event.Change
+	if lacks.Database {
+		changes = append(changes, event.Change{Action: "create", Kind: promotion.ChangeDatabase, Name: name.D1, To: "for the shared ledger"})
+	}
+	if lacks.Bucket {
+		changes = append(changes, event.Change{Action: "create", Kind: "bucket", Name: name.R2, To: "for the shared ledger"})
+	}
+	return changes
 }
 
 var metrics = []string{"cosine", "euclidean", "dot-product"}

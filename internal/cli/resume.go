@@ -25,46 +25,51 @@ type resumption struct {
 	bundle *bundle.Bundle
 	// elsewhere says that the run was promoted already, and another environment is to get the same.
 	elsewhere bool
+	// dir is where the run's record is, and shared the app whose machines share it; "" for this machine's own.
+	dir, shared string
 }
 
 // vaultIn is where what runs are made of is kept, in a state folder.
 func vaultIn(state string) vault.Vault { return vault.At(filepath.Join(state, "vault")) }
 
 // resume finds a run and opens what it left, for an environment ("" is its own). The caller removes the source's Root.
-func (c *common) resume(ctx context.Context, name, environment string) (_ *resumption, err error) {
+func (c *common) resume(ctx context.Context, name, environment string) (*resumption, error) {
 	state, err := c.streams.stateDir()
 	if err != nil {
 		return nil, err
 	}
-	record, err := openLedger(ctx, state)
+	again := &resumption{}
+	err = c.decideAbout(ctx, name, func(record *record, run ledger.Run) error {
+		again.run, again.dir, again.shared = run, record.dir, record.app
+		return again.from(ctx, record, state, environment)
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, record.Close()) }()
-	again := &resumption{}
-	if again.run, err = findRun(ctx, record, name); err != nil {
-		return nil, err
+	return again, nil
+}
+
+// from judges whether the run can be gone on with, and opens what it left.
+func (a *resumption) from(ctx context.Context, record *record, state, environment string) error {
+	if a.run.Info.Command != "" && a.run.Info.Command != commandMigrate {
+		return fail(ExitUsage, "`penstock history` lists runs of the pipeline", fmt.Errorf("run %s was a %s and built nothing", a.run.ID, a.run.Info.Command))
 	}
-	if again.run.Info.Command != "" && again.run.Info.Command != commandMigrate {
-		return nil, fail(ExitUsage, "`penstock history` lists runs of the pipeline", fmt.Errorf("run %s was a %s and built nothing", again.run.ID, again.run.Info.Command))
-	}
-	if again.run.Info.DryRun {
-		return nil, fail(ExitUsage, "`penstock migrate --env "+again.run.Info.Environment+"` does it", fmt.Errorf("run %s was a dry run", again.run.ID))
+	if a.run.Info.DryRun {
+		return fail(ExitUsage, "`penstock migrate --env "+a.run.Info.Environment+"` does it", fmt.Errorf("run %s was a dry run", a.run.ID))
 	}
 	// Whether it waits, who decided what, and whether it went well: all of it is worth what the record is worth.
-	if err := verifyLedger(ctx, record, "what it says about run "+again.run.ID); err != nil {
-		return nil, err
+	if err := verifyLedger(ctx, record.Ledger, "what it says about run "+a.run.ID); err != nil {
+		return err
 	}
-	again.elsewhere = environment != "" && environment != again.run.Info.Environment
-	if again.elsewhere {
-		err = again.wasPromoted()
-	} else {
-		err = again.waits(ctx, record)
+	a.elsewhere = environment != "" && environment != a.run.Info.Environment
+	if a.elsewhere {
+		if err := a.wasPromoted(); err != nil {
+			return err
+		}
+	} else if err := a.waits(ctx, record.Ledger); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, err
-	}
-	return again, again.open(state)
+	return a.open(ctx, record, state)
 }
 
 // findRun finds a run by its id or an end or beginning of it that no other has.
@@ -144,15 +149,22 @@ func because(reason string) string {
 	return " (" + reason + ")"
 }
 
-// open reads what the run left back from the vault.
-func (a *resumption) open(state string) error {
+// open reads what the run left back from the vault, to which it is brought first from where machines share it.
+func (a *resumption) open(ctx context.Context, record *record, state string) error {
 	gone := func(err error) error {
 		return fail(ExitBlocked, "`penstock deploy --env "+a.run.Info.Environment+"` makes it again", fmt.Errorf("run %s cannot go on: %w", a.run.ID, err))
 	}
 	if a.run.Bundle == "" {
 		return gone(errors.New("it made no bundle"))
 	}
-	kept := vaultIn(state)
+	kept := record.vault()
+	if record.store != nil {
+		if err := kept.Fetch(ctx, record.store, a.run.Bundle, a.run.Info.SourceDigest); errors.Is(err, promotion.ErrUnreachable) || ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			return gone(err)
+		}
+	}
 	var err error
 	if a.bundle, err = kept.Bundle(a.run.Bundle); err != nil {
 		return gone(err)

@@ -144,8 +144,12 @@ func TestForgedApprovalsStopARun(t *testing.T) {
 			// Nor is anybody asked to decide on what it says now.
 			shared.streams.Out = io.Discard
 			inLedger(t, state, func(record *ledger.Ledger) {
-				decided := shared.decide(t.Context(), record, "r1-0001", true, decideFlags{reason: "sure", as: "bea"})
-				waived := shared.waive(t.Context(), record, "r1-0001", "quality/coverage", waiveFlags{reason: "sure", as: "bea"}, time.Hour)
+				run, err := findRun(t.Context(), record, "r1-0001")
+				if err != nil {
+					t.Fatal(err)
+				}
+				decided := shared.decide(t.Context(), record, run, true, decideFlags{reason: "sure", as: "bea"})
+				waived := shared.waive(t.Context(), record, run, "quality/coverage", waiveFlags{reason: "sure", as: "bea"}, time.Hour)
 				for _, err := range []error{decided, waived} {
 					if code, _ := classify(err); code != ExitBlocked || !strings.Contains(err.Error(), "the ledger was changed") {
 						t.Errorf("exit code %d: %v", code, err)
@@ -362,7 +366,7 @@ func TestWaitingDoesNotChangeTheGates(t *testing.T) { // not in parallel: it set
 		}
 	}
 	goOn := func(source *snapshot.Snapshot) error {
-		from := &resumption{source: source, run: ledger.Run{RunSummary: ledger.RunSummary{ID: "01JD2QK7", Info: event.RunInfo{Folder: folder, Environment: "production"}}}}
+		from := &resumption{source: source, dir: state, run: ledger.Run{RunSummary: ledger.RunSummary{ID: "01JD2QK7", Info: event.RunInfo{Folder: folder, Environment: "production"}}}}
 		r, err := beginFrom(t.Context(), shared, runFlags{environment: "production", executor: executorHost, hub: hubFlags{off: true}}, true, from)
 		if err == nil {
 			err = r.end(t.Context())
@@ -513,20 +517,20 @@ func TestWhyExplainsWhatWaits(t *testing.T) {
 func TestWhyPassesOverWhatIsDone(t *testing.T) {
 	t.Parallel()
 	shared, state := heldRun(t)
-	inLedger(t, state, func(record *ledger.Ledger) {
-		observer := record.Observer()
+	inLedger(t, state, func(opened *ledger.Ledger) {
+		observer := opened.Observer()
 		observer.Observe(event.Event{Type: event.RunStarted, Time: time.Now(), Run: "backup-1", RunInfo: &event.RunInfo{App: "small", Environment: "production", Command: "backup"}})
 		observer.Observe(event.Event{Type: event.RunFinished, Time: time.Now(), Run: "backup-1", Result: &event.Result{Outcome: ExitDone.Outcome()}})
 		if err := observer.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		looked := record.Observer()
+		looked := opened.Observer()
 		looked.Observe(event.Event{Type: event.RunStarted, Time: time.Now(), Run: "plan-1", RunInfo: &event.RunInfo{App: "small", Environment: "production", Purpose: "plan"}})
 		looked.Observe(event.Event{Type: event.RunFinished, Time: time.Now(), Run: "plan-1", Result: &event.Result{Outcome: ExitDone.Outcome()}})
 		if err := looked.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		run, err := shared.whichRun(t.Context(), record, nil, "")
+		_, run, err := shared.whichRun(t.Context(), []*record{{Ledger: opened}}, nil, "")
 		if err != nil || run.ID != "r1-0001" {
 			t.Errorf("it is about %q: %v", run.ID, err)
 		}

@@ -46,6 +46,8 @@ type runFlags struct {
 	// dryRun and seed are of a migration: only look; what to execute behind it, nil for nothing.
 	dryRun bool
 	seed   *promotion.Seed
+	// alone lets the run go on without the shared ledger of its environment, where it cannot be asked: it changes nothing there.
+	alone bool
 	// command is how the record calls a run that is less than the pipeline's; "" for the whole.
 	command string
 	// purpose is the command that runs the pipeline and deploys nothing; "" for one that deploys.
@@ -95,6 +97,8 @@ type run struct {
 
 	bus       *engine.Bus
 	ledger    *ledger.Ledger
+	listed    []string // bundles whose lists of static files the plan was made with, by digest
+	kept      *record  // the ledger with what goes with it
 	record    *ledger.Recorder
 	session   engine.Session
 	gates     *gatehost.Host
@@ -141,9 +145,11 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		}
 	}()
 	if from != nil {
-		r.folder, r.place = from.run.Info.Folder, from.run.Info.Place
+		r.place = from.run.Info.Place
 		r.root = filepath.Join(from.source.Root, filepath.FromSlash(r.place))
-		folder = r.folder
+		if from.shared == "" { // else its folder may be on another machine
+			r.folder, folder = from.run.Info.Folder, from.run.Info.Folder
+		}
 		r.ending(func(context.Context) error { return os.RemoveAll(from.source.Root) })
 		if !from.elsewhere {
 			r.id = from.run.ID
@@ -220,10 +226,14 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	r.hides.Store(redact.New(r.hidden()))
-	if r.ledger, err = openLedger(ctx, state); err != nil {
+	if err := r.openRecord(ctx); err != nil {
 		return nil, err
 	}
-	r.ending(func(context.Context) error { return r.ledger.Close() })
+	if promotes && r.kept.store != nil { // not only once all is built and nothing can be kept
+		if err := r.kept.store.HasBucket(ctx); err != nil {
+			return nil, whyUnaskedOr(err, *r.environment)
+		}
+	}
 	if err := r.trustRecord(ctx, promotes); err != nil {
 		return nil, err
 	}
@@ -252,6 +262,35 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		r.note("warning", text)
 	}
 	return r, nil
+}
+
+// openRecord opens the ledger of the run's environment.
+func (r *run) openRecord(ctx context.Context) (err error) {
+	if r.environment.Ledger == (pipelines.SharedLedger{}) {
+		r.kept, err = ownRecord(ctx, r.state)
+	} else if r.kept, err = r.shared.sharedRecord(ctx, r.state, r.root, r.pipeline.Name, *r.environment, r.cloud); err == nil && r.kept.unasked != nil {
+		unasked := r.kept.unasked
+		err = errors.Join(r.kept.close(ctx))
+		if err == nil && r.flags.alone {
+			fmt.Fprintf(r.shared.streams.Err, "warning: %v; this run is on record on this machine alone, and knows of no waivers there\n", unasked)
+			r.kept, err = ownRecord(ctx, r.state)
+		} else if err == nil {
+			err = unasked
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r.ledger = r.kept.Ledger
+	if r.kept.cloud != nil { // there is one for all of the run
+		r.cloud = r.kept.cloud
+	}
+	r.ending(r.kept.close)
+	if from := r.resumes; from != nil && !from.elsewhere && from.dir != r.kept.dir {
+		return fail(ExitBlocked, "begin anew: `penstock deploy --env "+r.environment.Name+"`",
+			fmt.Errorf("run %s is on another record than the one that its pipeline names for %s", r.id, r.environment.Name))
+	}
+	return nil
 }
 
 // findAuthor says who began the run and signs that: of one that goes on, whoever began it then. One that nobody could approve
@@ -354,8 +393,18 @@ func noState(state string, err error) error {
 	return fail(ExitUsage, "let PENSTOCK_STATE_DIR name a folder that you may write to, on a disk with room; it is "+state+" now", err)
 }
 
-func openLedger(ctx context.Context, state string) (*ledger.Ledger, error) {
-	opened, err := ledger.Open(ctx, filepath.Join(state, ledgerFile))
+func openLedger(ctx context.Context, dir string) (*ledger.Ledger, error) {
+	return openLedgerWith(ctx, dir, nil)
+}
+
+// openLedgerWith opens the ledger in a folder, as a copy of a line where there is one.
+func openLedgerWith(ctx context.Context, dir string, line ledger.Line) (opened *ledger.Ledger, err error) {
+	path := filepath.Join(dir, ledgerFile)
+	if line == nil {
+		opened, err = ledger.Open(ctx, path)
+	} else {
+		opened, err = ledger.OpenShared(ctx, path, line)
+	}
 	var unusable *ledger.FileError
 	switch {
 	case err == nil || ctx.Err() != nil:
@@ -363,7 +412,7 @@ func openLedger(ctx context.Context, state string) (*ledger.Ledger, error) {
 	case errors.As(err, &unusable):
 		return nil, fail(ExitUsage, unusable.NextStep, fmt.Errorf("ledger %s %s", unusable.Path, unusable.Why))
 	default:
-		return nil, noState(state, err)
+		return nil, noState(dir, err)
 	}
 }
 

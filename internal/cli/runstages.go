@@ -28,7 +28,7 @@ func newRunStages(shared *common) *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			ctx := command.Context()
-			flags.only = args
+			flags.only, flags.alone = args, true
 			r, err := begin(ctx, shared, flags, false)
 			if err != nil {
 				return err

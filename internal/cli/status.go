@@ -18,9 +18,9 @@ func newStatus(shared *common) *cobra.Command {
 		Short:   "Show what is live in each environment, and who is changing it",
 		Example: "  penstock status\n  penstock status --env production --json",
 		RunE: func(command *cobra.Command, _ []string) error {
-			return shared.withLedger(command.Context(), func(record *ledger.Ledger) error {
+			return shared.withShown(command.Context(), func(all []*record) error {
 				states := []environmentStatus{}
-				if record != nil {
+				for _, record := range all {
 					known, err := record.Environments(command.Context(), app)
 					if err != nil {
 						return err
@@ -29,7 +29,7 @@ func newStatus(shared *common) *cobra.Command {
 						if environment != "" && state.Name != environment {
 							continue
 						}
-						status, err := statusOf(command.Context(), record, state)
+						status, err := statusOf(command.Context(), record.Ledger, state)
 						if err != nil {
 							return err
 						}

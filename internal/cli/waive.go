@@ -33,15 +33,12 @@ func newWaive(shared *common) *cobra.Command {
 				return fail(ExitUsage, "write a number with its unit, such as 7d, 12h or 90m", err)
 			}
 			ctx := command.Context()
-			state, err := shared.streams.stateDir()
-			if err != nil {
-				return err
+			if flags.reason = said(flags.reason); flags.reason == "" {
+				return fail(ExitUsage, "give one with --reason", errors.New("a waiver needs a reason: it is what others will read"))
 			}
-			record, err := openLedger(ctx, state)
-			if err != nil {
-				return err
-			}
-			return errors.Join(shared.waive(ctx, record, args[0], args[1], flags, lasts), record.Close())
+			return shared.decideAbout(ctx, args[0], func(record *record, run ledger.Run) error {
+				return shared.waive(ctx, record.Ledger, run, args[1], flags, lasts)
+			})
 		},
 	}
 	command.Flags().StringVar(&flags.reason, "reason", "", "`why`, for whoever looks back (required)")
@@ -53,14 +50,7 @@ func newWaive(shared *common) *cobra.Command {
 
 type waiveFlags struct{ reason, as, expires, sign string }
 
-func (c *common) waive(ctx context.Context, record *ledger.Ledger, name, gate string, flags waiveFlags, lasts time.Duration) error {
-	if flags.reason = said(flags.reason); flags.reason == "" {
-		return fail(ExitUsage, "give one with --reason", errors.New("a waiver needs a reason: it is what others will read"))
-	}
-	run, err := findRun(ctx, record, name)
-	if err != nil {
-		return err
-	}
+func (c *common) waive(ctx context.Context, record *ledger.Ledger, run ledger.Run, gate string, flags waiveFlags, lasts time.Duration) error {
 	if err := verifyLedger(ctx, record, "what it says about run "+run.ID); err != nil {
 		return err
 	}

@@ -63,15 +63,12 @@ func newWhy(shared *common) *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			ctx := command.Context()
-			return shared.withLedger(ctx, func(record *ledger.Ledger) error {
-				if record == nil {
-					return fail(ExitUsage, "`penstock deploy --env local` is a beginning", errors.New("nothing has been run yet"))
-				}
-				run, err := shared.whichRun(ctx, record, args, environment)
+			return shared.withShown(ctx, func(all []*record) error {
+				record, run, err := shared.whichRun(ctx, all, args, environment)
 				if err != nil {
 					return err
 				}
-				told, err := explain(ctx, record, run)
+				told, err := explain(ctx, record.Ledger, run)
 				if err != nil {
 					return err
 				}
@@ -87,32 +84,35 @@ func newWhy(shared *common) *cobra.Command {
 	return command
 }
 
-// whichRun is the run that is named, or the newest: of this folder, if one is.
-func (c *common) whichRun(ctx context.Context, record *ledger.Ledger, args []string, environment string) (ledger.Run, error) {
-	if len(args) > 0 {
-		run, err := findRun(ctx, record, args[0])
+// whichRun is the run that is named, or the newest: of this folder, if one is, or of its app in a ledger that machines share.
+func (c *common) whichRun(ctx context.Context, all []*record, args []string, environment string) (*record, ledger.Run, error) {
+	if len(args) > 0 || len(all) == 0 {
+		record, run, err := findAmong(ctx, all, strings.Join(args, ""))
 		if err == nil && environment != "" && environment != run.Info.Environment {
 			err = fail(ExitUsage, "leave --env out", fmt.Errorf("run %s is to %s", run.ID, run.Info.Environment))
 		}
-		return run, err
+		return record, run, err
 	}
 	folder, err := c.appFolder()
 	if err != nil {
-		return ledger.Run{}, err
+		return nil, ledger.Run{}, err
 	}
-	runs, err := record.Runs(ctx, ledger.Filter{Environment: environment, Limit: 200})
+	runs, err := runsOf(ctx, all, ledger.Filter{Environment: environment, Limit: 200})
 	if err != nil {
-		return ledger.Run{}, err
+		return nil, ledger.Run{}, err
 	}
 	if len(runs) == 0 {
-		return ledger.Run{}, fail(ExitUsage, "`penstock history` lists the runs there are", errors.New("there is no such run"))
+		return nil, ledger.Run{}, fail(ExitUsage, "`penstock history` lists the runs there are", errors.New("there is no such run"))
 	}
 	// A backup or a look that went well is nothing to ask about, and must not stand before a run that waits.
 	if open := slices.DeleteFunc(slices.Clone(runs), finishedOperation); len(open) > 0 {
 		runs = open
 	}
-	here := slices.IndexFunc(runs, func(run ledger.RunSummary) bool { return run.Info.Folder == folder })
-	return record.Run(ctx, runs[max(here, 0)].ID)
+	app := all[len(all)-1].app
+	here := slices.IndexFunc(runs, func(run ledger.RunSummary) bool {
+		return run.Info.Folder == folder || (app != "" && run.Info.App == app)
+	})
+	return findAmong(ctx, all, runs[max(here, 0)].ID)
 }
 
 // finishedOperation reports whether a run was a backup, a rollback or the like, or deployed nothing, and went well.

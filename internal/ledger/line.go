@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"time"
+
+	"github.com/penstock-ci/penstock/internal/promotion"
 )
 
 // Line is a chain that several machines share: the entries alone, in a place that all of them reach. Each machine keeps its own copy
@@ -201,7 +203,7 @@ func (l *Ledger) writeLine(ctx context.Context, decide func(*sql.Tx) ([]entry, e
 			return err
 		}
 		if move == maxMoves {
-			return fmt.Errorf("append to the shared ledger: others were faster %d times: %w", move, err)
+			return fmt.Errorf("%w: others were faster %d times: %w", promotion.ErrBusy, move, err)
 		}
 		if how == moved && move > 1 { // let those get on who are at it too
 			if err := pause(ctx, rand.N(min(time.Duration(move)*50*time.Millisecond, time.Second))); err != nil {

@@ -88,6 +88,19 @@ func (l *Ledger) Verify(ctx context.Context, noted ...Head) (VerifyReport, error
 	return v.report, nil
 }
 
+// Holds says whether a head that was noted elsewhere is one of this ledger.
+func (l *Ledger) Holds(ctx context.Context, noted Head) (bool, error) {
+	var hash []byte
+	switch err := l.db.QueryRowContext(ctx, "SELECT hash FROM events WHERE seq = ?", noted.Seq).Scan(&hash); {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for event %d: %w", noted.Seq, err)
+	default:
+		return hex.EncodeToString(hash) == noted.Hash, nil
+	}
+}
+
 // noting is a head whose event must be found with its hash.
 type noting struct {
 	hash, where string

@@ -44,7 +44,9 @@ func (b *bucket) Get(_ context.Context, name string, into io.Writer) (bool, erro
 	return found, errors.Join(err, b.fails)
 }
 
-func (b *bucket) List(context.Context) (map[string]time.Time, error) { return maps.Clone(b.at), b.fails }
+func (b *bucket) List(context.Context) (map[string]time.Time, error) {
+	return maps.Clone(b.at), b.fails
+}
 
 func (b *bucket) Delete(_ context.Context, name string) error {
 	delete(b.files, name)

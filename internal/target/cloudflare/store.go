@@ -58,6 +58,15 @@ func newStore(o StoreOptions) (*Store, error) {
 	return &Store{options: o, api: client}, nil
 }
 
+// HasBucket makes sure that there is the bucket: [ErrNoStore] when there is none.
+func (s *Store) HasBucket(ctx context.Context) error {
+	has, err := s.api.HasBucket(ctx, s.options.Bucket, "")
+	if err == nil && !has {
+		err = fmt.Errorf("R2 bucket %s %w", s.options.Bucket, ErrNoStore)
+	}
+	return err
+}
+
 // Lacking is what of a store the account does not have.
 type Lacking struct {
 	Database, Bucket bool
@@ -85,6 +94,9 @@ func StoreLacks(ctx context.Context, o StoreOptions) (lacks Lacking, err error) 
 
 // MakeStore creates what is lacking. What somebody else has created meanwhile, or an earlier call whose answer was lost, is left as it is.
 func MakeStore(ctx context.Context, o StoreOptions, lacks Lacking) error {
+	if lacks == (Lacking{}) {
+		return nil
+	}
 	s, err := newStore(o)
 	if err != nil {
 		return err
