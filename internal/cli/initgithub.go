@@ -31,6 +31,7 @@ type workflowFacts struct {
 	Folder              string // the app's, from the repository's top
 	Node                string
 	Secrets             []string
+	Shared              bool // machines share the environment's record, so that a run can go on in another job
 }
 
 // workflow is one file that init --github writes.
@@ -83,6 +84,9 @@ func renderWorkflows(facts workflowFacts) ([]workflow, error) {
 		if err := parsed.Execute(&out, facts); err != nil {
 			return nil, err
 		}
+		if strings.TrimSpace(out.String()) == "" {
+			continue // it is not for this app
+		}
 		files = append(files, workflow{Path: ".github/workflows/penstock-" + entry.Name(), Content: out.String()})
 	}
 	return files, nil
@@ -114,6 +118,7 @@ func initGitHub(ctx context.Context, shared *common, environment string, force b
 	files, err := renderWorkflows(workflowFacts{
 		Commit: buildinfo.Commit, Version: buildinfo.Version, Environment: environment, Branch: defaultBranch(ctx, folder),
 		Folder: path.Clean("./" + top), Node: "22", Secrets: secretsOf(&fitted, environment),
+		Shared: fitted.Environment(environment).Ledger != (pipelines.SharedLedger{}),
 	})
 	if err != nil {
 		return fail(ExitUsage, "rename it, then run the same command again", err)

@@ -124,8 +124,13 @@ var someFacts = workflowFacts{
 // TestWorkflowTemplates: what init --github writes is clean, and nothing that an app is called can become YAML.
 func TestWorkflowTemplates(t *testing.T) {
 	t.Parallel()
-	files, err := renderWorkflows(someFacts)
-	if err != nil || len(files) != 3 {
+	if files, err := renderWorkflows(someFacts); err != nil || len(files) != 3 { // nothing goes on in another job
+		t.Fatal(files, err)
+	}
+	shared := someFacts
+	shared.Shared = true
+	files, err := renderWorkflows(shared)
+	if err != nil || len(files) != 4 {
 		t.Fatal(files, err)
 	}
 	all := ""
@@ -139,7 +144,7 @@ func TestWorkflowTemplates(t *testing.T) {
 		}
 		all += file.Content
 	}
-	for _, want := range []string{"penstock-ci/penstock@" + someFacts.Commit + " # 1.2.3", "JWT_SECRET: ${{ secrets.JWT_SECRET }}", "folder: apps/guide", `branches: ["main"]`, "group: penstock-production", "types: [published]", "cron:"} {
+	for _, want := range []string{"penstock-ci/penstock@" + someFacts.Commit + " # 1.2.3", "JWT_SECRET: ${{ secrets.JWT_SECRET }}", "folder: apps/guide", `branches: ["main"]`, "group: penstock-production", "types: [published]", "cron:", "run: ${{ inputs.run }}"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no workflow has %q", want)
 		}

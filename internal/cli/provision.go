@@ -39,11 +39,14 @@ func newProvision(shared *common) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			target, planned, err := r.planFurnishing(ctx, dryRun)
+			target, planned, made, err := r.planFurnishing(ctx, dryRun)
 			if err != nil || dryRun {
 				return errors.Join(operationFailure(err), r.end(ctx))
 			}
 			r.announce("provision", nil)
+			for _, change := range made {
+				r.note("info", "created "+change.Kind+" "+change.Name+" "+change.To)
+			}
 			result := event.Result{}
 			err = r.underLease(ctx, func(id string) error { return r.furnish(ctx, target, id, planned, shapes) })
 			if err == nil && r.cloud != nil {
@@ -62,40 +65,39 @@ func newProvision(shared *common) *cobra.Command {
 }
 
 // planFurnishing shows what is missing. Unless that is all that was asked for, it creates the shared ledger, if that is missing, so that
-// what follows can be on record.
-func (r *run) planFurnishing(ctx context.Context, dryRun bool) (*cloudflare.Target, cloudflare.Furnishing, error) {
-	target, err := r.openTarget(ctx)
-	if err != nil {
-		return nil, cloudflare.Furnishing{}, err
+// what follows can be on record, and returns what it made for it.
+func (r *run) planFurnishing(ctx context.Context, dryRun bool) (target *cloudflare.Target, planned cloudflare.Furnishing, made []event.Change, err error) {
+	if target, err = r.openTarget(ctx); err != nil {
+		return nil, planned, nil, err
 	}
-	planned, err := target.Furnishing(ctx)
-	if err != nil {
-		return nil, cloudflare.Furnishing{}, err
+	if planned, err = target.Furnishing(ctx); err != nil {
+		return nil, planned, nil, err
 	}
 	shown := planned
 	var options cloudflare.StoreOptions
 	var lacks cloudflare.Lacking
 	if name := r.environment.Ledger; name != (pipelines.SharedLedger{}) {
 		if options, _, err = r.shared.storeOptions(ctx, r.root, *r.environment, r.cloud); err != nil {
-			return nil, planned, err
+			return nil, planned, nil, err
 		}
 		if lacks, err = cloudflare.StoreLacks(ctx, options); err != nil {
-			return nil, planned, err
+			return nil, planned, nil, err
 		}
-		shown.Missing = slices.Concat(ledgerChanges(name, lacks), planned.Missing)
+		made = ledgerChanges(name, lacks)
+		shown.Missing = slices.Concat(made, planned.Missing)
 	}
 	if dryRun || !r.shared.json {
 		if err := r.shared.showFurnishing(shown); err != nil {
-			return nil, planned, err
+			return nil, planned, nil, err
 		}
 	}
 	if dryRun {
-		return target, planned, nil
+		return target, planned, nil, nil
 	}
 	if err := cloudflare.MakeStore(ctx, options, lacks); err != nil {
-		return nil, planned, err
+		return nil, planned, nil, err
 	}
-	return target, planned, r.openRecord(ctx)
+	return target, planned, made, r.openRecord(ctx)
 }
 
 // ledgerChanges are what is to be created for a shared ledger.

@@ -336,7 +336,7 @@ func findAmong(ctx context.Context, all []*record, name string) (*record, ledger
 // decided: what was said there since may be the opposite.
 func (c *common) decideAbout(ctx context.Context, name string, use func(*record, ledger.Run) error) error {
 	return c.withRecords(ctx, func(all []*record) (err error) {
-		if len(all) == 0 || all[0].name != "" { // made where there is none, as ever
+		if len(all) == 0 { // made where there is none, as ever
 			state, err := c.streams.stateDir()
 			if err != nil {
 				return err
@@ -346,7 +346,7 @@ func (c *common) decideAbout(ctx context.Context, name string, use func(*record,
 				return err
 			}
 			defer func() { err = errors.Join(err, own.close(ctx)) }()
-			all = append([]*record{own}, all...)
+			all = []*record{own}
 		}
 		in, run, err := findAmong(ctx, all, name)
 		if err != nil {

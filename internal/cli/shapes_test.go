@@ -41,7 +41,7 @@ var shapes = []struct {
 	{"why", explanation{}},
 	{"approve, reject", decided{}},
 	{"waive", []promotion.Waiver{}},
-	{"verify", ledger.VerifyReport{}},
+	{"verify", verified{}},
 	{"rollback --dry-run", plannedRollback{}},
 	{"provision --dry-run", cloudflare.Furnishing{}},
 	{"maintenance status", maintenanceStatus{}},
