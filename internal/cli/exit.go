@@ -108,6 +108,8 @@ func classify(err error) (ExitCode, string) {
 		return ExitBusy, serviced.NextStep()
 	case errors.As(err, &refused):
 		return ExitBlocked, refused.NextStep
+	case errors.Is(err, ledger.ErrTooLarge):
+		return ExitUsage, "let what is named there say less: a gate that finds thousands of things, or a list that is far too long"
 	case errors.As(err, &tampered):
 		return ExitBlocked, "find out who changed it: `penstock verify` on the machines that use it shows what each has seen; docs/sharing.md says how to go on"
 	case errors.Is(err, promotion.ErrBusy):

@@ -45,6 +45,9 @@ type Page struct {
 // ErrMoved is wrapped when somebody else has appended to the line first.
 var ErrMoved = errors.New("the shared ledger has moved on")
 
+// ErrTooLarge is wrapped when links are larger than the line takes, so that nothing was sent.
+var ErrTooLarge = errors.New("too large for the shared ledger")
+
 // TamperError says that a shared line is not the one that this machine has seen. What this machine knows was not changed.
 type TamperError struct {
 	Seq  int64 // of the first entry that is wrong
@@ -235,7 +238,7 @@ func (l *Ledger) send(ctx context.Context, head Head, links []Link) error {
 	last := links[len(links)-1]
 	for try := 1; ; try++ {
 		failed := l.line.Append(ctx, head, links)
-		if failed == nil || (try == 1 && errors.Is(failed, ErrMoved)) {
+		if failed == nil || errors.Is(failed, ErrTooLarge) || (try == 1 && errors.Is(failed, ErrMoved)) {
 			return failed
 		}
 		page, err := l.line.Since(ctx, last.Seq)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +88,7 @@ func (l Line) Append(ctx context.Context, head ledger.Head, links []ledger.Link)
 		return err
 	}
 	if len(text) > maxText {
-		return fmt.Errorf("%d bytes are to be written to the shared ledger at once, and D1 takes %d", len(text), maxText)
+		return fmt.Errorf("%w: %d bytes are to be written at once, the largest about %s, and D1 takes %d", ledger.ErrTooLarge, len(text), largest(links), maxText)
 	}
 	for {
 		rows, err := l.database.Execute(ctx, `INSERT INTO penstock_ledger (seq, hash, body)
@@ -110,6 +111,16 @@ func (l Line) Append(ctx context.Context, head ledger.Head, links []ledger.Link)
 			return nil
 		}
 	}
+}
+
+// largest names the kind of the largest link, for whoever has to make it smaller.
+func largest(links []ledger.Link) string {
+	var told struct {
+		Kind string `json:"kind"`
+	}
+	one := slices.MaxFunc(links, func(a, b ledger.Link) int { return len(a.Body) - len(b.Body) })
+	_ = json.Unmarshal([]byte(one.Body), &told) // what cannot be read has no kind
+	return told.Kind
 }
 
 // maxText is what D1 takes as one value, in bytes.
