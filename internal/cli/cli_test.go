@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -364,6 +366,8 @@ func TestClassify(t *testing.T) {
 	}{
 		{nil, ExitDone},
 		{errors.New("never heard of"), ExitInternal},
+		{fmt.Errorf("x: %w", &fs.PathError{Op: "open", Path: "penstock.yaml", Err: syscall.EROFS}), ExitUsage}, // a machine's fault is none of ours
+		{fmt.Errorf("x: %w", &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}), ExitUsage},
 		{&engine.MissingToolsError{Missing: []engine.MissingTool{{Tool: pipelines.Tool{Name: "node"}}}}, ExitUsage},
 		{fmt.Errorf("x: %w", &promotion.BusyError{Environment: "local"}), ExitBusy},
 		{fmt.Errorf("x: %w", &cloudflare.UnsupportedError{}), ExitUsage},

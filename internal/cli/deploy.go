@@ -239,7 +239,7 @@ func (r *run) plan(ctx context.Context, made built) (*cloudflare.Target, promoti
 		r.evidence.planned.Store(&planned{target: target, plan: plan})
 	}
 	told := plan.Event()
-	if basis.Kind == promotion.KindMigration {
+	if len(plan.Diff.Migrations) > 0 || plan.SeedDue() { // who decides wants to read them
 		if told.Scripts, err = scripts(ctx, target, plan); err != nil {
 			return nil, promotion.Plan{}, err
 		}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/penstock-ci/penstock/internal/engine"
 	"github.com/penstock-ci/penstock/internal/ledger"
@@ -118,6 +120,8 @@ func classify(err error) (ExitCode, string) {
 		return ExitUnreachable, "check the network and the target, then run the same command again: what was done is recognised"
 	case errors.Is(err, context.Canceled):
 		return ExitInterrupted, "run the same command again: finished stages come from the cache"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC):
+		return ExitUsage, "give the file the room or the rights that it lacks, then run the same command again"
 	default:
 		return ExitInternal, "this is a fault of Penstock: please report it with the output of `penstock version`"
 	}

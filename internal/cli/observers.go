@@ -55,6 +55,7 @@ func (r *run) info(executor string, promotes bool) *event.RunInfo {
 	info := &event.RunInfo{
 		App: r.pipeline.Name, Folder: r.folder, Place: r.place, Environment: r.environment.Name, Commit: r.source.Commit, Branch: r.source.Branch,
 		Dirty: r.source.Dirty, SourceDigest: r.source.Digest, Files: len(r.source.Files), Executor: executor,
+		Stages: []event.Stage{}, Gates: []event.Gate{},
 	}
 	if seed := r.flags.seed; seed != nil {
 		info.Seed = &event.Seed{File: seed.File, Again: seed.Again, BesideData: seed.BesideData}

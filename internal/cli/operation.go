@@ -80,7 +80,7 @@ func (r *run) announce(command string, steps []event.Step) {
 		r.note("warning", "stopping as soon as the step under way is over; Ctrl-C once more stops now")
 	})
 	r.bus.Observe(event.Event{Type: event.RunStarted, Time: r.began, RunInfo: &event.RunInfo{
-		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Command: command, Steps: steps,
+		App: r.pipeline.Name, Folder: r.folder, Environment: r.environment.Name, Command: command, Stages: []event.Stage{}, Gates: []event.Gate{}, Steps: steps,
 	}})
 }
 

@@ -55,7 +55,7 @@ func heldRun(t *testing.T) (shared *common, state string) {
 				t.Fatal(err)
 			}
 		}
-		tell(event.Event{Type: event.RunStarted, RunInfo: &event.RunInfo{App: "small", Environment: "production", SourceDigest: source.Digest, By: &author, Folder: "gone"}})
+		tell(event.Event{Type: event.RunStarted, RunInfo: &event.RunInfo{App: "small", Environment: "production", SourceDigest: source.Digest, By: &author, Folder: "gone", Stages: []event.Stage{}, Gates: []event.Gate{}}})
 		tell(event.Event{Type: event.BundleBuilt, Bundle: &event.Bundle{Digest: made.Digest}})
 		if _, err := record.Hold(ctx, promotion.Hold{
 			Run: "r1-0001", Promotion: "p1", App: "small", Environment: "production", Plan: "sha256:plan",
@@ -504,11 +504,34 @@ func TestWhyExplainsWhatWaits(t *testing.T) {
 			t.Errorf("it would change %+v", told.Changes)
 		}
 		var out strings.Builder
-		showWhy(&Streams{Out: &out}, told)
-		for _, want := range []string{"create  route  a.example/*", "0 of 1 given", "who:  bea", "it waits until"} {
+		told.Scripts = []event.Script{{Database: "db", File: "migrations/0002_age.sql", SQL: "ALTER TABLE users ADD COLUMN age INTEGER;"}}
+		showWhy(&Streams{Out: &out, Env: func(string) string { return "" }}, told)
+		for _, want := range []string{"create  route  a.example/*", "0 of 1 given", "who:  bea", "it waits until", "ADD COLUMN age"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("it does not say %q:\n%s", want, out.String())
 			}
+		}
+	})
+}
+
+// TestWhyKnowsTheSQLOfThePlan: that of the plan which waits, not of one that was made before it.
+func TestWhyKnowsTheSQLOfThePlan(t *testing.T) {
+	t.Parallel()
+	_, state := heldRun(t)
+	inLedger(t, state, func(record *ledger.Ledger) {
+		for digest, sql := range map[string]string{"sha256:before": "DROP TABLE users", "sha256:plan": "ALTER TABLE users"} {
+			plan := &event.Plan{Digest: digest, Changes: []event.Change{}, Scripts: []event.Script{{SQL: sql}}}
+			if err := record.Record(t.Context(), event.Event{Type: event.PlanMade, Run: "r1-0001", Time: time.Now(), Plan: plan}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run, err := record.Run(t.Context(), "r1-0001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, err := explain(t.Context(), record, run)
+		if err != nil || len(told.Scripts) != 1 || told.Scripts[0].SQL != "ALTER TABLE users" {
+			t.Errorf("%+v, %v", told.Scripts, err)
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/report/terminal"
 	"github.com/penstock-ci/penstock/pipelines"
 )
 
@@ -37,6 +38,7 @@ type explanation struct {
 	Plan        string             `json:"plan,omitempty"`
 	Expires     time.Time          `json:"expires,omitzero"`  // of the waiting
 	Changes     []event.Change     `json:"changes,omitempty"` // that it would make, while it waits
+	Scripts     []event.Script     `json:"scripts,omitempty"` // SQL that is among them
 	Unmet       []unmet            `json:"unmet"`
 	Decisions   []decisionLine     `json:"decisions,omitempty"`
 	Waived      []string           `json:"waived,omitempty"`
@@ -160,6 +162,9 @@ func explain(ctx context.Context, record *ledger.Ledger, run ledger.Run) (explan
 		}
 		if held.Plan != "" && held.StateAt(time.Now()).Waits() {
 			if told.Changes, err = promotion.PlannedChanges(held.Planned); err != nil {
+				return told, err
+			}
+			if told.Scripts, err = scriptsOf(ctx, record, run.ID, held.Plan); err != nil {
 				return told, err
 			}
 		}
@@ -301,6 +306,20 @@ func rest(run ledger.Run) unmet {
 	return one
 }
 
+// scriptsOf are the texts of the SQL that belongs to a plan of the run, as they were when it was made.
+func scriptsOf(ctx context.Context, record *ledger.Ledger, run, plan string) ([]event.Script, error) {
+	told, err := record.Told(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range slices.Backward(told) {
+		if e.Type == event.PlanMade && e.Plan != nil && e.Plan.Digest == plan {
+			return e.Plan.Scripts, nil
+		}
+	}
+	return nil, nil
+}
+
 func showWhy(streams *Streams, told explanation) {
 	out := streams.Out
 	fmt.Fprintf(out, "run %s · %s → %s · %s\n", told.Run, told.App, told.Environment, told.State)
@@ -310,6 +329,7 @@ func showWhy(streams *Streams, told explanation) {
 	if len(told.Changes) > 0 {
 		fmt.Fprintf(out, "\nit would change, by plan %s:\n", told.Plan)
 		_ = streams.tabulate(changeRows(told.Changes)) // to a person's terminal; a closed pipe has nobody to tell
+		terminal.ShowScripts(out, streams.colour(false), told.Scripts)
 	}
 	if len(told.Unmet) == 0 {
 		fmt.Fprintln(out, "nothing is in its way")

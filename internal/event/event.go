@@ -80,8 +80,8 @@ type RunInfo struct {
 	From string `json:"from,omitempty"`
 	// Resumed says that the run was there already and goes on.
 	Resumed bool    `json:"resumed,omitempty"`
-	Stages  []Stage `json:"stages,omitempty"` // names and needs, so that a tree can be drawn at once
-	Gates   []Gate  `json:"gates,omitempty"`
+	Stages  []Stage `json:"stages"` // names and needs, so that a tree can be drawn at once
+	Gates   []Gate  `json:"gates"`
 	Steps   []Step  `json:"steps,omitempty"` // of the promotion that will follow
 }
 
@@ -171,7 +171,7 @@ type Plan struct {
 	Changes []Change `json:"changes"`
 	// UpToDate says that what is live is already what the plan asks for.
 	UpToDate bool `json:"upToDate,omitempty"`
-	// Scripts are the texts that would be executed, in order, where the data changes alone.
+	// Scripts are the SQL texts that would be executed, in order: pending migrations and the seed.
 	Scripts []Script `json:"scripts,omitempty"`
 }
 

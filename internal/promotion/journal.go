@@ -48,7 +48,7 @@ type Checkpoint struct {
 	// Step is the step that is being taken, or was taken last when Done.
 	Step     string  `json:"step,omitempty"`
 	Done     bool    `json:"done,omitempty"`
-	Previous []Share `json:"previous,omitempty"` // deployment to go back to
+	Previous []Share `json:"previous"` // deployment to go back to
 	// Touched says that traffic may differ from Previous: a route was begun.
 	Touched  bool   `json:"touched,omitempty"`
 	Version  string `json:"version,omitempty"`

@@ -329,7 +329,7 @@ func (a *attempt) prepare(ctx context.Context) (done, error) {
 
 // goesBackTo notes what was live before this promotion routed anything.
 func (a *attempt) goesBackTo(live State) {
-	a.state.Previous, a.served = slices.Clone(live.Shares), ""
+	a.state.Previous, a.served = append([]Share{}, live.Shares...), "" // none is an empty list for those who read JSON
 	if id := live.Live(); id != "" && !IsPlaceholder(versionOf(live, id)) {
 		a.served = id
 	}

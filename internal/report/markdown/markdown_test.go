@@ -60,3 +60,21 @@ func TestSummaryKeepsToItsLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestSummaryShowsTheSQL: who decides on GitHub reads what would be executed; a fence in it ends nothing.
+func TestSummaryShowsTheSQL(t *testing.T) {
+	t.Parallel()
+	told := &account.Account{Plan: &event.Plan{Digest: "sha256:p", Scripts: []event.Script{{Database: "db", File: "migrations/0002_age.sql", SQL: "ALTER TABLE users ADD COLUMN age INTEGER;\n-- ```\n"}}}}
+	for range scriptsShown {
+		told.Plan.Scripts = append(told.Plan.Scripts, event.Script{Database: "db", File: "more.sql", SQL: strings.Repeat("x", 2*scriptShown)})
+	}
+	got := Summary(told, Links{}, Limit)
+	for _, want := range []string{"````text\nALTER TABLE users ADD COLUMN age INTEGER;", "and 1 more SQL files"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q:\n%.2000s", want, got)
+		}
+	}
+	if len(got) > (scriptsShown+1)*scriptShown {
+		t.Errorf("it is %d bytes long", len(got))
+	}
+}

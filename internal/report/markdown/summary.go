@@ -231,6 +231,9 @@ func escapePath(path string) string {
 // changesShown bounds the plan's lines.
 const changesShown = 100
 
+// scriptsShown and scriptShown bound the SQL of a plan: files, and characters of each.
+const scriptsShown, scriptShown = 5, 4000
+
 func plan(out *strings.Builder, a *account.Account) {
 	if a.Plan == nil {
 		return
@@ -250,6 +253,12 @@ func plan(out *strings.Builder, a *account.Account) {
 		if len(changes) > changesShown {
 			fmt.Fprintf(out, "\n… and %d more\n", len(changes)-changesShown)
 		}
+	}
+	for _, script := range a.Plan.Scripts[:min(scriptsShown, len(a.Plan.Scripts))] {
+		fmt.Fprintf(out, "\n%s on %s:\n\n%s", Text(script.File), Text(script.Database), Block(Cut(script.SQL, scriptShown)))
+	}
+	if more := len(a.Plan.Scripts) - scriptsShown; more > 0 {
+		fmt.Fprintf(out, "\n… and %d more SQL files\n", more)
 	}
 	fmt.Fprintf(out, "\nPlan %s\n\n</details>\n\n", Text(a.Plan.Digest))
 }

@@ -8,6 +8,11 @@ import (
 	"github.com/penstock-ci/penstock/internal/event"
 )
 
+// ShowScripts writes SQL as a summary does.
+func ShowScripts(w io.Writer, colour bool, scripts []event.Script) {
+	newPalette(colour).scripts(w, scripts)
+}
+
 // Show writes what is on record of a run as its summary: the events of one, in their order, the last of which ended it.
 func Show(w io.Writer, look Look, events []event.Event) {
 	var b board

@@ -38,7 +38,8 @@ func (p palette) summary(w io.Writer, b *board, all bool, width int) {
 	for _, note := range b.notes {
 		p.paragraph(w, "  "+p.noteSign(note)+" ", oneLine(note.Text, 0), width)
 	}
-	if b.plan != nil {
+	// What a deployment applies is in its steps; whoever looks, decides or migrates the data alone wants to read it.
+	if b.plan != nil && (b.info.Command != "" || b.info.Purpose != "" || b.result.Outcome == "waiting" || all) {
 		p.scripts(w, b.plan.Scripts)
 	}
 	if b.result.ExitCode != 0 {
