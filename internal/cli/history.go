@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/ledger"
+	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/report/terminal"
 )
 
@@ -184,6 +185,13 @@ func historyRows(entries []historyEntry, width int) [][]string {
 	return rows
 }
 
+// withLists makes empty lists of what is on record as none: the record keeps its form, and whoever reads JSON finds lists.
+func withLists(promotions []promotion.Checkpoint) {
+	for i := range promotions {
+		promotions[i].Previous = append([]promotion.Share{}, promotions[i].Previous...)
+	}
+}
+
 // showRun shows one run as it was told when it ended, with nothing folded.
 func (c *common) showRun(ctx context.Context, id string) error {
 	return c.withShown(ctx, func(all []*record) error {
@@ -192,6 +200,8 @@ func (c *common) showRun(ctx context.Context, id string) error {
 			return err
 		}
 		if c.json {
+			run.Info.Stages, run.Info.Gates = append([]event.Stage{}, run.Info.Stages...), append([]event.Gate{}, run.Info.Gates...)
+			withLists(run.Promotions)
 			return printJSON(c.streams.Out, run)
 		}
 		told, err := record.Told(ctx, run.ID)

@@ -33,6 +33,7 @@ func newStatus(shared *common) *cobra.Command {
 						if err != nil {
 							return err
 						}
+						withLists(status.Unfinished)
 						states = append(states, status)
 					}
 				}
