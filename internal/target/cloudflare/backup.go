@@ -99,7 +99,7 @@ func (t *Target) marks(ctx context.Context, id, name string) ([]promotion.Mark, 
 	for group := range slices.Chunk(tables, tablesAtOnce) {
 		var columns []string
 		for i, table := range group {
-			columns = append(columns, fmt.Sprintf("(SELECT coalesce(max(rowid), 0) FROM %s) AS c%d", quoteName(table), i))
+			columns = append(columns, fmt.Sprintf("(SELECT coalesce(max(_rowid_), 0) FROM %s) AS c%d", quoteName(table), i))
 		}
 		var rows []map[string]int64
 		if err := t.rows(ctx, id, "SELECT "+strings.Join(columns, ", "), &rows); err != nil {

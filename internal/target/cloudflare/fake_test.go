@@ -393,7 +393,7 @@ func (f *fake) query(w http.ResponseWriter, sql string) {
 	switch {
 	case strings.Contains(sql, "FROM sqlite_master"):
 		rows(f.tables)
-	case strings.Contains(sql, "max(rowid)"):
+	case strings.Contains(sql, "max(_rowid_)"):
 		row := map[string]any{}
 		for _, match := range marked.FindAllStringSubmatch(sql, -1) {
 			row[match[1]] = 7

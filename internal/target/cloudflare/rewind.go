@@ -133,7 +133,7 @@ func (t *Target) Written(ctx context.Context, marks []promotion.Mark) ([]promoti
 				written.Uncounted = "there was none of that name then"
 			default:
 				var rows []struct{ N int64 }
-				if err := t.rows(ctx, id, fmt.Sprintf("SELECT count(*) AS n FROM %s WHERE rowid > %d", quoteName(table), above), &rows); err != nil {
+				if err := t.rows(ctx, id, fmt.Sprintf("SELECT count(*) AS n FROM %s WHERE _rowid_ > %d", quoteName(table), above), &rows); err != nil {
 					return fmt.Errorf("count the rows of table %s: %w", table, err)
 				}
 				if len(rows) != 1 {
