@@ -281,5 +281,6 @@ func (t *Target) secretVersion(ctx context.Context, id, base string, secret bind
 		version, err = t.taggedVersion(ctx, tag)
 		return version != "", err
 	}
-	return version, t.lookBeforeRepeating(ctx, create, uploaded)
+	err = t.lookBeforeRepeating(ctx, create, uploaded)
+	return version, err
 }
