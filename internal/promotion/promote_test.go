@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/event"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/promotion/promotiontest"
@@ -521,6 +522,33 @@ func gradual() *bench {
 	b.gates = []promotion.GateFact{{Gate: "health/alerts", Phase: gates.PhaseBake}}
 	b.options.BakeInterval, b.options.JudgeInterval = time.Millisecond, time.Millisecond
 	return b
+}
+
+// Without a time to watch each step, the version is asked once all the same before more traffic follows.
+func TestAStepWithoutATimeIsProbed(t *testing.T) {
+	t.Parallel()
+	b := newBench("update")
+	b.environment.Steps = []float64{10, 50, 100}
+	most := 0.0
+	b.options.Observer = event.ObserverFunc(func(e event.Event) {
+		if e.Type != event.StepStarted {
+			return
+		}
+		for _, share := range b.cloud.Live() {
+			if share.Version != "old" {
+				most = max(most, share.Percentage)
+			}
+		}
+	})
+	plan, err := promotion.MakePlan(t.Context(), b.cloud, promotion.Basis{App: "app", Environment: b.environment, Bundle: &bundle.Bundle{Digest: "sha256:late-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := promotion.Promote(t.Context(), b.options, plan)
+	smoke, ok := errors.AsType[*promotion.SmokeError](result.Cause)
+	if err != nil || result.Phase != promotion.RolledBack || !ok || smoke.Moment != "while-shifting" || most != 10 {
+		t.Errorf("%s, %v, %v; it had %g %% of the traffic", result.Phase, result.Cause, err, most)
+	}
 }
 
 // A version that goes bad at 10 % is put back as soon as a gate sees it, not at the end of the time.

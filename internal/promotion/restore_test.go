@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock-ci/penstock/gates"
+	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/promotion/promotiontest"
 )
@@ -26,6 +28,8 @@ type late struct {
 	live   func() []promotion.Share
 	// cutOff is told of each routing; true cuts it off.
 	cutOff func(routing promotion.Routing) bool
+	// with is the error of what was cut off; a cancel when nil.
+	with error
 	// after is how many calls later the deployment comes.
 	after int
 
@@ -51,6 +55,9 @@ func (l *late) Inspect(ctx context.Context) (promotion.State, error) {
 func (l *late) Route(ctx context.Context, id string, routing promotion.Routing) error {
 	if l.cutOff != nil && l.cutOff(routing) {
 		l.cutOff, l.pending = nil, routing.Shares
+		if l.with != nil {
+			return l.with
+		}
 		return fmt.Errorf("send it: %w", context.Canceled)
 	}
 	defer l.comes()
@@ -91,6 +98,28 @@ func TestADeploymentThatComesAfterItsErrorIsPutBackToo(t *testing.T) {
 				t.Errorf("recorded as put back, and live is %v", live)
 			}
 		})
+	}
+}
+
+// A call that was cut off, and asked again with an answer, may still come: the answer is the second one's.
+func TestADeploymentThatWasAskedForTwiceIsWatchedForToo(t *testing.T) {
+	t.Parallel()
+	for after := 2; after <= 6; after++ {
+		b := newBench("update")
+		target := &late{Target: b.cloud, deploy: b.cloud.Deploy, live: b.cloud.Live, after: after, with: promotion.ErrUnreachable}
+		target.cutOff = func(routing promotion.Routing) bool { return len(routing.Shares) == 1 }
+		b.options.Target, b.options.Waits = target, []time.Duration{0}
+		plan, err := promotion.MakePlan(t.Context(), b.cloud, promotion.Basis{App: "app", Environment: b.environment, Bundle: &bundle.Bundle{Digest: "sha256:late-1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := promotion.Promote(t.Context(), b.options, plan)
+		if err != nil || result.Phase != promotion.RolledBack || target.pending != nil {
+			t.Errorf("%d calls later: %+v, %v; still to come: %v", after, result, err, target.pending)
+		}
+		if live := b.cloud.Live(); !slices.Equal(live, []promotion.Share{all("old")}) {
+			t.Errorf("%d calls later: recorded as put back, and live is %v", after, live)
+		}
 	}
 }
 

@@ -298,6 +298,23 @@ func TestARollbackThatIsStoppedBeforeTheDataSaysSo(t *testing.T) {
 	}
 }
 
+// coarse knows of every migration ever, as a clock of whole seconds may.
+type coarse struct{ *promotiontest.Cloud }
+
+func (c coarse) AppliedSince(ctx context.Context, _ time.Time) ([]promotion.Applied, error) {
+	return c.Cloud.AppliedSince(ctx, time.Time{})
+}
+
+// A version is not kept from working by the migration that it came with, though both are of the same second.
+func TestAVersionsOwnMigrationIsNotSince(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, []promotion.Migration{breaking}, []promotion.Migration{adding})
+	r, err := promotion.MakeRollback(t.Context(), coarse{y.cloud}, y.past(), "app", production, "")
+	if err != nil || r.To.ID != y.versions[0] || len(r.Breaking) != 0 || len(r.Since) != 1 || r.Since[0].Name != adding.Name {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // halfway restores one database of two.
 type halfway struct{ *promotiontest.Cloud }
 
