@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -73,9 +74,28 @@ func (*Executor) Name() string { return "dagger" }
 func Connect(ctx context.Context) (engineconn.EngineConn, error) {
 	conn, err := engineconn.Get(ctx, &engineconn.Config{})
 	if err != nil {
-		return nil, fmt.Errorf("connect to a Dagger engine: %w", err)
+		return nil, fmt.Errorf("connect to a Dagger engine: %w", withoutProgress(err))
 	}
 	return conn, nil
+}
+
+// The SDK's error ends with all that the CLI printed: numbered lines of progress in colors, and its own error where it has one.
+var (
+	cliColor    = regexp.MustCompile("\x1b\\[[0-9;]*m")
+	cliProgress = regexp.MustCompile(`(?s):\s+\d+ *: .*`)
+	cliError    = regexp.MustCompile(`(?m)^Error: (.*?)(?: \[traceparent:\S*\])?$`)
+)
+
+// withoutProgress leaves of an error what it says.
+func withoutProgress(err error) error {
+	text := cliColor.ReplaceAllString(err.Error(), "")
+	if said := cliError.FindStringSubmatch(text); said != nil {
+		return errors.New(said[1])
+	}
+	if plain := cliProgress.ReplaceAllString(text, ""); plain != err.Error() {
+		return errors.New(plain)
+	}
+	return err
 }
 
 // connect opens a session, and says so when that takes long: an engine that is not there does not refuse, it is waited for.

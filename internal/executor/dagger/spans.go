@@ -2,6 +2,7 @@ package dagger
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
@@ -85,6 +86,8 @@ func (l *listener) endStage(span trace.Span, result engine.Result, err error) {
 	switch {
 	case err != nil:
 		span.SetStatus(codes.Error, "could not be run")
+	case result.Outcome == event.Failed && result.ExitCode > 0:
+		span.SetStatus(codes.Error, fmt.Sprintf("exit code %d", result.ExitCode))
 	case result.Outcome != event.Passed:
 		span.SetStatus(codes.Error, string(result.Outcome))
 	}

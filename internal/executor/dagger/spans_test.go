@@ -97,10 +97,12 @@ func (v *view) heard(want []string) {
 func TestSpans(t *testing.T) {
 	listener := listening(t)
 	var want []string
-	for _, played := range []struct{ name, ended string }{{"gets what it needs", "ended"}, {"fails", "red: failed"}} {
-		for _, stage := range playRecorded(t, played.name) {
-			want = append(want, "stage "+stage+" begins (below this process, folded)", "stage "+stage+" "+played.ended+" (below this process, folded)")
-		}
+	for _, stage := range playRecorded(t, "gets what it needs") {
+		want = append(want, "stage "+stage+" begins (below this process, folded)", "stage "+stage+" ended (below this process, folded)")
+	}
+	codes := map[string]string{"no": "3", "piped": "1"}
+	for _, stage := range playRecorded(t, "fails") {
+		want = append(want, "stage "+stage+" begins (below this process, folded)", "stage "+stage+" red: exit code "+codes[stage]+" (below this process, folded)")
 	}
 	listener.heard(want)
 }
