@@ -7,6 +7,7 @@ var next = []struct {
 	said *regexp.Regexp
 	here string
 }{
+	{regexp.MustCompile(`go to the (app|Worker)'s folder`), "name the $1's folder with --app"},
 	{regexp.MustCompile(`(?m)^url: +http://127\.0\.0\.1\S*\n`), ""},
 	{regexp.MustCompile(`(?m)^( *whole output: )(/state/\S+)$`), "${1}`dagger call console with-exec --args cat,$2 stdout`"},
 	{regexp.MustCompile(`(?m)^next: open http://127\.0\.0\.1.*$`), "next: `penstock deploy --executor dagger` serves it on this machine · `dagger call history` looks back"},

@@ -22,6 +22,7 @@ func TestHere(t *testing.T) {
 		"`penstock check`":                                                      "`dagger call check`",
 		"`penstock gates list`":                                                 "`dagger call gates`",
 		"  whole output: /state/runs/1/logs/test.log":                           "  whole output: `dagger call console with-exec --args cat,/state/runs/1/logs/test.log stdout`",
+		"there is none in this folder; go to the app's folder, or make one":     "there is none in this folder; name the app's folder with --app, or make one",
 		// What has no function is a command in the console.
 		"`penstock provision --env production`": "`penstock provision --env production` (in `dagger call console terminal`)",
 		"`penstock secrets put NAME --env x`":   "`penstock secrets put NAME --env x` (in `dagger call console terminal`)",
