@@ -16,6 +16,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path"
 	"strings"
 
 	"github.com/penstock-ci/penstock/ci/internal/dagger"
@@ -95,15 +96,16 @@ func New(
 	penstock *dagger.Directory,
 ) (*Penstock, error) {
 	if source == nil {
-		// What git ignores stays where it is, secrets of this machine among it. What git tracks comes, whatever it is called:
-		// else the commit looks changed, and a committed secret would be seen by no gate.
-		source = workspace.Directory("/", dagger.WorkspaceDirectoryOpts{Exclude: []string{"**/node_modules", "**/.wrangler"}, Gitignore: true})
 		if app == "" {
 			at, err := workspace.Path(ctx)
 			if err != nil {
 				return nil, err
 			}
 			app = strings.TrimPrefix(at, "/")
+		}
+		var err error
+		if source, err = called(ctx, workspace, app); err != nil {
+			return nil, err
 		}
 	}
 	if programs == nil && release != "" {
@@ -125,4 +127,23 @@ func New(
 		Source: source, App: app, Programs: programs, Env: env, Ledger: ledger, As: as, Key: key,
 		CloudflareAccount: cloudflareAccount, CloudflareToken: cloudflareToken, GithubToken: githubToken, DevVars: devVars,
 	}, nil
+}
+
+// called is the repository from which the caller calls. Where there is no app it stays where it is: what needs one says so, and
+// a folder without a repository may be somebody's whole home.
+func called(ctx context.Context, workspace *dagger.Workspace, app string) (*dagger.Directory, error) {
+	signs := []string{"package.json", "wrangler.json", "wrangler.jsonc", "wrangler.toml", "penstock.yaml"}
+	for i, sign := range signs {
+		signs[i] = path.Join(app, sign)
+	}
+	found, err := workspace.Directory("/", dagger.WorkspaceDirectoryOpts{Include: signs}).Entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return dag.Directory(), nil
+	}
+	// What git ignores stays where it is, secrets of this machine among it. What git tracks comes, whatever it is called: else
+	// the commit looks changed, and a committed secret would be seen by no gate.
+	return workspace.Directory("/", dagger.WorkspaceDirectoryOpts{Exclude: []string{"**/node_modules", "**/.wrangler"}, Gitignore: true}), nil
 }

@@ -219,8 +219,9 @@ func playGuide(c *caller) {
 	if strings.Contains(second.err, "with local changes") {
 		t.Error("the engine got less or more than git tracks")
 	}
-	c.answers(vars, []string{"local", "atomic-guide-production"}, "console", "with-exec", "--args", "penstock,status", "stdout")
+	c.answers(vars, []string{"atomic-guide → local", "live:", inEngine}, "console", "with-exec", "--args", "penstock,status", "stdout")
 	c.refuses(vars, []string{"exit code 2", `no environment "nowhere"`, "it has local"}, "plan", "--env", "nowhere")
+	c.refuses([]string{"--app", "nowhere"}, []string{"exit code 2", "name the app's folder with --app"}, "plan")
 	c.answers(vars, []string{"pending"}, "migrate")
 	c.answers(vars, []string{"done in"}, "smoke")
 	newest := c.found(newestRun, c.answers(nil, []string{"atomic-guide", "done"}, "history"))
