@@ -119,15 +119,34 @@ func orNothing(text string) string {
 }
 
 func changeDifferences(prefix string, old, new []event.Change) []string {
+	words := func(change event.Change) string {
+		return strings.TrimSpace(fmt.Sprintf("%s %s %s", change.Action, change.Kind, change.Name))
+	}
+	// The same change with other values, such as a secret that has another one.
+	namesake := func(among []event.Change, change event.Change) (event.Change, bool) {
+		at := slices.IndexFunc(among, func(other event.Change) bool { return words(other) == words(change) })
+		if at < 0 {
+			return event.Change{}, false
+		}
+		return among[at], true
+	}
 	var said []string
 	for _, change := range new {
-		if !slices.Contains(old, change) {
-			said = append(said, strings.TrimSpace(fmt.Sprintf("%snew: %s %s %s", prefix, change.Action, change.Kind, change.Name)))
+		if slices.Contains(old, change) {
+			continue
+		}
+		switch before, found := namesake(old, change); {
+		case found && before.To != change.To:
+			said = append(said, fmt.Sprintf("%s%s is to %s, it was to %s", prefix, words(change), orNothing(change.To), orNothing(before.To)))
+		case found:
+			said = append(said, fmt.Sprintf("%s%s is from %s, it was from %s", prefix, words(change), orNothing(change.From), orNothing(before.From)))
+		default:
+			said = append(said, prefix+"new: "+words(change))
 		}
 	}
 	for _, change := range old {
-		if !slices.Contains(new, change) {
-			said = append(said, strings.TrimSpace(fmt.Sprintf("%sno more: %s %s %s", prefix, change.Action, change.Kind, change.Name)))
+		if _, found := namesake(new, change); !found {
+			said = append(said, prefix+"no more: "+words(change))
 		}
 	}
 	return said

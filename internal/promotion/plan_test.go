@@ -221,7 +221,7 @@ func TestEveryDifferenceIsNamed(t *testing.T) {
 	live := promotion.State{Shares: []promotion.Share{{Version: "v1", Percentage: 100}}}
 	diff := func() promotion.Diff {
 		return promotion.Diff{
-			Changes:    []event.Change{{Action: "update", Kind: "version", Name: "shop"}},
+			Changes:    []event.Change{{Action: "update", Kind: "version", Name: "shop", To: "(secret), known by 1"}},
 			Migrations: []promotion.Migration{{Database: "d", Name: "0001.sql", Digest: "sha256:m"}},
 		}
 	}
@@ -247,6 +247,12 @@ func TestEveryDifferenceIsNamed(t *testing.T) {
 		"edited: 0001.sql": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) { d.Migrations[0].Digest = "sha256:n" },
 		"new: create route a.example/*": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) {
 			d.Changes = append(d.Changes, event.Change{Action: "create", Kind: "route", Name: "a.example/*"})
+		},
+		"update version shop is to (secret), known by 2, it was to (secret), known by 1": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) {
+			d.Changes[0].To = "(secret), known by 2"
+		},
+		"update version shop is from v0, it was from not set": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) {
+			d.Changes[0].From = "v0"
 		},
 		"no more: update version shop": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) { d.Changes = nil },
 		"missing: new: create queue q": func(_ *promotion.Basis, _ *promotion.State, d *promotion.Diff) {
