@@ -15,7 +15,13 @@ import (
 // TestAHostileGateReachesNothing lets a gate try what a stranger's code would. Each attempt would succeed outside of the
 // sandbox: the test does every one of them itself first.
 func TestAHostileGateReachesNothing(t *testing.T) {
-	h := newHost(t, host.Options{Sets: []host.PluginRef{refTo(t, "good")}})
+	// Penstock keeps the folders of gates in its own, beside the ledger, and a gate knows where it is.
+	state := t.TempDir()
+	ledger := filepath.Join(state, "ledger.db")
+	if err := os.WriteFile(ledger, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t, host.Options{Sets: []host.PluginRef{refTo(t, "good")}, ScratchDir: filepath.Join(state, "gates")})
 	if lacking := missing(t, h); len(lacking) > 0 {
 		t.Skipf("this machine cannot confine: %s", strings.Join(lacking, "; "))
 	}
@@ -45,6 +51,7 @@ func TestAHostileGateReachesNothing(t *testing.T) {
 
 	attempts := []string{
 		"read " + secret, "read /etc/passwd", "read /proc/self/environ", fmt.Sprintf("read /proc/%d/environ", os.Getpid()), "read " + os.Args[0],
+		"read " + ledger, "write " + ledger, "list " + state, "list " + filepath.Join(state, "gates"),
 		"list " + dir, "list /", "list /tmp", "list " + home(t),
 		"write " + filepath.Join(dir, "new"), "write " + secret,
 		"run /bin/true",

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-ci/penstock/gates"
@@ -45,7 +46,7 @@ func serveGood(name string) {
 		gate{name: "long-winded", ask: longWinded},
 	}}
 	for i := range 20 {
-		set.Gates = append(set.Gates, gate{name: "many-" + strconv.Itoa(i), ask: pass})
+		set.Gates = append(set.Gates, gate{name: "many-" + strconv.Itoa(i), ask: pass}, gate{name: "meets-" + strconv.Itoa(i), ask: together})
 	}
 	gates.Serve(set)
 }
@@ -198,6 +199,24 @@ func noisy(context.Context, *gates.Request) (*gates.Verdict, error) {
 		fmt.Fprintln(os.Stderr, "err", i)
 	}
 	return &gates.Verdict{Outcome: gates.Pass, Summary: "said much"}, nil
+}
+
+var (
+	meeting atomic.Int32
+	allMet  = make(chan struct{})
+)
+
+// together answers once twenty gates are asked at the same time.
+func together(ctx context.Context, _ *gates.Request) (*gates.Verdict, error) {
+	if meeting.Add(1) == 20 {
+		close(allMet)
+	}
+	select {
+	case <-allMet:
+		return &gates.Verdict{Outcome: gates.Pass, Summary: "all are here"}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // longWinded prints a line that is longer than any reader of lines takes.
