@@ -3,6 +3,7 @@ package gates
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -50,7 +51,15 @@ func (m Measurement) Figures() (value, limit string) {
 	return number(m.Value) + unit, limit
 }
 
-// number drops decimals that say nothing. It never rounds a value up to a limit that it missed: it cuts.
+// number drops decimals that say nothing. It never rounds a value up to a limit that it missed: it cuts. What has more digits than
+// anybody reads is written with an exponent, as it is.
 func number(value float64) string {
-	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", math.Trunc(value*100+math.Copysign(1e-9, value))/100), "0"), ".")
+	if math.Abs(value) >= 1e15 {
+		return strconv.FormatFloat(value, 'g', -1, 64)
+	}
+	text := strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", math.Trunc(value*100+math.Copysign(1e-9, value))/100), "0"), ".")
+	if text == "-0" {
+		return "0"
+	}
+	return text
 }

@@ -24,7 +24,7 @@ func TestSpan(t *testing.T) {
 // TestFiguresNeverRoundUp: a value that missed its limit must not read as if it had met it.
 func TestFiguresNeverRoundUp(t *testing.T) {
 	t.Parallel()
-	for value, want := range map[float64]string{79.999: "79.99 %", 80: "80 %", 92.4: "92.4 %", 0: "0 %", -1.5: "-1.5 %", 0.1 + 0.2: "0.3 %"} {
+	for value, want := range map[float64]string{79.999: "79.99 %", 80: "80 %", 92.4: "92.4 %", 0: "0 %", -1.5: "-1.5 %", 0.1 + 0.2: "0.3 %", -0.001: "0 %", 1e300: "1e+300 %", -1.7976931348623157e308: "-1.7976931348623157e+308 %"} {
 		got, limit := gates.Measurement{Value: value, Unit: "%", Limit: gates.AtMost(80)}.Figures()
 		if got != want || limit != "80 %" {
 			t.Errorf("%v reads %s (limit %s), want %s", value, got, limit, want)
