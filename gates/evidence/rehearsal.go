@@ -47,6 +47,8 @@ type RehearsedDatabase struct {
 	Copied  bool     `json:"copied"`
 	Pending []string `json:"pending"` // names of migrations, in order
 	Applied []string `json:"applied"` // those of them that the copy took
+	// Seed is the last name among them when that is a seed file, which goes behind the migrations.
+	Seed string `json:"seed,omitempty"`
 	// Failed is the migration that the copy refused, with the database's own words.
 	Failed *RehearsalFailure `json:"failed,omitempty"`
 	Millis int64             `json:"millis"` // that the migrations took, with the network's part in it

@@ -33,7 +33,7 @@ func (s *evidenceSource) rehearsal(ctx context.Context, path string) error {
 	}
 	defer os.RemoveAll(dir)
 	trial := planned.target.NewTrial(filepath.Join(dir, "exports"))
-	told, err := trial.Rehearse(ctx, planned.plan.Basis.Bundle)
+	told, err := trial.Rehearse(ctx, planned.plan.Basis.Bundle, planned.plan.Basis.Seed)
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (rehearsalGate) Evaluate(_ context.Context, request *gates.Request) (*gates
 func (c rehearsalConfig) judge(told evidence.Rehearsal) *gates.Verdict {
 	verdict := &gates.Verdict{Outcome: gates.Pass}
 	var wrong, unknown, doubts []string
-	tried := 0
+	tried, sown := 0, "" // migrations, and the seed behind them
 	var rows int64
 	for _, database := range told.Databases {
 		switch database.State {
@@ -89,6 +89,9 @@ func (c rehearsalConfig) judge(told evidence.Rehearsal) *gates.Verdict {
 			doubts = append(doubts, fmt.Sprintf("the copy %s could not be removed: `wrangler d1 delete %s`", database.Left, database.Left))
 		}
 		tried += len(database.Applied)
+		if database.Seed != "" && len(database.Applied) == len(database.Pending) {
+			tried, sown = tried-1, " and "+database.Seed
+		}
 		for _, table := range database.Before {
 			rows += table.Rows
 		}
@@ -110,10 +113,10 @@ func (c rehearsalConfig) judge(told evidence.Rehearsal) *gates.Verdict {
 		verdict.Outcome, verdict.Summary, verdict.NextStep = gates.Warn, first(doubts), "see each finding; what is another database's or a Durable Object's is right"
 	case len(told.Databases) == 0:
 		verdict.Summary = "the app has no database"
-	case tried == 0:
+	case tried == 0 && sown == "":
 		verdict.Summary = "no migration is pending"
 	default:
-		verdict.Summary = fmt.Sprintf("%s on a copy with %s: no row is lost, and the running version's SQL is understood", gates.Counted(tried, "migration"), gates.Counted(int(rows), "row"))
+		verdict.Summary = fmt.Sprintf("%s%s on a copy with %s: no row is lost, and the running version's SQL is understood", gates.Counted(tried, "migration"), sown, gates.Counted(int(rows), "row"))
 		if smoke.passed {
 			verdict.Summary += "; both versions pass the smoke tests there"
 		}

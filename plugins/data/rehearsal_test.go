@@ -36,6 +36,17 @@ func TestRehearsal(t *testing.T) {
 		Name: "it went well", Request: about(nil), Want: gates.Pass,
 		Check: gatetest.All(gatetest.Says("1 migration on a copy with 7 rows: no row is lost"), gatetest.Measures("migrations of main", 1.5)),
 	}, {
+		Name: "a seed behind the migrations", Want: gates.Pass, Check: gatetest.Says("1 migration and seed/first.sql on a copy"),
+		Request: about(func(d *evidence.RehearsedDatabase) {
+			d.Pending, d.Applied, d.Seed = append(d.Pending, "seed/first.sql"), append(d.Applied, "seed/first.sql"), "seed/first.sql"
+		}),
+	}, {
+		Name: "a seed that is refused", Want: gates.Fail, Check: gatetest.Says("seed/first.sql was refused: UNIQUE constraint failed"),
+		Request: about(func(d *evidence.RehearsedDatabase) {
+			d.Pending, d.Seed = append(d.Pending, "seed/first.sql"), "seed/first.sql"
+			d.Failed = &evidence.RehearsalFailure{Migration: "seed/first.sql", Message: "UNIQUE constraint failed"}
+		}),
+	}, {
 		Name: "rows are lost", Request: loses, Want: gates.Fail, Check: gatetest.Says("main: table courses has lost 2 of 7 rows"),
 	}, {
 		Name: "rows are lost that may be", Config: `{"mayLose": ["Courses"]}`, Request: loses, Want: gates.Pass,

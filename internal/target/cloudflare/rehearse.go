@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,18 +63,23 @@ const removeTime = 30 * time.Second
 // Rehearse tries the pending migrations of every database on a copy of it, made of an export, in the same account, and asks the
 // copy whether it still understands the SQL of the version that is live and of next. The databases themselves are only read;
 // one answers nobody else while it is exported. Each copy is removed, whatever happens; the exports stay with the trial.
-func (tr *Trial) Rehearse(ctx context.Context, next *bundle.Bundle) (evidence.Rehearsal, error) {
+//
+// A seed, nil for none, is tried behind the migrations of its database, which is the first.
+func (tr *Trial) Rehearse(ctx context.Context, next *bundle.Bundle, seed *promotion.Seed) (evidence.Rehearsal, error) {
 	t := tr.target
 	told := evidence.Rehearsal{
 		Header: evidence.Header{TakenAt: time.Now().UTC()}, Environment: t.Environment.Name, Databases: []evidence.RehearsedDatabase{}, Gaps: []evidence.Gap{},
 	}
 	code := &codeSQL{next: sqlOfBundle(next)}
-	for _, database := range t.Worker.D1Databases {
+	for i, database := range t.Worker.D1Databases {
 		one := rehearsal{target: t, trial: tr, database: database, code: code, told: evidence.RehearsedDatabase{
 			Binding: database.Binding, Name: t.databaseName(database), State: evidence.Unknown,
 			Pending: []string{}, Applied: []string{}, Before: []evidence.TableRows{}, After: []evidence.TableRows{}, Unsound: []string{}, UnsoundBefore: []string{},
 			Live: evidence.Statements{State: evidence.Missing, Broken: []evidence.BrokenStatement{}}, Next: evidence.Statements{State: evidence.Missing, Broken: []evidence.BrokenStatement{}},
 		}}
+		if i == 0 {
+			one.seed = seed
+		}
 		if err := one.run(ctx); err != nil {
 			if ctx.Err() != nil {
 				return evidence.Rehearsal{}, fmt.Errorf("rehearse the migrations of %s: %w", one.told.Name, context.Cause(ctx))
@@ -146,6 +153,7 @@ type rehearsal struct {
 	trial    *Trial
 	database wrangler.D1Database
 	code     *codeSQL
+	seed     *promotion.Seed // nil for none
 	told     evidence.RehearsedDatabase
 	copy     string // id
 }
@@ -166,6 +174,11 @@ func (r *rehearsal) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	sowing, err := r.sowing(h)
+	if err != nil {
+		return err
+	}
+	files = append(files, sowing...)
 	for _, file := range h.pending(files) {
 		r.told.Pending = append(r.told.Pending, file.Name)
 	}
@@ -204,6 +217,23 @@ func (r *rehearsal) run(ctx context.Context) (err error) {
 		r.told.Copied = true
 	}
 	return r.try(ctx, files)
+}
+
+// sowing is the seed file as a last migration of the copy; empty when there is none, or when the database has its rows already.
+func (r *rehearsal) sowing(h history) ([]migrationFile, error) {
+	if r.seed == nil {
+		return nil, nil
+	}
+	text, err := readSQL(filepath.Join(r.target.AppDir, filepath.FromSlash(r.seed.File)))
+	if err != nil {
+		return nil, err
+	}
+	digest := digestOf(text)
+	if !r.seed.Again && slices.ContainsFunc(h.seeded, func(done seeded) bool { return done.digest == digest }) {
+		return nil, nil
+	}
+	r.told.Seed = r.seed.File
+	return []migrationFile{{promotion.Migration{Database: r.told.Name, Name: r.seed.File, Digest: digest}, text}}, nil
 }
 
 // removeLeft removes the copies that rehearsals left behind when they were killed. Another one may be at work just now, on this

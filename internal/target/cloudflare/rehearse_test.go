@@ -19,9 +19,11 @@ import (
 )
 
 // rehearse tries what is pending and wants one database.
-func (p *place) rehearse(next string) evidence.RehearsedDatabase {
+func (p *place) rehearse(next string) evidence.RehearsedDatabase { return p.rehearseSeed(next, nil) }
+
+func (p *place) rehearseSeed(next string, seed *promotion.Seed) evidence.RehearsedDatabase {
 	p.t.Helper()
-	told, err := p.target().NewTrial(p.t.TempDir()).Rehearse(p.t.Context(), rowsBundle(p.t, "next", next))
+	told, err := p.target().NewTrial(p.t.TempDir()).Rehearse(p.t.Context(), rowsBundle(p.t, "next", next), seed)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -29,6 +31,36 @@ func (p *place) rehearse(next string) evidence.RehearsedDatabase {
 		p.t.Fatalf("%+v", told)
 	}
 	return told.Databases[0]
+}
+
+// TestASeedIsRehearsed behind the migrations, also when there is none; one whose rows are there already is not.
+func TestASeedIsRehearsed(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, rowsConfig, pipelines.Environment{})
+	p.write("migrations/0001_users.sql", "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT UNIQUE);")
+	p.write("seed/first.sql", "INSERT INTO users (name) VALUES ('ada'); INSERT INTO users (name) VALUES ('bob');")
+	p.write("seed/twice.sql", "INSERT INTO users (name) VALUES ('ada');")
+	first, twice := &promotion.Seed{File: "seed/first.sql"}, &promotion.Seed{File: "seed/twice.sql"}
+
+	fresh := p.rehearseSeed("users", first)
+	if fresh.State != evidence.Present || fresh.Seed != "seed/first.sql" || !slices.Equal(fresh.Applied, []string{"0001_users.sql", "seed/first.sql"}) ||
+		!slices.Equal(fresh.After, []evidence.TableRows{{Table: "users", Rows: 2}}) {
+		t.Errorf("into an empty database: %+v", fresh)
+	}
+	p.promote(rowsBundle(t, "one", "users"), promotion.Completed)
+	if err := p.target().Seed(t.Context(), "p2", first.File, p.looks(first.File).Digest); err != nil {
+		t.Fatal(err)
+	}
+	if done := p.rehearseSeed("users", first); done.State != evidence.Missing || done.Seed != "" {
+		t.Errorf("its rows are there: %+v", done)
+	}
+	refused := p.rehearseSeed("users", twice)
+	if refused.Failed == nil || refused.Failed.Migration != "seed/twice.sql" || !strings.Contains(refused.Failed.Message, "UNIQUE") {
+		t.Errorf("a row that is there already: %+v", refused)
+	}
+	if got := p.get("/"); got != "200 one 2" {
+		t.Errorf("the database itself: %s", got)
+	}
 }
 
 // TestARehearsalWithRealData tries migrations on copies in a real D1, and wants the database as it was and no copy left.
@@ -157,7 +189,7 @@ func TestTwoRehearsalsAtOnce(t *testing.T) {
 		target, next := p.target(), rowsBundle(t, "next", "users")
 		both.Go(func() {
 			for range 3 {
-				told, err := target.NewTrial(t.TempDir()).Rehearse(t.Context(), next)
+				told, err := target.NewTrial(t.TempDir()).Rehearse(t.Context(), next, nil)
 				if err != nil || len(told.Gaps) > 0 {
 					t.Errorf("%+v, %v", told.Gaps, err)
 				}
