@@ -27,7 +27,7 @@ type Line struct{ database Database }
 
 var _ ledger.Line = Line{}
 
-// In is the line that is kept in a database. Its tables are made when something is appended.
+// In is the line that is kept in a database. Its tables are made before the first entry.
 func In(database Database) Line { return Line{database} }
 
 // tables are made one by one: D1 takes several statements at once, and splits them itself.
@@ -90,26 +90,25 @@ func (l Line) Append(ctx context.Context, head ledger.Head, links []ledger.Link)
 	if len(text) > maxText {
 		return fmt.Errorf("%w: %d bytes are to be written at once, the largest about %s, and D1 takes %d", ledger.ErrTooLarge, len(text), largest(links), maxText)
 	}
-	for {
-		rows, err := l.database.Execute(ctx, `INSERT INTO penstock_ledger (seq, hash, body)
-			SELECT value ->> 'seq', value ->> 'hash', value ->> 'body' FROM json_each(?1)
-			WHERE (SELECT COALESCE(max(seq), 0) FROM penstock_ledger) = CAST(?2 AS INTEGER)
-			AND (CAST(?2 AS INTEGER) = 0 OR (SELECT hash FROM penstock_ledger WHERE seq = CAST(?2 AS INTEGER)) = ?3) RETURNING seq`,
-			string(text), strconv.FormatInt(head.Seq, 10), head.Hash)
-		switch {
-		case missing(err) && head.Seq == 0:
-			if err := l.makeTables(ctx); err != nil {
-				return err
-			}
-		case missing(err): // what this machine has seen is gone
-			return fmt.Errorf("%w: it has no entries any more", ledger.ErrMoved)
-		case err != nil:
+	if head.Seq == 0 { // each time: whoever made some of the tables may have died before the rest
+		if err := l.makeTables(ctx); err != nil {
 			return err
-		case len(rows) != len(links):
-			return fmt.Errorf("%w: it does not end with entry %d as this machine knows it", ledger.ErrMoved, head.Seq)
-		default:
-			return nil
 		}
+	}
+	rows, err := l.database.Execute(ctx, `INSERT INTO penstock_ledger (seq, hash, body)
+		SELECT value ->> 'seq', value ->> 'hash', value ->> 'body' FROM json_each(?1)
+		WHERE (SELECT COALESCE(max(seq), 0) FROM penstock_ledger) = CAST(?2 AS INTEGER)
+		AND (CAST(?2 AS INTEGER) = 0 OR (SELECT hash FROM penstock_ledger WHERE seq = CAST(?2 AS INTEGER)) = ?3) RETURNING seq`,
+		string(text), strconv.FormatInt(head.Seq, 10), head.Hash)
+	switch {
+	case missing(err): // what this machine has seen is gone
+		return fmt.Errorf("%w: it has no entries any more", ledger.ErrMoved)
+	case err != nil:
+		return err
+	case len(rows) != len(links):
+		return fmt.Errorf("%w: it does not end with entry %d as this machine knows it", ledger.ErrMoved, head.Seq)
+	default:
+		return nil
 	}
 }
 

@@ -162,3 +162,44 @@ func (r renamed) Select(ctx context.Context, sql string, params ...string) ([]js
 func (r renamed) Execute(ctx context.Context, sql string, params ...string) ([]json.RawMessage, error) {
 	return r.Store.Execute(ctx, r.name(sql), params...)
 }
+
+// breaking loses one of the calls that change something.
+type breaking struct {
+	d1line.Database
+	lose  int // its number, from 1
+	calls int
+}
+
+func (b *breaking) Execute(ctx context.Context, sql string, params ...string) ([]json.RawMessage, error) {
+	if b.calls++; b.calls == b.lose {
+		return nil, linetest.ErrLost
+	}
+	return b.Database.Execute(ctx, sql, params...)
+}
+
+// Whatever call is lost while the tables are made, a line with an entry has all of them: without penstock_heard no holder of a lease would
+// be heard of, and without the triggers entries could be changed.
+func TestHalfMadeTables(t *testing.T) {
+	t.Parallel()
+	opened, _ := store(t)
+	for lose := 1; lose <= 6; lose++ {
+		own := renamed{opened, fmt.Sprintf("lost%d", lose)}
+		network := &breaking{Database: own, lose: lose}
+		l, err := ledger.OpenShared(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), d1line.In(network))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Acquire(t.Context(), "app", "production", "p1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := d1line.In(own).Beat(t.Context(), 1); err != nil {
+			t.Errorf("call %d was lost, and nobody is heard of: %v", lose, err)
+		}
+		if _, err := own.Execute(t.Context(), "UPDATE penstock_ledger SET body = ''"); err == nil || !strings.Contains(err.Error(), "append-only") {
+			t.Errorf("call %d was lost, and entries can be changed: %v", lose, err)
+		}
+	}
+}
