@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock-ci/penstock/internal/bundle"
@@ -56,6 +57,10 @@ func (a *resumption) from(ctx context.Context, record *record, state, environmen
 	}
 	if a.run.Info.DryRun {
 		return fail(ExitUsage, "`penstock migrate --env "+a.run.Info.Environment+"` does it", fmt.Errorf("run %s was a dry run", a.run.ID))
+	}
+	// In a ledger that machines share anybody writes who has the token: no name in it leads out of the folder that it is for.
+	if strings.ContainsAny(a.run.ID, `/\`) || (a.run.Info.Place != "" && !filepath.IsLocal(filepath.FromSlash(a.run.Info.Place))) {
+		return fail(ExitBlocked, "find out who wrote that", fmt.Errorf("run %q in %q is none that penstock could have begun", a.run.ID, a.run.Info.Place))
 	}
 	// Whether it waits, who decided what, and whether it went well: all of it is worth what the record is worth.
 	if err := verifyLedger(ctx, record.Ledger, "what it says about run "+a.run.ID); err != nil {

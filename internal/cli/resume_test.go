@@ -107,6 +107,29 @@ func TestAHeldRunIsOpened(t *testing.T) {
 	}
 }
 
+// TestForgedRunsLeadNowhere: who writes to a ledger that machines share names neither a folder nor a file of another machine.
+func TestForgedRunsLeadNowhere(t *testing.T) {
+	t.Parallel()
+	for name, forged := range map[string]struct{ id, place string }{
+		"its id is a path": {"../../r2-forged", ""}, "its place is above the source": {"r2-forged", "../../.."}, "its place is absolute": {"r2-forged", "/etc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shared, state := heldRun(t)
+			inLedger(t, state, func(record *ledger.Ledger) {
+				e := event.Event{Type: event.RunStarted, Run: forged.id, RunInfo: &event.RunInfo{App: "small", Environment: "production", Place: forged.place}}
+				if err := record.Record(t.Context(), e); err != nil {
+					t.Fatal(err)
+				}
+			})
+			_, err := goOn(t.Context(), shared, "forged")
+			if code, _ := classify(err); code != ExitBlocked || !strings.Contains(err.Error(), "none that penstock could have begun") {
+				t.Errorf("exit code %d: %v", code, err)
+			}
+		})
+	}
+}
+
 // TestForgedApprovalsStopARun: somebody writes to the ledger's tables what nobody decided.
 func TestForgedApprovalsStopARun(t *testing.T) {
 	t.Parallel()

@@ -87,6 +87,7 @@ func (l *Ledger) holds(ctx context.Context, q querier, held heldLease) (bool, er
 		return true, nil
 	case dead:
 		return false, nil
+	case unknown: // by when it was last heard of
 	}
 	if l.line == nil {
 		return time.Since(held.heartbeat) < heartbeatExpiry, nil

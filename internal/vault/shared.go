@@ -291,7 +291,7 @@ func (v Vault) fetchBundle(ctx context.Context, from Shared, digest string) erro
 			if err != nil {
 				return err
 			}
-			path := ""
+			var path string
 			switch {
 			case header.Name == packedForm:
 				path = form
