@@ -320,9 +320,9 @@ func TestLostAnswers(t *testing.T) {
 			if test.arrived {
 				want = append(want, "r1")
 			}
-			same(t, l, other)
-			if got := runs(t, l); !slices.Equal(got, want) {
-				t.Errorf("%q, want %q", got, want)
+			report := same(t, l, other)
+			if got := runs(t, l); !slices.Equal(got, want) || report.Events != len(want) {
+				t.Errorf("%q in %d events, want %q", got, report.Events, want)
 			}
 			begin(t, l, "r2")
 			same(t, l, other)

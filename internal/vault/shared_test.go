@@ -1,7 +1,9 @@
 package vault_test
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -166,6 +168,22 @@ func TestWhatWasChangedThereIsRefused(t *testing.T) {
 	if err := there.Fetch(t.Context(), wrong, b.Digest, ""); err == nil || !strings.Contains(err.Error(), "was changed") {
 		t.Errorf("another bundle: %v", err)
 	}
+	for what, change := range map[string]func(name string, content []byte) (string, []byte){
+		"its static file": func(name string, content []byte) (string, []byte) {
+			if strings.HasPrefix(name, "files/") {
+				content = append(content, '!')
+			}
+			return name, content
+		},
+		"is no part of a bundle": func(name string, content []byte) (string, []byte) {
+			return strings.Replace(name, "files/", "files/../../", 1), content
+		},
+	} {
+		wrong.files["bundles/"+hex+".tar.gz"] = repacked(t, right.files["bundles/"+hex+".tar.gz"], change)
+		if err := there.Fetch(t.Context(), wrong, b.Digest, ""); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 	wrong.files["bundles/"+hex+".tar.gz"] = right.files["bundles/"+hex+".tar.gz"]
 	name := "sources/" + strings.TrimPrefix(source, "sha256:") + ".tar.gz"
 	wrong.files[name] = []byte("not even packed")
@@ -178,6 +196,40 @@ func TestWhatWasChangedThereIsRefused(t *testing.T) {
 	if again, err := there.Bundle(b.Digest); err != nil || again.Digest != b.Digest {
 		t.Errorf("%v", err)
 	}
+}
+
+// repacked is an archive with members that were changed.
+func repacked(t *testing.T, archive []byte, change func(name string, content []byte) (string, []byte)) []byte {
+	t.Helper()
+	zipped, err := gzip.NewReader(bytes.NewReader(archive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	again := gzip.NewWriter(&out)
+	members, packed := tar.NewReader(zipped), tar.NewWriter(again)
+	for {
+		header, err := members.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		content, readErr := io.ReadAll(members)
+		if err := errors.Join(err, readErr); err != nil {
+			t.Fatal(err)
+		}
+		header.Name, content = change(header.Name, content)
+		header.Size = int64(len(content))
+		if err := packed.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := packed.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(packed.Close(), again.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 func TestWhatNobodyWantsIsDroppedThere(t *testing.T) {
