@@ -42,6 +42,13 @@ func (m *machine) another(t *testing.T, who string) *machine {
 // TestMachinesShareALedger: what one machine began another approves, and a third, which has nothing, goes on with.
 func TestMachinesShareALedger(t *testing.T) {
 	a := newWaitingMachine(t, sharing)
+	if err := os.Mkdir(filepath.Join(a.app, "static"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a.write("static/a.txt", "one\n")
+	a.edit("wrangler.toml", "[vars]", "[assets]\ndirectory = \"static\"\n\n[vars]")
+	a.git("add", "-A")
+	a.git("-c", "user.name=ann", "commit", "--quiet", "-m", "static files")
 	a.must(2, "deploy", "--env", "local").says(t, "there is no shared ledger yet", "penstock provision --env local")
 	a.must(0, "local", "up")
 	a.must(0, "provision", "--env", "local").says(t, "created database penstock-ledger", "created bucket penstock-vault")
@@ -89,11 +96,13 @@ func TestMachinesShareALedger(t *testing.T) {
 	})
 
 	t.Run("back from any machine", func(t *testing.T) {
-		a, b := a.in(t), b.in(t)
+		a, b, c := a.in(t), b.in(t), c.in(t)
 		defer a.edit("src/index.js", "from", "second")()
+		defer a.edit("static/a.txt", "one", "two")()
 		id := a.waits()
+		b.must(0, "why", id).says(t, "1 changed", "~/a.txt") // which files are live is known here too
 		b.must(0, "approve", id, "--reason", "seen")
-		a.must(0, "promote", id)
+		c.must(0, "promote", id) // and there, or its plan would not be the one that was approved
 		b.must(0, "rollback", "--env", "local")
 		if _, body := a.get("/x"); body != "hello slowly from /x\n" { // the other environment is the same Worker
 			t.Errorf("it serves %q", body)
