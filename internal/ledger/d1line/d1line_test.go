@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/penstock-ci/penstock/internal/ledger"
@@ -127,22 +128,15 @@ func TestPages(t *testing.T) {
 func TestALedgerOnD1(t *testing.T) {
 	t.Parallel()
 	opened, _ := store(t)
+	var n atomic.Int64
 	promotiontest.JournalContract(t, func(t *testing.T) promotion.Journal {
-		folder := fmt.Sprintf("%p", t)
-		l, err := ledger.OpenShared(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), d1line.In(renamed{opened, strings.Map(letters, folder)}))
+		l, err := ledger.OpenShared(t.Context(), filepath.Join(t.TempDir(), "ledger.db"), d1line.In(renamed{opened, fmt.Sprint(n.Add(1))}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = l.Close() })
 		return l
 	})
-}
-
-func letters(c rune) rune {
-	if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' {
-		return c
-	}
-	return '_'
 }
 
 // renamed gives each test tables of its own in one database.
