@@ -537,6 +537,37 @@ func TestWhyExplainsWhatWaits(t *testing.T) {
 	})
 }
 
+// TestWhyKnowsWhatExpired: it does not say of what is over that it waits.
+func TestWhyKnowsWhatExpired(t *testing.T) {
+	t.Parallel()
+	_, state := heldRun(t)
+	inLedger(t, state, func(record *ledger.Ledger) {
+		ctx := t.Context()
+		if err := record.Record(ctx, event.Event{Type: event.RunStarted, Run: "r2-late", Time: time.Now(), RunInfo: &event.RunInfo{App: "late", Environment: "production"}}); err != nil {
+			t.Fatal(err)
+		}
+		hold := promotion.Hold{
+			Run: "r2-late", Promotion: "p2", App: "late", Environment: "production", Plan: "sha256:plan", Planned: []byte(`{"changes": []}`), Bundle: "sha256:b", Source: "sha256:s",
+			Policy: promotion.Policy{Approvers: []string{"bea"}, Needed: 1}, Since: time.Now().Add(-2 * time.Hour), Expires: time.Now().Add(-time.Hour),
+		}
+		if _, err := record.Hold(ctx, hold); err != nil {
+			t.Fatal(err)
+		}
+		ended := &event.Result{Outcome: ExitWaiting.Outcome(), ExitCode: int(ExitWaiting)}
+		if err := record.Record(ctx, event.Event{Type: event.RunFinished, Run: "r2-late", Time: time.Now(), Result: ended}); err != nil {
+			t.Fatal(err)
+		}
+		run, err := record.Run(ctx, "r2-late")
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, err := explain(ctx, record, run)
+		if err != nil || told.State != string(promotion.Expired) || !told.Expires.IsZero() {
+			t.Errorf("%+v, %v", told, err)
+		}
+	})
+}
+
 // TestWhyKnowsTheSQLOfThePlan: that of the plan which waits, not of one that was made before it.
 func TestWhyKnowsTheSQLOfThePlan(t *testing.T) {
 	t.Parallel()

@@ -146,7 +146,7 @@ func explain(ctx context.Context, record *ledger.Ledger, run ledger.Run) (explan
 		err = nil
 	case err == nil && run.State == string(held.StateAt(time.Now())):
 		told.Reason, told.Plan, told.Expires = held.Reason, held.Plan, held.Expires
-		if !held.State.Waits() {
+		if !held.StateAt(time.Now()).Waits() {
 			told.Expires = time.Time{}
 		}
 		told.Unmet, told.Decisions = waitingFor(held)

@@ -294,7 +294,7 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 		}
 	}
 	for _, done := range past {
-		if to != "" && (done.Promotion == strings.ToLower(to) || done.Run == strings.ToUpper(to)) {
+		if to != "" && (begins(done.Promotion, strings.ToLower(to)) || begins(done.Run, strings.ToUpper(to))) {
 			if done.Kind == KindMigration {
 				return Version{}, fmt.Errorf("%w: promotion %s changed the data alone and brought none", ErrNoSuchVersion, done.Promotion)
 			}
@@ -321,6 +321,12 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 		return Version{}, fmt.Errorf("%w: before it there was only the placeholder that answers 503; `penstock maintenance on` takes the app out of service", ErrNoSuchVersion)
 	}
 	return found[0], neverGood(found[0], past)
+}
+
+// begins reports whether id is that of a run or promotion which was asked for: the whole, or as much of it as lists show, which is its
+// time to the millisecond.
+func begins(id, asked string) bool {
+	return id == asked || (len(asked) >= 10 && strings.HasPrefix(id, asked))
 }
 
 // neverGood refuses a version that a promotion made and did not take to its end, by whatever name it is asked for: what gates

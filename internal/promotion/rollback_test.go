@@ -94,6 +94,25 @@ func (y *years) live(t *testing.T, want string) {
 	}
 }
 
+// TestARollbackToARunByItsBeginning: as much of a run's id as lists show is enough, and less is no id.
+func TestARollbackToARunByItsBeginning(t *testing.T) {
+	t.Parallel()
+	y := promoted(t, []promotion.Migration{first}, nil, nil)
+	past := y.past()
+	for i := range past {
+		if past[i].Version == y.versions[0] {
+			past[i].Run = "01M8A73Y9JW51B1DED1GZK36CR"
+		}
+	}
+	r, err := promotion.MakeRollback(t.Context(), y.cloud, past, "app", production, "01M8A73Y9J")
+	if err != nil || r.To.ID != y.versions[0] {
+		t.Errorf("%+v, %v", r.To, err)
+	}
+	if _, err := promotion.MakeRollback(t.Context(), y.cloud, past, "app", production, "01M8A73"); !errors.Is(err, promotion.ErrNoSuchVersion) {
+		t.Error(err)
+	}
+}
+
 func TestARollbackGoesToWhatWasLiveBefore(t *testing.T) {
 	t.Parallel()
 	y := promoted(t, []promotion.Migration{first}, []promotion.Migration{adding}, nil)
