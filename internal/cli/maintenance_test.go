@@ -91,3 +91,24 @@ func TestWhatBecomesOfMessagesInMaintenance(t *testing.T) {
 		}
 	}
 }
+
+// TestDataThatCannotBePutBack is refused before a rollback begins.
+func TestDataThatCannotBePutBack(t *testing.T) {
+	t.Parallel()
+	breaking := []promotion.Applied{{}}
+	for name, row := range map[string]struct {
+		planned promotion.Rollback
+		choice  promotion.DataChoice
+		says    string
+	}{
+		"nothing breaks":        {promotion.Rollback{}, promotion.DataRestored, "leave --restore-data out"},
+		"it is forgotten":       {promotion.Rollback{Breaking: breaking}, promotion.DataRestored, "--code-only"},
+		"there is a bookmark":   {promotion.Rollback{Breaking: breaking, Bookmark: "b"}, promotion.DataRestored, ""},
+		"the data stays anyway": {promotion.Rollback{Breaking: breaking}, promotion.DataKept, ""},
+	} {
+		err := restorable(row.planned, row.choice)
+		if code, next := classify(err); (err != nil) != (row.says != "") || (err != nil && code != ExitUsage) || !strings.Contains(next, row.says) {
+			t.Errorf("%s: %v, next %q", name, err, next)
+		}
+	}
+}

@@ -82,6 +82,9 @@ func (r *run) rollback(ctx context.Context, target *cloudflare.Target, flags rol
 		on, unknown := target.Maintenance(ctx)
 		meanwhile = readOnlyMeanwhile(on, unknown, flags.environment)
 	}
+	if err == nil && !(flags.dryRun && len(planned.Breaking) > 0) { // of those a dry run shows what there is instead
+		err = restorable(planned, choice)
+	}
 	if err == nil && flags.dryRun {
 		return errors.Join(r.showRollback(planned, choice, meanwhile), r.end(ctx))
 	}
@@ -144,6 +147,19 @@ func (r *run) planRollback(ctx context.Context, target *cloudflare.Target, to st
 		return promotion.Rollback{}, fail(ExitUsage, "`penstock history --env "+r.environment.Name+"` lists runs with their versions", err)
 	}
 	return planned, err
+}
+
+// restorable refuses to put data back of which no earlier state is known: nothing that was applied since breaks the old code, or Time
+// Travel has forgotten it.
+func restorable(planned promotion.Rollback, choice promotion.DataChoice) error {
+	if choice != promotion.DataRestored || planned.Bookmark != "" {
+		return nil
+	}
+	if len(planned.Breaking) == 0 {
+		return fail(ExitUsage, "leave --restore-data out: the old code can run on the data as it is; `penstock restore` puts data back by itself",
+			errors.New("nothing was applied since that the old code cannot live with, so that no state of the data belongs to that version"))
+	}
+	return fail(ExitUsage, "see with --dry-run what there is instead, or go back with --code-only", errors.New("no bookmark of the data is known, so that it cannot be put back"))
 }
 
 // plannedRollback is what a rollback would do, for programs.
