@@ -28,15 +28,18 @@ import (
 const keptFor = 30 * 24 * time.Hour
 
 // policy is what the environment asks of people, with the keys that it takes, as they are where the run's rules are read.
-func (r *run) policy() (promotion.Policy, error) {
-	policy := promotion.PolicyOf(*r.environment)
-	if r.environment.Signers == "" {
+func (r *run) policy() (promotion.Policy, error) { return askedIn(*r.environment, r.rules) }
+
+// askedIn is what an environment asks of people, with the keys that it takes from a folder.
+func askedIn(environment pipelines.Environment, folder string) (promotion.Policy, error) {
+	policy := promotion.PolicyOf(environment)
+	if environment.Signers == "" {
 		return policy, nil
 	}
-	text, err := os.ReadFile(filepath.Join(r.rules, filepath.FromSlash(r.environment.Signers)))
+	text, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(environment.Signers)))
 	if err != nil || strings.TrimSpace(string(text)) == "" {
 		return policy, fail(ExitUsage, "write it in the form of ssh-keygen's allowed_signers, or take signers out of the environment",
-			fmt.Errorf("environment %s takes signed decisions only, and its file %s cannot be read (%w)", r.environment.Name, r.environment.Signers, errors.Join(err, errEmptySigners)))
+			fmt.Errorf("environment %s takes signed decisions only, and its file %s cannot be read (%w)", environment.Name, environment.Signers, errors.Join(err, errEmptySigners)))
 	}
 	policy.Signers = string(text)
 	return policy, nil

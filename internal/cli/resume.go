@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/appfacts"
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/internal/vault"
+	"github.com/penstock-ci/penstock/pipelines"
 )
 
 // resumption is an earlier run with which a new process goes on: with its source and its bundle, whatever has become of the
@@ -75,6 +78,54 @@ func (a *resumption) from(ctx context.Context, record *record, state, environmen
 		return err
 	}
 	return a.open(ctx, record, state)
+}
+
+// agreesWith refuses to go on with a run by its own word alone. Who can write to a shared record can make up a run whose source asks nobody:
+// what counts is also whom the folder asks, in which somebody goes on with it. And one on this machine's own record knows nothing of what
+// came after it once the environment's record is shared.
+func (r *run) agreesWith(folders ...string) error {
+	from := r.resumes
+	slices.Sort(folders)
+	for _, folder := range slices.Compact(folders) {
+		text, err := os.ReadFile(filepath.Join(folder, pipelines.FileName))
+		if from.shared == "" && (err != nil || !pipelines.MayShare(text)) {
+			continue // such a folder may be any
+		}
+		fitted, problems, err := appfacts.Fit(folder)
+		if err = errors.Join(err, problems.Err()); err != nil {
+			return unfit(folder, err)
+		}
+		if fitted.Name != r.pipeline.Name {
+			if from.shared == "" {
+				continue
+			}
+			return fail(ExitUsage, "go to a checkout of the run's commit, or name its folder with -C", fmt.Errorf("run %s is of %s, and %s is %s", from.run.ID, r.pipeline.Name, folder, fitted.Name))
+		}
+		environment := fitted.Environment(r.environment.Name)
+		if from.shared == "" {
+			if environment != nil && environment.Ledger != r.environment.Ledger {
+				return fail(ExitBlocked, "begin anew: `penstock deploy --env "+r.environment.Name+"`",
+					fmt.Errorf("run %s is on this machine's own record, and that of %s is shared since (%s), where newer runs may be", from.run.ID, r.environment.Name, environment.Ledger.D1))
+			}
+			continue
+		}
+		if environment == nil {
+			return fail(ExitUsage, "go to a checkout of the run's commit", fmt.Errorf("%s knows no environment %s", folder, r.environment.Name))
+		}
+		here, err := askedIn(*environment, folder)
+		if err != nil {
+			return err
+		}
+		asked, err := r.policy()
+		if err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(here, asked) {
+			return fail(ExitBlocked, "begin anew; or look at the run's commit, check it out, and run the same command again",
+				fmt.Errorf("run %s and the %s in %s do not agree on who must approve for %s, or with which keys", from.run.ID, pipelines.FileName, folder, r.environment.Name))
+		}
+	}
+	return nil
 }
 
 // findRun finds a run by its id or an end or beginning of it that no other has.

@@ -232,6 +232,45 @@ func TestWhatCannotGoOn(t *testing.T) {
 	}
 }
 
+// TestTheFolderHasAWord: whoever can write the record, or wrote it long ago, does not decide alone what is asked of whom.
+func TestTheFolderHasAWord(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		yaml   string // of the folder in which it is gone on with; the run's own source has none
+		shared bool
+		change func(*resumption)
+		says   string
+	}{
+		"the record is shared since": {"ledger: {d1: team-ledger, r2: team-vault}\n", false, nil, "newer runs may be"},
+		"made up without approvers":  {"environments: {production: {approvers: [bea]}}\n", true, nil, "who must approve"},
+		"of another app":             {"name: other\n", true, func(a *resumption) { a.shared = "other" }, "is of small"},
+		"made up with another place": {"environments: {production: {}}\n", true, func(a *resumption) { a.run.Info.Place = "../../tmp" }, "leads out of its source"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			shared, _ := heldRun(t)
+			shared.folder = app(t)
+			write(t, filepath.Join(shared.folder, "penstock.yaml"), row.yaml)
+			shared.streams.Out, shared.streams.Err = io.Discard, io.Discard
+			again, err := shared.resume(t.Context(), "r1-0001", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(again.source.Root)
+			if row.shared {
+				again.shared = "small"
+			}
+			if row.change != nil {
+				row.change(again)
+			}
+			_, err = beginFrom(t.Context(), shared, runFlags{environment: "production"}, true, again)
+			if code, next := classify(err); (code != ExitBlocked && code != ExitUsage) || next == "" || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("exit code %d, next %q: %v; want %q", code, next, err, row.says)
+			}
+		})
+	}
+}
+
 // TestOnlyWhatWasPromotedGoesFurther: a check ends well too, and was nowhere.
 func TestOnlyWhatWasPromotedGoesFurther(t *testing.T) {
 	t.Parallel()

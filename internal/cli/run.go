@@ -137,6 +137,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err != nil {
 		return nil, err
 	}
+	here := folder
 	r := &run{shared: shared, flags: flags, id: ulid.Make().String(), began: time.Now(), folder: folder, root: folder, resumes: from}
 	r.hides.Store(redact.New(nil)) // until its secrets are known
 	defer func() {
@@ -145,7 +146,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		}
 	}()
 	if from != nil {
-		r.place = from.run.Info.Place
+		if r.place = from.run.Info.Place; r.place != "" && !filepath.IsLocal(filepath.FromSlash(r.place)) {
+			return nil, fail(ExitBlocked, "find out who wrote that: `penstock history "+from.run.ID+"`", fmt.Errorf("the place of run %s, %q, leads out of its source", from.run.ID, r.place))
+		}
 		r.root = filepath.Join(from.source.Root, filepath.FromSlash(r.place))
 		if from.shared == "" { // else its folder may be on another machine
 			r.folder, folder = from.run.Info.Folder, from.run.Info.Folder
@@ -199,6 +202,11 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	}
 	if err := namedStages(r.pipeline, flags.only); err != nil {
 		return nil, err
+	}
+	if from != nil {
+		if err := r.agreesWith(here, r.folder); err != nil {
+			return nil, err
+		}
 	}
 	if r.gates, err = openGates(shared.streams, r.rules, state, r.hide); err != nil {
 		return nil, err
