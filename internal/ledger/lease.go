@@ -212,7 +212,11 @@ func (l *Ledger) keepAlive(key leaseKey, every time.Duration, beat func(ctx cont
 }
 
 func (l *Ledger) beatLine(seq int64) func(context.Context, time.Time) {
-	return func(ctx context.Context, _ time.Time) { _ = l.line.Beat(ctx, seq) }
+	return func(ctx context.Context, _ time.Time) {
+		ctx, cancel := context.WithTimeout(ctx, beatLineEvery) // what is not answered must not keep the next ones back
+		defer cancel()
+		_ = l.line.Beat(ctx, seq)
+	}
 }
 
 func (l *Ledger) beat(ctx context.Context, lease promotion.Lease, now time.Time) {

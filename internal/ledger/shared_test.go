@@ -531,6 +531,27 @@ func TestAHolderElsewhere(t *testing.T) {
 	}
 }
 
+// bounds is a line that notes by when a beat must be over.
+type bounds struct {
+	*linetest.Memory
+	until *time.Time
+}
+
+func (b bounds) Beat(ctx context.Context, _ int64) error {
+	*b.until, _ = ctx.Deadline()
+	return nil
+}
+
+// A beat that is never answered is given up before the next one is due: else one lost packet takes the lease from a holder that lives.
+func TestABeatIsGivenUp(t *testing.T) {
+	t.Parallel()
+	var until time.Time
+	ledger.BeatOnce(t.Context(), machine(t, bounds{linetest.NewMemory(), &until}), 1)
+	if lasts := time.Until(until); until.IsZero() || lasts > 20*time.Second {
+		t.Errorf("it may last until %s", until)
+	}
+}
+
 // Of two machines that go on with a run one does, until it has been silent.
 func TestAClaimElsewhere(t *testing.T) {
 	t.Parallel()
