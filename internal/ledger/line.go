@@ -152,7 +152,9 @@ func (l *Ledger) take(ctx context.Context, page Page) (took bool, last int64, er
 			}
 		}
 	}
-	l.sent = nil
+	if head.Seq >= page.Last { // else it may be in the next page
+		l.sent = nil
+	}
 	if err := writeHead(l.path, head, os.O_CREATE); err != nil {
 		return true, head.Seq, fmt.Errorf("keep the ledger's head beside it: %w", err)
 	}

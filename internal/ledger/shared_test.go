@@ -336,6 +336,9 @@ func TestWhatWasObservedIsNotThereTwice(t *testing.T) {
 	line := linetest.NewMemory()
 	l := machine(t, line)
 	observer := l.Observer()
+	for i := range 20 { // more than fits a page
+		observer.Observe(began(fmt.Sprintf("q%d", i)))
+	}
 	observer.Observe(began("r1"))
 	broken := true
 	line.Break(func(call string) linetest.Fault {
@@ -355,7 +358,7 @@ func TestWhatWasObservedIsNotThereTwice(t *testing.T) {
 	if err := observer.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if report := same(t, l, machine(t, line)); report.Events != 3 {
+	if report := same(t, l, machine(t, line)); report.Events != 23 {
 		t.Errorf("%d events", report.Events)
 	}
 }
