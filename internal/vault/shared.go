@@ -287,6 +287,9 @@ func (v Vault) fetchBundle(ctx context.Context, from Shared, digest string) erro
 			if err != nil {
 				return err
 			}
+			if header.Size > bundle.MaxSize {
+				return fmt.Errorf("its %q has %d MB, more than any bundle has", header.Name, header.Size>>20)
+			}
 			content, err := io.ReadAll(packed)
 			if err != nil {
 				return err

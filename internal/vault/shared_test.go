@@ -232,6 +232,23 @@ func repacked(t *testing.T, archive []byte, change func(name string, content []b
 	return out.Bytes()
 }
 
+// A few kilobytes can unpack to gigabytes: how much is judged by what is announced, before it is read.
+func TestABundleThatFillsTheMemoryIsNotRead(t *testing.T) {
+	t.Parallel()
+	there, digest := newBucket(), strings.Repeat("a", 64)
+	var packed bytes.Buffer
+	zipped := gzip.NewWriter(&packed)
+	err := tar.NewWriter(zipped).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "form", Size: 1 << 30, Mode: 0o600})
+	if err := errors.Join(err, zipped.Close()); err != nil {
+		t.Fatal(err)
+	}
+	there.files["bundles/"+digest+".tar.gz"] = packed.Bytes()
+	err = vault.At(t.TempDir()).Fetch(t.Context(), there, "sha256:"+digest, "")
+	if err == nil || !strings.Contains(err.Error(), "more than any bundle has") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestWhatNobodyWantsIsDroppedThere(t *testing.T) {
 	t.Parallel()
 	here, b, source := aRun(t)
