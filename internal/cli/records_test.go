@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/ledger/linetest"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 )
 
 // sharing is an app whose production is on a shared ledger of which this machine has seen a run that waits, and Cloudflare at an address.
@@ -124,6 +125,31 @@ func TestASharedLedgerThatCannotBeAsked(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 	})
+}
+
+// Who has a token for D1 alone may approve, and is told what the token lacks to go on with a run.
+func TestATokenForD1Alone(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/r2/") {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `{"success": false, "errors": [{"code": 10000, "message": "Authentication error"}]}`)
+			return
+		}
+		fmt.Fprint(w, `{"success": true, "errors": [], "result": [{"uuid": "1", "name": "team-ledger"}]}`)
+	}))
+	defer server.Close()
+	store, err := cloudflare.OpenStore(t.Context(), cloudflare.StoreOptions{
+		BaseURL: server.URL + "/client/v4", Token: "t0ken", AccountID: someAccount, Database: "team-ledger", Bucket: "team-vault", Folder: "team-ledger",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := &resumption{run: ledger.Run{RunSummary: ledger.RunSummary{ID: "r1", Bundle: "sha256:" + strings.Repeat("a", 64)}}}
+	err = from.open(t.Context(), &record{dir: t.TempDir(), store: store}, t.TempDir())
+	if code, next := classify(err); code != ExitUsage || !strings.Contains(next, "Workers R2 Storage") {
+		t.Errorf("exit code %d, next %q: %v", code, next, err)
+	}
 }
 
 // Without the key nobody is asked, and with a file that cannot be read it is not guessed which ledger is meant.

@@ -16,6 +16,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/snapshot"
+	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/internal/vault"
 	"github.com/penstock-ci/penstock/pipelines"
 )
@@ -217,6 +218,8 @@ func (a *resumption) open(ctx context.Context, record *record, state string) err
 	if record.store != nil {
 		if err := kept.Fetch(ctx, record.store, a.run.Bundle, a.run.Info.SourceDigest); errors.Is(err, promotion.ErrUnreachable) || ctx.Err() != nil {
 			return err
+		} else if cloudflare.IsDenied(err) {
+			return fail(ExitUsage, "give the token Workers R2 Storage > Edit", fmt.Errorf("what run %s is made of cannot be fetched: %w", a.run.ID, err))
 		} else if err != nil {
 			return gone(err)
 		}
