@@ -164,6 +164,9 @@ func (r *run) keep(ctx context.Context, made built) error {
 	if err := kept.Prune(before, wanted); err != nil || r.kept.store == nil {
 		return err
 	}
+	if err := mayBeShared(r.source); err != nil {
+		return err
+	}
 	live, err := r.ledger.Environments(ctx, "")
 	if err != nil {
 		return err

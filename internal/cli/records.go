@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/penstock-ci/penstock/internal/appfacts"
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/ledger/d1line"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/internal/vault"
 	"github.com/penstock-ci/penstock/internal/wrangler"
@@ -110,6 +113,19 @@ func (r *record) openCopy(ctx context.Context) error {
 	opened, err := openLedger(ctx, r.dir)
 	r.Ledger = opened
 	return err
+}
+
+// mayBeShared refuses a source with a file that holds secrets by its name: all of a source goes to the bucket, and what is neither tracked nor
+// ignored by git is part of it. Examples are for everybody, and so is what Vite reads without .local in its name.
+func mayBeShared(source *snapshot.Snapshot) error {
+	for _, file := range source.Files {
+		name := path.Base(file.Path)
+		vars := name == devVars || strings.HasPrefix(name, devVars+".") && !slices.Contains([]string{".example", ".sample", ".template"}, path.Ext(name))
+		if vars || strings.HasPrefix(name, ".env.") && path.Ext(name) == ".local" {
+			return fail(ExitUsage, "name it in .gitignore (and take it out of git: `git rm --cached`)", fmt.Errorf("%s is part of the source, which goes to the shared bucket, and such a file holds secrets", file.Path))
+		}
+	}
+	return nil
 }
 
 // whyUnasked is the error of a shared ledger that could not be asked, with what to do about it; nil for any other error.

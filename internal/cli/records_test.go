@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger"
 	"github.com/penstock-ci/penstock/internal/ledger/linetest"
 	"github.com/penstock-ci/penstock/internal/promotion"
+	"github.com/penstock-ci/penstock/internal/snapshot"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 )
 
@@ -149,6 +151,29 @@ func TestATokenForD1Alone(t *testing.T) {
 	err = from.open(t.Context(), &record{dir: t.TempDir(), store: store}, t.TempDir())
 	if code, next := classify(err); code != ExitUsage || !strings.Contains(next, "Workers R2 Storage") {
 		t.Errorf("exit code %d, next %q: %v", code, next, err)
+	}
+}
+
+// A source goes to the bucket whole: what holds secrets by its name does not go along unseen, be it because .gitignore lacks it.
+func TestSecretsDoNotReachTheBucket(t *testing.T) {
+	t.Parallel()
+	for name, secret := range map[string]bool{
+		".dev.vars": true, "apps/api/.dev.vars.staging": true, ".env.local": true, ".env.production.local": true,
+		".dev.vars.example": false, ".env": false, ".env.production": false, "src/dev.vars": false,
+	} {
+		folder := app(t)
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(folder, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(folder, name), "TOKEN=x\n")
+		source, err := snapshot.Take(t.Context(), folder, snapshot.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = mayBeShared(source)
+		if code, next := classify(err); (err != nil) != secret || secret && (code != ExitUsage || !strings.Contains(next, ".gitignore") || !strings.Contains(err.Error(), name)) {
+			t.Errorf("%s: exit code %d, next %q: %v", name, code, next, err)
+		}
 	}
 }
 

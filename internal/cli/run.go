@@ -238,6 +238,9 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		return nil, err
 	}
 	if promotes && r.kept.store != nil { // not only once all is built and nothing can be kept
+		if err := mayBeShared(r.source); err != nil {
+			return nil, err
+		}
 		if err := r.kept.store.HasBucket(ctx); err != nil {
 			return nil, whyUnaskedOr(err, *r.environment)
 		}
