@@ -244,7 +244,6 @@ func TestTheFolderHasAWord(t *testing.T) {
 		"the record is shared since": {"ledger: {d1: team-ledger, r2: team-vault}\n", false, nil, "newer runs may be"},
 		"made up without approvers":  {"environments: {production: {approvers: [bea]}}\n", true, nil, "who must approve"},
 		"of another app":             {"name: other\n", true, func(a *resumption) { a.shared = "other" }, "is of small"},
-		"made up with another place": {"environments: {production: {}}\n", true, func(a *resumption) { a.run.Info.Place = "../../tmp" }, "leads out of its source"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -146,9 +146,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 		}
 	}()
 	if from != nil {
-		if r.place = from.run.Info.Place; r.place != "" && !filepath.IsLocal(filepath.FromSlash(r.place)) {
-			return nil, fail(ExitBlocked, "find out who wrote that: `penstock history "+from.run.ID+"`", fmt.Errorf("the place of run %s, %q, leads out of its source", from.run.ID, r.place))
-		}
+		r.place = from.run.Info.Place
 		r.root = filepath.Join(from.source.Root, filepath.FromSlash(r.place))
 		if from.shared == "" { // else its folder may be on another machine
 			r.folder, folder = from.run.Info.Folder, from.run.Info.Folder
