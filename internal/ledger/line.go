@@ -11,6 +11,9 @@ import (
 	"os"
 	"time"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/penstock-ci/penstock/internal/promotion"
 )
 
@@ -139,8 +142,19 @@ func (l *Ledger) take(ctx context.Context, page Page) (took bool, last int64, er
 		return false, seq, err
 	}
 	head, err := appendEntries(ctx, tx, entries)
+	if failure, ok := errors.AsType[*sqlite.Error](err); ok && failure.Code()&0xff == sqlite3.SQLITE_CONSTRAINT {
+		return false, seq, &TamperError{seq + 1, fmt.Sprintf("or one behind it contradicts the others: %v", err)}
+	}
 	if err != nil {
 		return false, seq, fmt.Errorf("take over what is new in the shared ledger: %w", err)
+	}
+	// Go reads what is nested deeper than SQLite does, which the tables are asked with.
+	var unread sql.NullInt64
+	if err := tx.QueryRowContext(ctx, "SELECT min(seq) FROM events WHERE seq > ? AND NOT json_valid(body)", seq).Scan(&unread); err != nil {
+		return false, seq, fmt.Errorf("take over what is new in the shared ledger: %w", err)
+	}
+	if unread.Valid {
+		return false, seq, &TamperError{unread.Int64, "is no JSON that can be asked"}
 	}
 	if err := tx.Commit(); err != nil {
 		return false, seq, fmt.Errorf("commit to the ledger: %w", err)

@@ -534,6 +534,32 @@ func TestAHolderElsewhere(t *testing.T) {
 	}
 }
 
+// What follows by its hash, and no Penstock could have written, is somebody's doing: it is said so, and is not taken over.
+func TestEntriesThatCannotBeTakenOver(t *testing.T) {
+	t.Parallel()
+	waiver := `{"time":"2026-01-01T00:00:00Z","kind":"waiver","waiver":{"id":"w","app":"app","environment":"production"}}`
+	for name, bodies := range map[string][]string{
+		"a waiver twice":           {waiver, waiver},
+		"deeper than tables read":  {`{"time":"2026-01-01T00:00:00Z","kind":"x","deep":` + strings.Repeat("[", 3000) + strings.Repeat("]", 3000) + `}`},
+		"no object":                {`[]`},
+		"a time that is none":      {`{"time":"tomorrow","kind":"x"}`},
+		"a number that has no end": {`{"kind":"lease","lease":{"token":99999999999999999999}}`},
+	} {
+		line := linetest.NewMemory()
+		if err := line.Append(t.Context(), ledger.Head{}, linetest.Chain(ledger.Head{}, bodies...)); err != nil {
+			t.Fatal(err)
+		}
+		l := machine(t, line)
+		var tampered *ledger.TamperError
+		if err := l.Pull(t.Context()); !errors.As(err, &tampered) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if report, err := l.Verify(t.Context()); err != nil || !report.OK || report.Events != 0 {
+			t.Errorf("%s: this machine's copy is %+v, %v", name, report, err)
+		}
+	}
+}
+
 // bounds is a line that notes by when a beat must be over.
 type bounds struct {
 	*linetest.Memory
