@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -175,6 +176,13 @@ func startOneByHand(ctx context.Context, set gateSet) (peak int64, err error) {
 	}
 	process := exec.CommandContext(ctx, set.path)
 	process.Env = append([]string{cookie, "PLUGIN_PROTOCOL_VERSIONS=1", "TMPDIR=" + filepath.Dir(set.path)}, shown...)
+	if runtime.GOOS != "windows" {
+		socket, err := handSocket(process)
+		if err != nil {
+			return 0, fmt.Errorf("start the gate set %s by hand: %w", set.name, err)
+		}
+		defer socket.Close()
+	}
 	stdout, err := process.StdoutPipe()
 	if err != nil {
 		return 0, err
@@ -189,4 +197,26 @@ func startOneByHand(ctx context.Context, set gateSet) (peak int64, err error) {
 		return 0, errors.Join(fmt.Errorf("start the gate set %s by hand: it printed %q and no handshake", set.name, line), readErr, killErr)
 	}
 	return peakOf(process.ProcessState), nil
+}
+
+// handSocket makes the process inherit a socket on which it would be asked, as any host has to.
+func handSocket(process *exec.Cmd) (*os.File, error) {
+	dir, err := os.MkdirTemp("", "psb")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) // nobody connects, so that its name is not needed
+	address := &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"}
+	listener, err := net.ListenUnix("unix", address)
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close() //nolint:errcheck // its copy stays open
+	socket, err := listener.File()
+	if err != nil {
+		return nil, err
+	}
+	process.ExtraFiles = []*os.File{socket} // the first is descriptor 3
+	process.Env = append(process.Env, "PENSTOCK_SET_SOCKET="+address.Name)
+	return socket, nil
 }
