@@ -76,10 +76,8 @@ func (r *run) info(executor string, promotes bool) *event.RunInfo {
 		}
 		info.Stages = append(info.Stages, event.Stage{Name: stage.Name, Title: stage.Title, Needs: stage.Needs, Moment: string(pipelines.WhenBuild)})
 	}
-	for _, ref := range r.pipeline.Gates {
-		if r.asks(ref, promotes) {
-			info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun})
-		}
+	for _, ref := range r.askedGates(promotes) {
+		info.Gates = append(info.Gates, event.Gate{Name: ref.Gate, Phase: ref.Phase, Enforcement: string(ref.Enforcement), DryRun: ref.DryRun})
 	}
 	switch {
 	case promotes && r.flags.command == commandMigrate:

@@ -86,6 +86,17 @@ func (r *run) asks(ref pipelines.GateRef, promotes bool) bool {
 	}
 }
 
+// askedGates are the gates that a run will ask.
+func (r *run) askedGates(promotes bool) []pipelines.GateRef {
+	var asked []pipelines.GateRef
+	for _, ref := range r.pipeline.Gates {
+		if r.asks(ref, promotes) {
+			asked = append(asked, ref)
+		}
+	}
+	return asked
+}
+
 // openGates finds the sets of this build, and those that the app's penstock.lock pins. hide takes secrets out of what they
 // say; nil where there are none.
 func openGates(streams *Streams, folder, state string, hide func(string) string) (*gatehost.Host, error) {

@@ -260,7 +260,7 @@ func beginFrom(ctx context.Context, shared *common, flags runFlags, promotes boo
 	if err := r.narrow(ctx); err != nil {
 		return nil, err
 	}
-	r.gates.Prepare(ctx, setsOf(r.pipeline.Gates)...)
+	r.gates.Prepare(ctx, setsOf(r.askedGates(promotes))...)
 	if from != nil && !from.elsewhere { // somebody else may have gone on with it since it was looked at
 		if err := r.ledger.Claim(ctx, r.id); err != nil {
 			return nil, err

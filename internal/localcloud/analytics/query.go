@@ -80,12 +80,12 @@ func Answer(ctx context.Context, source Source, account string, request Request,
 	// A variable of a type that the schema lacks is treated as the schema's own string: its value is looked at where it is used.
 	for _, operation := range document.Operations {
 		for _, variable := range operation.VariableDefinitions {
-			if schema.Types[variable.Type.Name()] == nil {
+			if schema().Types[variable.Type.Name()] == nil {
 				variable.Type = ast.NamedType("string", variable.Position)
 			}
 		}
 	}
-	if problems := validator.ValidateWithRules(schema, document, checks); len(problems) > 0 {
+	if problems := validator.ValidateWithRules(schema(), document, checks); len(problems) > 0 {
 		return refuse(now, messages(problems)...), nil
 	}
 	operation := document.Operations.ForName(request.OperationName)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -120,8 +121,8 @@ func (d dataset) describe() string {
 	return b.String()
 }
 
-// schema is the description of all that can be asked.
-var schema = func() *ast.Schema {
+// schema is the description of all that can be asked. It is made when somebody asks: that takes longer than a program should to start.
+var schema = sync.OnceValue(func() *ast.Schema {
 	var b strings.Builder
 	b.WriteString("scalar string\nscalar float64\nscalar uint64\nscalar Time\n" +
 		"type Query { viewer: viewer\n cost: uint64 }\ntype viewer {\n" +
@@ -138,4 +139,4 @@ var schema = func() *ast.Schema {
 	}
 	b.WriteString("type account {\n  accountTag: string\n" + account.String() + "}\ntype zone {\n  zoneTag: string\n" + zone.String() + "}\n")
 	return gqlparser.MustLoadSchema(&ast.Source{Name: "analytics", Input: b.String()})
-}()
+})
