@@ -4,7 +4,6 @@
 package probe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -199,23 +198,11 @@ func ask(ctx context.Context, client *http.Client, address promotion.Address, ve
 	if err != nil {
 		return answer{}, fmt.Errorf("read the answer: %w", err)
 	}
-	return answer{status: response.StatusCode, took: time.Since(began), proves: carries(response.Header, body, version)}, nil
-}
-
-// carries looks for the version's id anywhere in the answer: apps show it in different places, and an id of 128 random bits
-// is not there by chance.
-func carries(header http.Header, body []byte, version string) bool {
-	if version == "" {
-		return false
-	}
-	for _, values := range header {
-		for _, value := range values {
-			if strings.Contains(value, version) {
-				return true
-			}
-		}
-	}
-	return bytes.Contains(body, []byte(version))
+	proof := address.Proof(version)
+	return answer{
+		status: response.StatusCode, took: time.Since(began),
+		proves: proof.InHeader(response.Header) || proof.In(body, 0),
+	}, nil
 }
 
 // stayOnHost follows redirects within the host only: what another host answers says nothing about this version, and the

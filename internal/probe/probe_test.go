@@ -147,11 +147,17 @@ func TestABrokenVersionIsSaidAtOnce(t *testing.T) {
 func TestTheOverrideHeaderIsSent(t *testing.T) {
 	t.Parallel()
 	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = w.Write([]byte(r.Header.Get("Cloudflare-Workers-Version-Overrides")))
+		asked := r.Header.Get("Cloudflare-Workers-Version-Overrides")
+		if r.URL.Path == "/" {
+			asked = strings.Trim(strings.TrimPrefix(asked, "app="), `"`)
+		}
+		_, _ = w.Write([]byte(asked))
 	})
-	report, err := quick.Probe(t.Context(), address, green, paths(pipelines.ProofRequired, pipelines.Probe{Path: "/", Status: 200}))
-	if err != nil || !report.Proven {
-		t.Errorf("%+v, %v", report, err)
+	for path, proves := range map[string]bool{"/": true, "/echo": false} {
+		report, err := quick.Probe(t.Context(), address, green, paths(pipelines.ProofRequired, pipelines.Probe{Path: path, Status: 200}))
+		if err != nil || report.Proven != proves {
+			t.Errorf("%s: %+v, %v", path, report, err)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func Start(ctx context.Context, address promotion.Address, version string) (*Pro
 	}
 	quiet := log.New(io.Discard, "", 0) // what goes wrong is counted, and told to the script as 502
 	p.server = &http.Server{
-		Handler:           p.handler(target, address.Header, version, quiet),
+		Handler:           p.handler(target, address.Header, address.Proof(version), version != "", quiet),
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          quiet,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -99,7 +99,8 @@ func (p *Proxy) Close() error {
 	return nil
 }
 
-func (p *Proxy) handler(target *url.URL, header http.Header, version string, quiet *log.Logger) http.Handler {
+// handler passes questions on; wanted says that there is an id to look for in the answers.
+func (p *Proxy) handler(target *url.URL, header http.Header, proof promotion.Proof, wanted bool, quiet *log.Logger) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: p.transport,
 		ErrorLog:  quiet,
@@ -111,12 +112,12 @@ func (p *Proxy) handler(target *url.URL, header http.Header, version string, qui
 			if host := header.Get("Host"); host != "" {
 				request.Out.Host = host
 			}
-			if version != "" {
+			if wanted {
 				request.Out.Header.Set("Accept-Encoding", "identity") // in what is packed no id can be found
 			}
 		},
 		ModifyResponse: func(response *http.Response) error {
-			proven := version != "" && inHeader(response.Header, version)
+			proven := proof.InHeader(response.Header)
 			p.count(func(seen *Seen) {
 				seen.Answers++
 				if proven {
@@ -125,10 +126,10 @@ func (p *Proxy) handler(target *url.URL, header http.Header, version string, qui
 			})
 			rebase(response, target, p.URL)
 			// A switched connection is not a body to read.
-			if !proven && version != "" && response.StatusCode != http.StatusSwitchingProtocols {
+			if !proven && wanted && response.StatusCode != http.StatusSwitchingProtocols {
 				path := asked(response.Request, target)
 				response.Body = &scanner{
-					ReadCloser: response.Body, want: []byte(version),
+					ReadCloser: response.Body, proof: proof,
 					found: func() { p.count(func(seen *Seen) { seen.Proven++ }) },
 					missed: func() {
 						if response.Request.Method == http.MethodGet {
@@ -179,24 +180,13 @@ func (p *Proxy) count(change func(*Seen)) {
 	change(&p.seen)
 }
 
-func inHeader(header http.Header, version string) bool {
-	for _, values := range header {
-		for _, value := range values {
-			if strings.Contains(value, version) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// scanner looks for want in what is read through it, also across two reads.
+// scanner looks for the proof in what is read through it, also across two reads.
 type scanner struct {
 	io.ReadCloser
-	want []byte
-	tail []byte
-	read int
-	// found is called once, when want was read; missed when all was read without it.
+	proof promotion.Proof
+	tail  []byte
+	read  int
+	// found is called once, when it was read; missed when all was read without it.
 	found, missed func()
 }
 
@@ -204,11 +194,11 @@ func (s *scanner) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	if s.found != nil && s.read < ScanLimit {
 		window := append(s.tail, p[:n]...)
-		if bytes.Contains(window, s.want) {
+		if s.proof.In(window, len(s.tail)) {
 			s.found()
 			s.found = nil
 		}
-		s.tail = bytes.Clone(window[max(0, len(window)-len(s.want)+1):])
+		s.tail = bytes.Clone(window[max(0, len(window)-s.proof.Reach()):])
 		s.read += n
 		if s.found != nil && err == io.EOF {
 			s.missed()
