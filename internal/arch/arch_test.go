@@ -119,7 +119,7 @@ var theMap = []room{
 	{
 		"internal/localcloud",
 		nil,
-		[]string{"modernc.org/sqlite", "github.com/gofrs/flock", "github.com/google/uuid", "github.com/oklog/ulid/v2", "golang.org/x/sys", "golang.org/x/sync", "golang.org/x/net/publicsuffix", "gopkg.in/yaml.v3", "github.com/vektah/gqlparser/v2", "github.com/gobwas/ws"},
+		[]string{"modernc.org/sqlite", "github.com/gofrs/flock", "github.com/google/uuid", "github.com/oklog/ulid/v2", "golang.org/x/sys", "golang.org/x/sync", "golang.org/x/net/publicsuffix", "gopkg.in/yaml.v3", "github.com/vektah/gqlparser/v2", "github.com/gobwas/ws", "github.com/nlnwa/whatwg-url"},
 		"the emulator shares no code with the client under test",
 	},
 	{
