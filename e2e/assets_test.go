@@ -19,7 +19,7 @@ func TestStaticAssets(t *testing.T) {
 			}
 		}
 	}
-	first := map[string]string{"/": "<p>first</p>\n", "/css/site.css": "p { color: black }\n", "/api/x": "the code\n", "/notes.map": "the code\n"}
+	first := map[string]string{"/": "<p>first</p>\n", "/css/site.css": "p { color: black }\n", "/api/x": "the code\n", "/notes.map": "the code\n", "/style/site": "p { color: black }\n"}
 	serves(first)
 
 	if err := os.WriteFile(filepath.Join(m.app, "public/index.html"), []byte("<p>second</p>\n"), 0o644); err != nil {

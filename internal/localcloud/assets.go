@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock-ci/penstock/internal/localcloud/assetrules"
 	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
 	"github.com/penstock-ci/penstock/internal/localcloud/store"
 )
@@ -212,15 +213,18 @@ func (c *Cloud) versionAssets(ctx context.Context, script string, meta metadata,
 		return nil, nil
 	}
 	config := meta.Assets.Config
-	out := &store.VersionAssets{HTMLHandling: config.HTMLHandling, NotFoundHandling: config.NotFoundHandling, Files: map[string]store.Asset{}}
+	out := &store.VersionAssets{
+		HTMLHandling: config.HTMLHandling, NotFoundHandling: config.NotFoundHandling, Files: map[string]store.Asset{},
+		Redirects: config.Redirects, Headers: config.Headers,
+	}
 	if !slices.Contains([]string{"", "auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"}, out.HTMLHandling) {
 		return nil, badUpload("assets: html_handling %q is not known", out.HTMLHandling)
 	}
 	if !slices.Contains([]string{"", "none", "single-page-application", "404-page"}, out.NotFoundHandling) {
 		return nil, badUpload("assets: not_found_handling %q is not known", out.NotFoundHandling)
 	}
-	if config.Redirects != "" || config.Headers != "" {
-		return nil, badUpload("the files _headers and _redirects are not obeyed by the local cloudflare: list them in .assetsignore to try the rest here")
+	if err := checkRules(out); err != nil {
+		return nil, err
 	}
 	first, err := workerFirst(config.RunWorkerFirst)
 	if err != nil {
@@ -249,6 +253,28 @@ func (c *Cloud) versionAssets(ctx context.Context, script string, meta metadata,
 		out.Files[name] = asset
 	}
 	return out, nil
+}
+
+// checkRules refuses _redirects and _headers with lines that are no rules, all of them in one answer. Cloudflare says it in
+// this form of redirects in a circle and of headers without a path (https://github.com/cloudflare/workers-sdk/issues/15624 and
+// /14547); its pages have other lines ignored. Here they are refused, too: what was meant would not happen.
+func checkRules(assets *store.VersionAssets) error {
+	_, redirects := assetrules.ParseRedirects(assets.Redirects, assets.HTMLHandling)
+	_, headers := assetrules.ParseHeaders(assets.Headers)
+	for _, file := range []struct {
+		name    string
+		invalid []assetrules.Invalid
+	}{{"_redirects", redirects}, {"_headers", headers}} {
+		if len(file.invalid) == 0 {
+			continue
+		}
+		message := "Invalid " + file.name + " configuration:"
+		for _, line := range file.invalid {
+			message += fmt.Sprintf("\nLine %d: %s", line.Line, line.Message)
+		}
+		return refuse(http.StatusBadRequest, codeBadAssetRules, "%s", message)
+	}
+	return nil
 }
 
 // workerFirst reads run_worker_first: true, false, or patterns of paths.
@@ -289,6 +315,8 @@ func (c *Cloud) runnable(version store.Version) (runtime.Version, error) {
 		Files: map[string]runtime.Asset{}, HTMLHandling: version.Assets.HTMLHandling, NotFoundHandling: version.Assets.NotFoundHandling,
 		WorkerFirst: version.Assets.WorkerFirst, Alone: version.MainModule == "",
 	}
+	out.Assets.Redirects, _ = assetrules.ParseRedirects(version.Assets.Redirects, version.Assets.HTMLHandling)
+	out.Assets.Headers, _ = assetrules.ParseHeaders(version.Assets.Headers)
 	if out.Assets.Alone {
 		out.MainModule, out.Modules = noWorker.Name, []runtime.Module{noWorker}
 	}

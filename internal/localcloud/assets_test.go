@@ -9,6 +9,9 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+
+	"github.com/penstock-ci/penstock/internal/localcloud/assetrules"
+	"github.com/penstock-ci/penstock/internal/localcloud/runtime"
 )
 
 // uploadFiles goes through an upload session and returns the token that a version names, and how many files were sent.
@@ -62,7 +65,7 @@ func TestStaticAssets(t *testing.T) {
 	assets := func(token string, config map[string]any) map[string]any {
 		return map[string]any{"jwt": token, "config": config}
 	}
-	got := push(t, cloud, "PUT", hello, meta("assets", assets(token, map[string]any{"not_found_handling": "404-page", "run_worker_first": []string{"/api/*"}}),
+	got := push(t, cloud, "PUT", hello, meta("assets", assets(token, map[string]any{"not_found_handling": "404-page", "run_worker_first": []string{"/api/*"}, "_redirects": "/old /", "_headers": "/*\n  X-Rule: yes"}),
 		"bindings", []any{map[string]any{"type": "assets", "name": "ASSETS"}}), "x")
 	if !got.Success || got.get(t, "has_assets") != true {
 		t.Fatalf("%s %v", got.Result, got.Errors)
@@ -71,6 +74,19 @@ func TestStaticAssets(t *testing.T) {
 	held := script.Versions[0].Assets
 	if held == nil || len(held.Files) != 2 || held.NotFoundHandling != "404-page" || fmt.Sprint(held.WorkerFirst) != "[/api/*]" || held.Alone {
 		t.Fatalf("%+v", held)
+	}
+	rulesOf := func(assets *runtime.Assets) string {
+		at, err := assetrules.ParseAddress("http://localhost/old")
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, _ := assets.Redirects.Match(at)
+		header := http.Header{}
+		assets.Headers.Apply(at, header)
+		return to.Location + " " + header.Get("X-Rule")
+	}
+	if rules := rulesOf(held); rules != "/ yes" {
+		t.Errorf("rules: %q", rules)
 	}
 	file, err := held.Files["/index.html"].Open()
 	if err != nil {
@@ -91,7 +107,7 @@ func TestStaticAssets(t *testing.T) {
 		t.Fatal(kept.Errors)
 	}
 	shift(t, cloud, "", kept.get(t, "id"), 100)
-	if script, _ := fake.script("hello"); script.Versions[0].Assets == nil || len(script.Versions[0].Assets.Files) != 2 {
+	if script, _ := fake.script("hello"); script.Versions[0].Assets == nil || len(script.Versions[0].Assets.Files) != 2 || rulesOf(script.Versions[0].Assets) != "/ yes" {
 		t.Errorf("kept: %+v", script.Versions[0].Assets)
 	}
 
@@ -102,6 +118,9 @@ func TestStaticAssets(t *testing.T) {
 		t.Errorf("after a restart: %v", err)
 	} else {
 		_ = file.Close()
+	}
+	if rules := rulesOf(script.Versions[0].Assets); rules != "/ yes" {
+		t.Errorf("rules after a restart: %q", rules)
 	}
 
 	// Files alone, without a Worker.
@@ -138,12 +157,19 @@ func TestStaticAssetsAreRefused(t *testing.T) {
 	for want, assets := range map[string]map[string]any{
 		"jwt is missing":     {},
 		"complete upload":    {"jwt": token},
-		"_headers":           config("_headers", "/*\n  X: y"),
 		"html_handling":      config("html_handling", "maybe"),
 		"not_found_handling": config("not_found_handling", "maybe"),
 		"begin with /":       config("run_worker_first", []string{"api/*"}),
 	} {
 		if got := push(t, cloud, "PUT", hello, meta("assets", assets), "x"); got.code() != codeBadUpload || !strings.Contains(got.Errors[0].Message, want) {
+			t.Errorf("%s: %v", want, got.Errors)
+		}
+	}
+	for want, assets := range map[string]map[string]any{
+		"Invalid _redirects configuration:\nLine 2: Infinite loop detected in this rule.":                                 config("_redirects", "/a /b\n/* /index.html 200\n"),
+		"Invalid _headers configuration:\nLine 1: Expected a path before headers\nLine 2: Expected a path before headers": config("_headers", "X-A: b\nX-B: c\n"),
+	} {
+		if got := push(t, cloud, "PUT", hello, meta("assets", assets), "x"); got.code() != codeBadAssetRules || !strings.HasPrefix(got.Errors[0].Message, want) {
 			t.Errorf("%s: %v", want, got.Errors)
 		}
 	}

@@ -58,6 +58,7 @@ const (
 	codeZoneSetting         = 1006   // no such zone setting
 	codeZoneSettingValue    = 1007   // (noted) invalid value for a zone setting
 	codeDomainNotFound      = 100114 // custom domain
+	codeBadAssetRules       = 100324 // (seen in workers-sdk issue 15624) _redirects or _headers have a line that is no rule
 	codeDomainTaken         = 100116 // hostname serves another worker already
 	codeBadDomain           = 100112 // hostname is not of the zone
 	codeCertificateNotFound = 1407   // certificate pack

@@ -89,7 +89,7 @@ func TestRealWrangler(t *testing.T) {
 	}
 	script := installWrangler(t)
 	for name, part := range map[string]func(*testing.T, *Cloud, wrangler){
-		"deploy": wranglerDeploys, "storage": wranglerStores, "vectorize": wranglerKeepsVectors, "assets": wranglerServesAssets, "tail": wranglerTails,
+		"deploy": wranglerDeploys, "storage": wranglerStores, "vectorize": wranglerKeepsVectors, "assets": wranglerServesAssets, "rules": wranglerObeysRules, "tail": wranglerTails,
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud := startReal(t, t.TempDir())

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/penstock-ci/penstock/internal/localcloud/assetrules"
 )
 
 // Assets are the static files that belong to a version, and how paths find them.
@@ -21,6 +23,9 @@ type Assets struct {
 	// WorkerFirst are the patterns of paths for which the Worker is asked before the files; /* when it always is. One that
 	// begins with ! is an exception to the others.
 	WorkerFirst []string
+	// Redirects come before the files, and Headers are for what the files or redirects answer, not the Worker.
+	Redirects assetrules.Redirects
+	Headers   assetrules.Headers
 	// Alone says that there is no Worker besides the files.
 	Alone bool
 }
@@ -145,43 +150,61 @@ func globMatches(pattern, text string) bool {
 
 // serveBefore answers a request from the edge out of the files, or says that the Worker is to be asked.
 func (a *Assets) serveBefore(w http.ResponseWriter, r *http.Request) bool {
-	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if a.Alone {
 		a.serve(w, r)
 		return true
 	}
-	if !reads || a.workerFirst(r.URL.Path) {
+	if a.workerFirst(r.URL.Path) {
 		return false
 	}
-	if at, there := a.find(r.URL.Path); there {
-		at.write(w, r)
-		return true
-	}
 	// A browser that goes to a page gets the page for what is missing; a script's fetch goes to the Worker.
+	orElse := nothing
 	if r.Header.Get("Sec-Fetch-Mode") == "navigate" && len(a.WorkerFirst) == 0 {
-		if at, there := a.missing(r.URL.Path); there {
-			at.write(w, r)
-			return true
-		}
+		orElse = a.missing
 	}
-	return false
+	return a.answer(w, r, orElse)
 }
 
 // serve answers out of the files alone: for a version without a Worker, and for the ASSETS binding.
 func (a *Assets) serve(w http.ResponseWriter, r *http.Request) {
-	at, there := a.find(r.URL.Path)
+	if !a.answer(w, r, a.missing) {
+		a.ruled(w, r).WriteHeader(http.StatusNotFound)
+	}
+}
+
+// nothing is what a path leads to that finds nothing, where the Worker is asked then.
+func nothing(string) (found, bool) { return found{}, false }
+
+// answer follows the redirects, and then serves the file of the path, or else what orElse has for it. False, with nothing
+// answered, when that is nothing. Only files depend on the method.
+func (a *Assets) answer(w http.ResponseWriter, r *http.Request, orElse func(string) (found, bool)) bool {
+	requested := r.URL.Path
+	redirect, redirected := a.redirect(r)
+	if redirected {
+		if requested = redirect.Path; redirect.Location != "" {
+			w = a.ruled(w, r)
+			w.Header().Set("Location", redirect.Location)
+			w.WriteHeader(redirect.Status)
+			return true
+		}
+	}
+	at, there := a.find(requested)
 	if !there {
-		at, there = a.missing(r.URL.Path)
+		at, there = orElse(requested)
 	}
 	switch {
+	case !there && redirected: // to a file that is not there; the Worker was not meant
+		a.ruled(w, r).WriteHeader(http.StatusNotFound)
 	case !there:
-		w.WriteHeader(http.StatusNotFound)
+		return false
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w = a.ruled(w, r)
 		w.Header().Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	default:
-		at.write(w, r)
+		at.write(a.ruled(w, r), r)
 	}
+	return true
 }
 
 func (f found) write(w http.ResponseWriter, r *http.Request) {

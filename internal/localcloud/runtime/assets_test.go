@@ -1,12 +1,15 @@
 package runtime
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/penstock-ci/penstock/internal/localcloud/assetrules"
 )
 
 // files makes assets whose content is their path.
@@ -65,19 +68,24 @@ func TestAssetsFindPages(t *testing.T) {
 
 // visitAssets answers status, and the body or the Location; "worker" when the Worker is to be asked.
 func visitAssets(assets *Assets, method, target string, header ...string) string {
+	answer, _ := visitAssetsHeader(assets, method, target, header...)
+	return answer
+}
+
+func visitAssetsHeader(assets *Assets, method, target string, header ...string) (string, http.Header) {
 	r := httptest.NewRequest(method, target, nil)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
 	if !assets.serveBefore(w, r) {
-		return "worker"
+		return "worker", nil
 	}
 	text := w.Body.String()
 	if to := w.Header().Get("Location"); to != "" {
 		text = to
 	}
-	return strconv.Itoa(w.Code) + " " + text
+	return strconv.Itoa(w.Code) + " " + text, w.Result().Header
 }
 
 func TestAssetsThatAreNotFound(t *testing.T) {
@@ -102,7 +110,8 @@ func TestAssetsThatAreNotFound(t *testing.T) {
 		{alone("none"), "GET", "/app.css", []string{"If-None-Match", `"hash of /app.css"`}, "304 "},
 		{beside(""), "GET", "/x", nil, "worker"},
 		{beside(""), "GET", "/app.css", nil, "200 /app.css"},
-		{beside(""), "POST", "/app.css", nil, "worker"},
+		{beside(""), "POST", "/app.css", nil, "405 "},
+		{beside(""), "POST", "/x", nil, "worker"},
 		{beside("single-page-application"), "GET", "/x", nil, "worker"},
 		{beside("single-page-application"), "GET", "/x", []string{"Sec-Fetch-Mode", "navigate"}, "200 /index.html"},
 		{beside("single-page-application", "/api/*"), "GET", "/x", []string{"Sec-Fetch-Mode", "navigate"}, "worker"},
@@ -113,6 +122,64 @@ func TestAssetsThatAreNotFound(t *testing.T) {
 	for _, test := range tests {
 		if got := visitAssets(test.assets, test.method, test.path, test.header...); got != test.want {
 			t.Errorf("%+v %s %s: %s, not %s", test.assets.WorkerFirst, test.method, test.path, got, test.want)
+		}
+	}
+}
+
+// TestAssetsObeyRules: redirects come first and headers last, for files, redirects and refusals, and not for the Worker.
+func TestAssetsObeyRules(t *testing.T) {
+	t.Parallel()
+	build := func(alone bool) *Assets {
+		assets := &Assets{Files: files("/page.html", "/app.css", "/a b.html"), WorkerFirst: []string{"/api/*"}, Alone: alone}
+		var invalid []assetrules.Invalid
+		if assets.Redirects, invalid = assetrules.ParseRedirects("/old /page?from=old\n/app.css /page 301\n/api/old /page\n/it /page 200\n/sp /a%20b 200\n/html /page.html 200\n/gone /nothing 200\n", ""); invalid != nil {
+			t.Fatal(invalid)
+		}
+		if assets.Headers, invalid = assetrules.ParseHeaders("/*\n  X-Rule: all\n/page\n  ! Cache-Control\n  ! Content-Type\n  X-Rule: page\n"); invalid != nil {
+			t.Fatal(invalid)
+		}
+		return assets
+	}
+	tests := []struct{ method, path, beside, alone, rule string }{
+		{"GET", "/page", "200 /page.html", "", "all,page"},
+		{"HEAD", "/page", "200 ", "", "all,page"},
+		{"POST", "/page", "405 ", "", "all,page"},
+		{"GET", "/page.html", "307 /page", "", "all"},
+		{"GET", "/old", "302 /page?from=old", "", "all"},
+		{"POST", "/old", "302 /page?from=old", "", "all"},
+		{"GET", "/app.css?v=1", "301 /page?v=1", "", "all"},
+		{"GET", "/it", "200 /page.html", "", "all"},
+		{"PUT", "/it", "405 ", "", "all"},
+		{"GET", "/sp", "200 /a b.html", "", "all"},
+		{"GET", "/html?q", "307 /page?q", "", "all"},
+		{"GET", "/gone", "404 ", "", "all"},
+		{"GET", "/x", "worker", "404 ", "all"},
+		{"GET", "/api/old", "worker", "302 /page", "all"},
+	}
+	for _, test := range tests {
+		for alone, want := range map[bool]string{false: test.beside, true: cmp.Or(test.alone, test.beside)} {
+			got, header := visitAssetsHeader(build(alone), test.method, test.path)
+			rule := strings.Join(header["X-Rule"], ",")
+			wantRule := test.rule
+			if want == "worker" {
+				wantRule = ""
+			}
+			if got != want || rule != wantRule {
+				t.Errorf("alone %v, %s %s: %s with %q, not %s with %q", alone, test.method, test.path, got, rule, want, wantRule)
+			}
+		}
+	}
+
+	server := httptest.NewServer(http.HandlerFunc(build(true).serve)) // a real one guesses a type where none is told
+	defer server.Close()
+	response, err := http.Get(server.URL + "/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	for _, name := range []string{"Content-Type", "Cache-Control"} {
+		if values := response.Header[name]; values != nil {
+			t.Errorf("%s was detached, and is %q", name, values)
 		}
 	}
 }

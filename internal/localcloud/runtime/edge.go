@@ -108,19 +108,22 @@ func setEdgeHeaders(in *http.Request, out http.Header) {
 	if client, _, err := net.SplitHostPort(in.RemoteAddr); err == nil && out.Get("Cf-Connecting-Ip") == "" {
 		out.Set("Cf-Connecting-Ip", client)
 	}
-	// ReverseProxy.Rewrite removes what the client said; our own front door tells by it that it took the request by TLS.
-	proto := in.Header.Get("X-Forwarded-Proto")
-	if proto != "http" && proto != "https" {
-		proto = "http"
-		if in.TLS != nil {
-			proto = "https"
-		}
-	}
-	out.Set("X-Forwarded-Proto", proto)
+	out.Set("X-Forwarded-Proto", clientScheme(in)) // ReverseProxy.Rewrite removes what the client said
 	out.Set(headerCF, cfProperties)
 	if _, ok := in.Header["User-Agent"]; !ok {
 		out["User-Agent"] = nil // otherwise net/http invents one
 	}
+}
+
+// clientScheme is http or https, as the client asked: our own front door tells by a header that it took the request by TLS.
+func clientScheme(in *http.Request) string {
+	if told := in.Header.Get("X-Forwarded-Proto"); told == "http" || told == "https" {
+		return told
+	}
+	if in.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // workerTransport sends a request to whatever process runs the version now.

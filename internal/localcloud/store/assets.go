@@ -19,6 +19,8 @@ type VersionAssets struct {
 	HTMLHandling     string           `json:"html_handling"`
 	NotFoundHandling string           `json:"not_found_handling"`
 	WorkerFirst      []string         `json:"worker_first"`
+	Redirects        string           `json:"redirects,omitempty"` // the text of _redirects
+	Headers          string           `json:"headers,omitempty"`   // the text of _headers
 }
 
 // Asset finds an uploaded file by its hash.
