@@ -57,14 +57,17 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Message is what Cloudflare said, with its codes.
+// Message is what Cloudflare said, with its codes, in one line.
 func (e *Error) Message() string {
 	said := make([]string, 0, len(e.Details))
 	for _, detail := range e.Details {
-		said = append(said, fmt.Sprintf("%s [code: %d]", detail.Message, detail.Code))
+		said = append(said, fmt.Sprintf("%s [code: %d]", inOneLine.Replace(strings.TrimSpace(detail.Message)), detail.Code))
 	}
 	return strings.Join(said, "; ")
 }
+
+// inOneLine is for messages that list the lines of a file, as those about _redirects and _headers do.
+var inOneLine = strings.NewReplacer(":\n", ": ", ".\n", ". ", "\n", "; ")
 
 // Has reports whether Cloudflare gave that code.
 func (e *Error) Has(code int) bool {
