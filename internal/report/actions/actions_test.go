@@ -129,6 +129,25 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
+// TestWaitingIsNoError: a deployment that waits is told in plain words, and a check that could not be answered stays an error.
+func TestWaitingIsNoError(t *testing.T) {
+	t.Parallel()
+	for want, info := range map[string]event.RunInfo{
+		"::notice title=penstock%3A waiting::Nothing of this run is live yet, and nothing failed: run RUN waits.%0Awhy%0Amay approve: ann, bea%0Anext: do": {
+			App: "a", Environment: "production", Approvers: []string{"ann", "bea"}, Steps: []event.Step{{Name: "switch"}},
+		},
+		"::error title=penstock%3A waiting::why%0Anext: do": {App: "a", Environment: "production", Approvers: []string{"ann"}},
+	} {
+		var log bytes.Buffer
+		annotations := NewAnnotations(NewCommander(&log), "")
+		annotations.Observe(event.Event{Type: event.RunStarted, Run: "RUN", RunInfo: &info})
+		annotations.Observe(event.Event{Type: event.RunFinished, Run: "RUN", Result: &event.Result{Outcome: "waiting", ExitCode: 5, Reason: "why", NextStep: "do"}})
+		if got := strings.TrimSpace(log.String()); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
 // TestMasks: each line of a value, and nothing so short that the log would be unreadable.
 func TestMasks(t *testing.T) {
 	t.Parallel()

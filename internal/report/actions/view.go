@@ -3,9 +3,12 @@ package actions
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/penstock-ci/penstock/gates"
 	"github.com/penstock-ci/penstock/internal/event"
+	"github.com/penstock-ci/penstock/internal/report/account"
+	"github.com/penstock-ci/penstock/internal/report/markdown"
 	"github.com/penstock-ci/penstock/internal/report/terminal"
 )
 
@@ -77,6 +80,7 @@ type Annotations struct {
 	commands *Commander
 	folder   string // the app's within the repository, with a slash at its end
 	left     map[Level]int
+	account  account.Account
 }
 
 // NewAnnotations annotates through commands.
@@ -86,16 +90,28 @@ func NewAnnotations(commands *Commander, folder string) *Annotations {
 
 // Observe implements [event.Observer].
 func (a *Annotations) Observe(e event.Event) {
+	a.account.Apply(e)
 	switch {
 	case e.Type == event.GateFinished && e.Gate != nil && e.Gate.Verdict != nil:
 		a.gate(e.Gate)
 	case e.Type == event.RunFinished && e.Result != nil && e.Result.ExitCode != 0:
-		text := e.Result.Reason
-		if e.Result.NextStep != "" {
-			text += "\nnext: " + e.Result.NextStep
-		}
-		a.commands.Annotate(Error, "", 0, 0, "penstock: "+e.Result.Outcome, text)
+		a.end(e.Result)
 	}
+}
+
+// end shows how a run ended that is not done. A deployment that waits is no error, whatever its job is made of it.
+func (a *Annotations) end(result *event.Result) {
+	level, lines := Error, []string{result.Reason}
+	if text := markdown.NotLive(&a.account); text != "" {
+		level, lines = Notice, []string{text, result.Reason}
+		if approvers := a.account.Info.Approvers; len(approvers) > 0 {
+			lines = append(lines, "may approve: "+strings.Join(approvers, ", "))
+		}
+	}
+	if result.NextStep != "" {
+		lines = append(lines, "next: "+result.NextStep)
+	}
+	a.commands.Annotate(level, "", 0, 0, "penstock: "+result.Outcome, strings.Join(lines, "\n"))
 }
 
 func (a *Annotations) gate(gate *event.Gate) {

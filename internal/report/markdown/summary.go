@@ -90,6 +90,14 @@ func Headline(a *account.Account) string {
 	}
 }
 
+// NotLive is one line of plain text about a deployment that waits, "" of any other run.
+func NotLive(a *account.Account) string {
+	if a.Ending() != account.Waiting || !a.Promotes() || a.Info.Command != "" {
+		return ""
+	}
+	return "Nothing of this run is live yet, and nothing failed: run " + a.Run + " waits."
+}
+
 func sign(state account.State) string {
 	switch state {
 	case account.Passed:
@@ -110,6 +118,9 @@ func sign(state account.State) string {
 func reason(out *strings.Builder, a *account.Account) {
 	if a.Result == nil {
 		return
+	}
+	if text := NotLive(a); text != "" {
+		fmt.Fprintf(out, "**%s**\n\n", Text(text))
 	}
 	if a.Result.Reason != "" {
 		fmt.Fprintf(out, "%s\n\n", Text(Cut(a.Result.Reason, 1000)))
