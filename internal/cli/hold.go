@@ -271,6 +271,7 @@ func (r *run) waiting(held promotion.Hold, before *promotion.Held, waits error) 
 	} else {
 		next = append(next, "`penstock promote "+r.id+"` goes on")
 	}
+	r.held = true
 	return event.Result{Reason: strings.Join(reasons, "; "), NextStep: strings.Join(next, ", then ") + "; `penstock why " + r.id + "` shows what is missing"}, fail(ExitWaiting, "", errors.New(strings.Join(reasons, "; ")))
 }
 

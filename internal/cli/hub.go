@@ -45,7 +45,8 @@ type hub struct {
 	place     github.Place
 	inActions bool
 	token     string
-	folder    string // the app's within the repository, with a slash at its end
+	jobs      []string // the commits that the job itself may be about; a run that goes on is about another
+	folder    string   // the app's within the repository, with a slash at its end
 	commands  *actions.Commander
 	reporter  *github.Reporter // nil: nothing is reported, and why says so
 	why       string
@@ -94,7 +95,7 @@ func (r *run) findHub(ctx context.Context) error {
 	if err != nil {
 		return fail(ExitUsage, "in GitHub Actions these come from the runner; elsewhere leave out --github-token, or set GITHUB_REPOSITORY and GITHUB_SHA", err)
 	}
-	h := &hub{place: place, inActions: inActions, token: flags.token, commands: actions.NewCommander(streams.Err)}
+	h := &hub{place: place, jobs: []string{place.Tried, place.Commit}, inActions: inActions, token: flags.token, commands: actions.NewCommander(streams.Err)}
 	if h.token == "" {
 		h.token = streams.Env("GITHUB_TOKEN")
 	}
@@ -341,7 +342,7 @@ func (r *run) closeHub(ctx context.Context) {
 		cancel()
 	}
 	if h.inActions && h.account.Result != nil {
-		problems = append(problems, r.writeJobFiles(problems)...)
+		problems = append(problems, r.writeJobFiles(ctx, problems)...)
 	}
 	for _, problem := range problems {
 		text := r.hide("GitHub was not told everything: " + problem)
@@ -353,7 +354,7 @@ func (r *run) closeHub(ctx context.Context) {
 }
 
 // writeJobFiles writes the job's summary and the step's outputs.
-func (r *run) writeJobFiles(unsent []string) (problems []string) {
+func (r *run) writeJobFiles(ctx context.Context, unsent []string) (problems []string) {
 	h, env := r.hub, r.shared.streams.Env
 	if path := env("GITHUB_STEP_SUMMARY"); path != "" {
 		links := markdown.Links{Run: h.place.RunURL, Folder: h.folder, Source: fmt.Sprintf("%s/%s/blob/%s/", h.place.Server, h.place.Repository, h.place.Commit)}
@@ -373,6 +374,9 @@ func (r *run) writeJobFiles(unsent []string) (problems []string) {
 		}
 		if h.account.Plan != nil {
 			outputs = append(outputs, actions.Output{Name: "plan", Value: h.account.Plan.Digest})
+		}
+		if h.account.Ending() == account.Waiting {
+			outputs = append(outputs, actions.Output{Name: mayPassOutput, Value: r.hide(r.mayPass(ctx))})
 		}
 		if err := actions.WriteOutputs(path, outputs); err != nil {
 			problems = append(problems, err.Error())

@@ -149,6 +149,13 @@ func TestWorkflowTemplates(t *testing.T) {
 			t.Errorf("no workflow has %q", want)
 		}
 	}
+	// A job that ends green while its run waits must have no deployment that GitHub would call a success, and whoever promotes wants it live.
+	for _, file := range files {
+		passes, own := strings.Contains(file.Content, "waiting: pass"), strings.Contains(file.Content, "      deployment: false")
+		if want := strings.HasSuffix(file.Path, "-production.yml"); passes != want || passes && !own {
+			t.Errorf("%s: waiting passes: %v, without a deployment of GitHub's: %v", file.Path, passes, own)
+		}
+	}
 	for name, change := range map[string]func(*workflowFacts){
 		"environment": func(f *workflowFacts) { f.Environment = "x\n    permissions: write-all" },
 		"branch":      func(f *workflowFacts) { f.Branch = `main"]` },

@@ -81,6 +81,7 @@ type run struct {
 	author      *event.Identity
 	begun       promotion.Beginning
 	resumes     *resumption      // nil for a run that begins
+	held        bool             // it ended in order to wait, and can be gone on with
 	asked       promotion.Policy // what the environment asks of people
 	builtDigest string           // of the bundle that the stages made
 	waivers     []promotion.Waiver
