@@ -74,7 +74,7 @@ func TestStories(t *testing.T) {
 func tellStories(t *testing.T, open func() *Ledger) {
 	t.Helper()
 	var places []*onDisk
-	promotiontest.Stories(t, promotiontest.Telling{Lasts: 2 * time.Second, LastsSlow: time.Minute, Steps: 40}, func() promotiontest.Place {
+	promotiontest.Stories(t, promotiontest.Telling{Lasts: 2 * time.Second, LastsSlow: time.Minute, Steps: 40, InCI: 8}, func() promotiontest.Place {
 		r := &onDisk{Memory: promotiontest.NewMemory(t), t: t, ledger: open()}
 		r.Cloud.Held = nil // it would have to read the ledger in the middle of a write
 		places = append(places, r)

@@ -282,6 +282,9 @@ const placeholderMark = "penstock placeholder"
 // IsPlaceholder reports whether a version only holds the place of a Worker's first one.
 func IsPlaceholder(version Version) bool { return strings.HasPrefix(version.Message, placeholderMark) }
 
+// MaintenanceMessage is the message of a version that answers in the app's place while it is out of service.
+const MaintenanceMessage = "penstock maintenance"
+
 func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 	if !live.Exists || len(live.Shares) == 0 {
 		return Version{}, fmt.Errorf("%w: the Worker has none", ErrNoSuchVersion)
@@ -317,6 +320,8 @@ func chooseVersion(live State, past []Checkpoint, to string) (Version, error) {
 		return Version{}, fmt.Errorf("%w: %q is neither one of the %d newest versions, which are those that can be deployed, nor a run or promotion on record", ErrNoSuchVersion, id, len(live.Versions))
 	case len(found) > 1:
 		return Version{}, fmt.Errorf("%w: %q begins the ids of %d versions; give more of it", ErrNoSuchVersion, id, len(found))
+	case found[0].Message == MaintenanceMessage:
+		return Version{}, fmt.Errorf("%w: version %s only says that the app is out of service; `penstock maintenance on` does that", ErrNoSuchVersion, short(found[0].ID))
 	case IsPlaceholder(found[0]):
 		return Version{}, fmt.Errorf("%w: before it there was only the placeholder that answers 503; `penstock maintenance on` takes the app out of service", ErrNoSuchVersion)
 	}

@@ -160,8 +160,12 @@ func TestAVersionCanBeNamedInManyWays(t *testing.T) {
 			t.Errorf("%s means %s", name, r.To.ID)
 		}
 	}
+	y.cloud.Suspend()
+	maintenance := y.cloud.Live()[0].Version
+	y.cloud.Resume()
 	for name, why := range map[string]string{
 		"nothing": "neither", "versio": "give more of it", y.versions[2]: "all traffic already", "placeholder": "placeholder",
+		maintenance: "out of service",
 	} {
 		_, err := promotion.MakeRollback(t.Context(), y.cloud, y.past(), "app", production, name)
 		if !errors.Is(err, promotion.ErrNoSuchVersion) || !strings.Contains(err.Error(), why) {

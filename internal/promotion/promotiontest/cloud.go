@@ -81,10 +81,7 @@ func (c *Cloud) UploadForeign() string {
 	return version.ID
 }
 
-const (
-	secretMessage      = "a secret was put"
-	maintenanceMessage = "maintenance"
-)
+const secretMessage = "a secret was put"
 
 // PutSecret puts a secret as Cloudflare does: it is live at once when the newest version is, and otherwise waits in a version.
 func (c *Cloud) PutSecret() {
@@ -102,7 +99,7 @@ func (c *Cloud) PutSecret() {
 func (c *Cloud) Suspend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.add(promotion.Version{ID: fmt.Sprintf("maintenance-%d", len(c.versions)+1), Number: len(c.versions) + 1, Message: maintenanceMessage})
+	c.add(promotion.Version{ID: fmt.Sprintf("maintenance-%d", len(c.versions)+1), Number: len(c.versions) + 1, Message: promotion.MaintenanceMessage})
 	c.suspended, c.shares = c.shares, []promotion.Share{{Version: c.versions[0].ID, Percentage: 100}}
 }
 

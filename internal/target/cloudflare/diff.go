@@ -30,7 +30,7 @@ func (t *Target) Diff(ctx context.Context, live promotion.State, b *bundle.Bundl
 	}
 	var classes []event.Change
 	for _, version := range live.Versions {
-		if version.ID == live.Live() && version.Message == maintenanceMessage {
+		if version.ID == live.Live() && version.Message == promotion.MaintenanceMessage {
 			return promotion.Diff{}, &promotion.MaintenanceError{Environment: t.Environment.Name}
 		}
 	}

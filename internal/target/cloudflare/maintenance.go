@@ -52,9 +52,6 @@ func (t *Target) maintenanceWorker() string {
 // maintenanceMark begins the message of a deployment of a maintenance version; the shares before it follow.
 const maintenanceMark = "penstock maintenance; before it: "
 
-// maintenanceMessage is that of a maintenance version.
-const maintenanceMessage = "penstock maintenance"
-
 var markedShares = regexp.MustCompile(`([0-9a-zA-Z-]{8,}) at ([0-9.]+)`)
 
 // ownRoute is a route in a zone.
@@ -253,7 +250,7 @@ func (t *Target) suspendWorker(ctx context.Context, id string, notice Notice) er
 		"compatibility_date": live.Resources.ScriptRuntime.CompatibilityDate,
 		// The secrets stay with the Worker, so that the versions before this one can be deployed again.
 		"keep_bindings": []string{"secret_text", "secret_key"},
-		"annotations":   map[string]string{"workers/message": maintenanceMessage, "workers/tag": tag},
+		"annotations":   map[string]string{"workers/message": promotion.MaintenanceMessage, "workers/tag": tag},
 	}, t.finalClasses())
 	if err != nil {
 		return err

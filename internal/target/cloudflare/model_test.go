@@ -120,9 +120,9 @@ func (l *lived) Resume() {
 // TestStories tells random stories of an app on a local Cloudflare; what must hold is said at promotiontest.Story.
 func TestStories(t *testing.T) {
 	t.Parallel()
-	telling := promotiontest.Telling{Steps: 8, LastsSlow: 90 * time.Second}
+	telling := promotiontest.Telling{Steps: 8, LastsSlow: 90 * time.Second, InCI: 1}
 	if os.Getenv("PENSTOCK_SLOW") != "" {
-		telling.Steps = 40
+		telling.Steps, telling.InCI = 40, 12
 	}
 	promotiontest.Stories(t, telling, func() promotiontest.Place {
 		p := newPlace(t, rowsConfig, pipelines.Environment{Name: "production"})

@@ -198,7 +198,7 @@ func (t *Target) secretsToCome(ctx context.Context, live promotion.State) ([]eve
 
 // ours reports whether Penstock made the version, and so knows what it did to secrets.
 func ours(version promotion.Version) bool {
-	return version.Bundle != "" || version.Message == maintenanceMessage
+	return version.Bundle != "" || version.Message == promotion.MaintenanceMessage
 }
 
 // foreignSecrets are the secrets that a version made by other means may have changed. Their values can be read nowhere, so that
