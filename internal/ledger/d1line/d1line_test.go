@@ -21,12 +21,14 @@ import (
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 )
 
-// store is a database and a bucket in a Cloudflare of its own with a real D1, or skips where there is no workerd.
+// store is a database and a bucket in a Cloudflare of its own with a real D1, or skips where there is no workerd, but not in CI.
 func store(t *testing.T) (*cloudflare.Store, cloudflare.StoreOptions) {
 	t.Helper()
 	workerd := os.Getenv("PENSTOCK_WORKERD")
-	if workerd == "" {
-		t.Skip("PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there")
+	if lacking := "PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there"; workerd == "" && os.Getenv("CI") != "" {
+		t.Fatal(lacking) // CI's machines have npm
+	} else if workerd == "" {
+		t.Skip(lacking)
 	}
 	cloud, err := localcloud.Start(t.Context(), localcloud.Options{Dir: t.TempDir(), Workerd: workerd})
 	if err != nil {

@@ -43,12 +43,14 @@ const rowsConfig = `{
 	"version_metadata": { "binding": "VERSION" }
 }`
 
-// newPlace starts a Cloudflare of its own, or skips where there is no workerd.
+// newPlace starts a Cloudflare of its own, or skips where there is no workerd, but not in CI.
 func newPlace(t *testing.T, config string, environment pipelines.Environment) *place {
 	t.Helper()
 	workerd := os.Getenv("PENSTOCK_WORKERD")
-	if workerd == "" {
-		t.Skip("PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there")
+	if lacking := "PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there"; workerd == "" && os.Getenv("CI") != "" {
+		t.Fatal(lacking) // CI's machines have npm
+	} else if workerd == "" {
+		t.Skip(lacking)
 	}
 	cloud, err := localcloud.Start(t.Context(), localcloud.Options{Dir: t.TempDir(), Workerd: workerd})
 	if err != nil {
