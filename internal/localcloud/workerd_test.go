@@ -3,22 +3,18 @@ package localcloud
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penstock-ci/penstock/internal/localcloud/workerdtest"
 )
 
-// startReal starts a Cloud on real workerd, or skips, but not in CI.
+// startReal starts a Cloud on real workerd ([workerdtest.Binary]).
 func startReal(t *testing.T, dir string) *Cloud {
 	t.Helper()
-	workerd := os.Getenv("PENSTOCK_WORKERD")
-	if lacking := "PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there"; workerd == "" && os.Getenv("CI") != "" {
-		t.Fatal(lacking) // CI's machines have npm
-	} else if workerd == "" {
-		t.Skip(lacking)
-	}
+	workerd := workerdtest.Binary(t)
 	cloud, err := Start(t.Context(), Options{Dir: dir, Workerd: workerd, witness: func(api http.Handler) http.Handler { return witness(t, api) }})
 	if err != nil {
 		t.Fatal(err)

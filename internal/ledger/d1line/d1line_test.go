@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,20 +15,16 @@ import (
 	"github.com/penstock-ci/penstock/internal/ledger/d1line"
 	"github.com/penstock-ci/penstock/internal/ledger/linetest"
 	"github.com/penstock-ci/penstock/internal/localcloud"
+	"github.com/penstock-ci/penstock/internal/localcloud/workerdtest"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/promotion/promotiontest"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 )
 
-// store is a database and a bucket in a Cloudflare of its own with a real D1, or skips where there is no workerd, but not in CI.
+// store is a database and a bucket in a Cloudflare of its own with a real D1 ([workerdtest.Binary]).
 func store(t *testing.T) (*cloudflare.Store, cloudflare.StoreOptions) {
 	t.Helper()
-	workerd := os.Getenv("PENSTOCK_WORKERD")
-	if lacking := "PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there"; workerd == "" && os.Getenv("CI") != "" {
-		t.Fatal(lacking) // CI's machines have npm
-	} else if workerd == "" {
-		t.Skip(lacking)
-	}
+	workerd := workerdtest.Binary(t)
 	cloud, err := localcloud.Start(t.Context(), localcloud.Options{Dir: t.TempDir(), Workerd: workerd})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/localcloud"
 	"github.com/penstock-ci/penstock/internal/localcloud/daemon"
+	"github.com/penstock-ci/penstock/internal/localcloud/workerdtest"
 )
 
 // This test binary is also the hidden sub-command, and the run that starts it, for tests that kill them.
@@ -51,13 +52,10 @@ func options(dir string) daemon.Options {
 	return daemon.Options{Dir: dir, Env: append(os.Environ(), "DAEMON_TEST_ROLE=serve", "DAEMON_TEST_DIR="+dir)}
 }
 
-// needWorkerd skips tests that start a whole local Cloudflare where there is no workerd for it.
+// needWorkerd is for tests that start a whole local Cloudflare ([workerdtest.Binary]).
 func needWorkerd(t *testing.T) {
 	t.Helper()
-	if os.Getenv("PENSTOCK_WORKERD") == "" {
-		t.Skip("PENSTOCK_WORKERD is not set: a local cloudflare cannot be started without workerd")
-	}
-	t.Setenv("DAEMON_TEST_WORKERD", os.Getenv("PENSTOCK_WORKERD"))
+	t.Setenv("DAEMON_TEST_WORKERD", workerdtest.Binary(t))
 }
 
 func up(t *testing.T, options daemon.Options) *daemon.Handle {

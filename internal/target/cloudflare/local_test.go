@@ -19,6 +19,7 @@ import (
 
 	"github.com/penstock-ci/penstock/internal/bundle"
 	"github.com/penstock-ci/penstock/internal/localcloud"
+	"github.com/penstock-ci/penstock/internal/localcloud/workerdtest"
 	"github.com/penstock-ci/penstock/internal/probe"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/promotion/promotiontest"
@@ -43,15 +44,10 @@ const rowsConfig = `{
 	"version_metadata": { "binding": "VERSION" }
 }`
 
-// newPlace starts a Cloudflare of its own, or skips where there is no workerd, but not in CI.
+// newPlace starts a Cloudflare of its own ([workerdtest.Binary]).
 func newPlace(t *testing.T, config string, environment pipelines.Environment) *place {
 	t.Helper()
-	workerd := os.Getenv("PENSTOCK_WORKERD")
-	if lacking := "PENSTOCK_WORKERD is not set: install @cloudflare/workerd-linux-64 with npm and name its binary there"; workerd == "" && os.Getenv("CI") != "" {
-		t.Fatal(lacking) // CI's machines have npm
-	} else if workerd == "" {
-		t.Skip(lacking)
-	}
+	workerd := workerdtest.Binary(t)
 	cloud, err := localcloud.Start(t.Context(), localcloud.Options{Dir: t.TempDir(), Workerd: workerd})
 	if err != nil {
 		t.Fatal(err)

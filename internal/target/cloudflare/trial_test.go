@@ -2,12 +2,12 @@ package cloudflare_test
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/penstock-ci/penstock/internal/localcloud"
+	"github.com/penstock-ci/penstock/internal/localcloud/workerdtest"
 	"github.com/penstock-ci/penstock/internal/promotion"
 	"github.com/penstock-ci/penstock/internal/target/cloudflare"
 	"github.com/penstock-ci/penstock/pipelines"
@@ -16,7 +16,7 @@ import (
 // put puts a version on a Cloudflare of its own and returns what it answers there.
 func (p *place) put(trial *cloudflare.Trial, version cloudflare.TrialVersion, migrated bool) string {
 	p.t.Helper()
-	cloud, err := localcloud.Start(p.t.Context(), localcloud.Options{Dir: p.t.TempDir(), Workerd: os.Getenv("PENSTOCK_WORKERD")})
+	cloud, err := localcloud.Start(p.t.Context(), localcloud.Options{Dir: p.t.TempDir(), Workerd: workerdtest.Binary(p.t)})
 	if err != nil {
 		p.t.Fatal(err)
 	}
